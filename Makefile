@@ -1,0 +1,96 @@
+# Each target creates what it needs; nothing is assumed but Python 3.11+, pip, make and git.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format docs reference bench harden lock clean venv
+.DELETE_ON_ERROR:
+
+BIN  := .venv/bin
+# Test-runner arguments, e.g. make test ARGS="-k seal".
+ARGS ?=
+UV   := uv==0.13.8
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort
+
+demo: .venv/.installed ## harden the example service and show attacks before and after
+	$(BIN)/python examples/demo.py
+
+test: .venv/.installed .venv-core/.installed ## run every test, then once more with no extras installed
+	$(BIN)/python -m pytest $(ARGS)
+	.venv-core/bin/python -m pytest --no-extras $(ARGS)
+
+lint: .venv/.installed ## style, types, layers, spelling
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+format: .venv/.installed ## apply the formatter and the fixes that ruff calls safe
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs: .venv/.installed ## build the documentation into site/
+	$(BIN)/mkdocs build --strict --quiet
+
+reference: .venv/.installed ## write the generated pages of docs/reference
+	$(BIN)/python scripts/reference.py
+
+bench: .venv/.installed ## measure against plain calls and against peers
+	$(BIN)/python -m bench
+
+# Exit code 1 means findings, which is what one runs this for: only an error stops make.
+harden: .venv/.installed ## harden your own checkout: make harden APP=DIR [WRITE=1]
+	@test -n "$(APP)" || { echo "name the checkout: make harden APP=DIR [WRITE=1]" >&2; exit 2; }
+	$(BIN)/safehold harden "$(APP)" $(if $(filter 1,$(WRITE)),--write) || test $$? -eq 1
+
+lock: .venv-lock/.installed ## write requirements/*.txt anew, without releases of the last week
+	cd requirements && for name in core dev; do \
+	    ../.venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	        --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+	        --exclude-newer "$$(date -u -d '7 days ago' +%F)" $$name.in --output-file $$name.txt \
+	    || exit; done
+
+clean: ## remove environments, caches and what was built
+	rm -rf .venv .venv-core .venv-lock build site var src/*.egg-info
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find src tests scripts bench examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+venv: .venv/.installed
+
+# python3.11 if there is one, else any python3 that is new enough. A name on PATH may be a
+# launcher for a version that is not there, so each is asked.
+define new_venv
+	@for python in python3.11 python3 python3.12 python3.13 python3.14; do \
+	    if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	        exec $$python -m venv $(@D); \
+	    fi; \
+	done; \
+	echo "safehold needs Python 3.11 or newer: none of python3.11, python3, python3.12," \
+	     "python3.13, python3.14 on PATH is" >&2; exit 1
+endef
+
+# No build isolation: the build backend comes from the lock too.
+INSTALL_SAFEHOLD = $(@D)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+
+.venv/.locked: requirements/dev.txt
+	$(new_venv)
+	$(@D)/bin/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
+.venv/.installed: .venv/.locked pyproject.toml src/safehold/_version.py
+	$(INSTALL_SAFEHOLD)
+	@touch $@
+
+.venv-core/.locked: requirements/core.txt
+	$(new_venv)
+	$(@D)/bin/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
+.venv-core/.installed: .venv-core/.locked pyproject.toml src/safehold/_version.py
+	$(INSTALL_SAFEHOLD)
+	@touch $@
+
+.venv-lock/.installed: Makefile
+	$(new_venv)
+	$(@D)/bin/python -m pip install --quiet '$(UV)'
+	@touch $@
