@@ -1,0 +1,100 @@
+"""The ``safehold`` command: picks the verb, turns errors into messages and exit codes.
+
+Each verb is one module beside this one with ``HELP``, ``arguments(parser)`` and
+``run(options) -> int``. Only the chosen verb is imported, so ``--version`` stays quick.
+
+Exit codes: 0 clean, 1 findings or refusal, 2 error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+
+from safehold._version import __version__
+from safehold.errors import Blocked, SafeholdError, TypeNotAllowed, VerificationError
+
+CLEAN = 0
+FINDINGS = 1
+ERROR = 2
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+BROKEN_PIPE = 141  # 128 + SIGPIPE: the reader left, so the result is not known to be clean
+
+# Verb -> the line that `safehold --help` shows; the module beside this one has the rest.
+VERBS = {
+    "harden": "harden a service's checkout: report, migrate, seal, write the policy, report",
+    "scan": "look for what could run code in artifacts and sources",
+    "migrate": "rewrite source away from unsafe formats, or roll that back",
+    "seal": "seal artifacts, so that a changed one is refused",
+    "unseal": "give back the plain file that a sealed artifact holds",
+    "inspect": "show what a sealed artifact says about itself, once verified",
+    "verify": "check the seals of artifacts",
+    "keygen": "make a key",
+    "policy": "show the effective policy and where each value comes from",
+    "trail": "verify or follow the trail of decisions",
+    "rules": "list every rule with its reason and remedy",
+}
+
+# What the policy or a seal refuses is a result, not a failure of the command.
+_REFUSALS = (VerificationError, TypeNotAllowed, Blocked)
+
+
+def build_parser(verbs: Iterable[str] = VERBS) -> argparse.ArgumentParser:
+    """Build the parser of the command; only the given verbs get their arguments (and import)."""
+    parser = argparse.ArgumentParser(
+        prog="safehold",
+        description="Hardens Python ML and data services.",
+        epilog="exit codes: 0 clean, 1 findings or refusal, 2 error",
+    )
+    parser.add_argument("--version", action="version", version=f"safehold {__version__}")
+    commands = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    wanted = frozenset(verbs)
+    for verb, line in VERBS.items():
+        command = commands.add_parser(verb, help=line)
+        if verb in wanted:
+            module = import_module(f"{__name__}.{verb}")
+            command.description = module.HELP
+            module.arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; usage errors raise SystemExit(2)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    # No option before the verb takes a value, so the verb is the first word without a dash.
+    verb = next((word for word in arguments if not word.startswith("-")), "")
+    options = build_parser({verb}).parse_args(arguments)
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()  # a reader that has left shows here, not in the interpreter's exit
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _discard_output()
+        return BROKEN_PIPE
+    except _REFUSALS as error:
+        return _say("refused", error, FINDINGS)
+    except (SafeholdError, OSError) as error:
+        return _say("error", error, ERROR)
+    except Exception:  # noqa: BLE001  the edge: Python's own exit code would be 1, "findings"
+        import traceback
+
+        traceback.print_exc()
+        return ERROR
+    return code
+
+
+def _say(kind: str, error: BaseException, code: int) -> int:
+    print(f"safehold: {kind}: {error}", file=sys.stderr)
+    return code
+
+
+def _discard_output() -> None:
+    """Point standard output at nothing, so that the interpreter's last flush stays quiet."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
