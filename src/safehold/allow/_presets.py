@@ -1,0 +1,52 @@
+"""Presets: one JSON file per library, read at first use."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+from safehold.errors import ConfigError
+
+# class: instantiated and given state. function: called by REDUCE, never given state.
+Role = Literal["class", "function"]
+
+PRESETS: tuple[str, ...] = ("builtins", "joblib", "numpy", "pandas", "scipy", "sklearn")
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Names of one library that may stand in an artifact, as ``module:qualname``."""
+
+    name: str
+    versions: str
+    classes: frozenset[str]
+    functions: frozenset[str]
+
+
+@cache
+def preset(name: str) -> Preset:
+    """Return a preset by name.
+
+    Raises:
+        ConfigError: no preset has that name; the message lists those that exist.
+    """
+    if name not in PRESETS:
+        message = f"unknown allow preset {name!r}; known: {', '.join(PRESETS)}"
+        raise ConfigError(message)
+    text = resources.files(__package__).joinpath(f"{name}.json").read_text(encoding="utf-8")
+    data = json.loads(text)
+    return Preset(
+        name=name,
+        versions=data["versions"],
+        classes=_names(data["classes"]),
+        functions=_names(data["functions"]),
+    )
+
+
+def _names(modules: dict[str, list[str]]) -> frozenset[str]:
+    return frozenset(
+        f"{module}:{qualname}" for module, qualnames in modules.items() for qualname in qualnames
+    )
