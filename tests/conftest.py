@@ -1,0 +1,79 @@
+"""What every test runs under: no network, no settings of the machine, optional packages or none."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+# A shared machine makes deadlines fail at random; the blob reproduces what failed.
+settings.register_profile("safehold", deadline=None, print_blob=True)
+settings.load_profile("safehold")
+
+# A whole module of tests that need an extra says so in this line, before it imports the extra.
+_MARKED = re.compile(r"^pytestmark = .*\bpytest\.mark\.extras\b", re.MULTILINE)
+
+_OPTIONAL = ("joblib", "numpy", "pandas", "rich", "scipy", "sklearn", "torch")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-extras",
+        action="store_true",
+        help="leave out tests marked 'extras'; fails if an optional package is installed",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--no-extras"):
+        present = [name for name in _OPTIONAL if importlib.util.find_spec(name)]
+        if present:
+            message = f"--no-extras, but these are installed: {', '.join(present)}"
+            raise pytest.UsageError(message)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave marked modules unimported: their imports would fail before any marker is read."""
+    if not config.getoption("--no-extras") or collection_path.suffix != ".py":
+        return None
+    return True if _MARKED.search(collection_path.read_text("utf-8")) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--no-extras"):
+        return
+    marked = [item for item in items if item.get_closest_marker("extras")]
+    if marked:
+        config.hook.pytest_deselected(items=marked)
+        items[:] = [item for item in items if not item.get_closest_marker("extras")]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("SAFEHOLD_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _offline() -> Iterator[None]:
+    """Refuse connections that leave the machine."""
+    connect = socket.socket.connect
+
+    def refuse(self: socket.socket, address: Any) -> None:
+        local = self.family == socket.AF_UNIX or address[0] in {"127.0.0.1", "::1", "localhost"}
+        if not local:
+            message = f"a test tried to connect to {address[0]}"
+            raise RuntimeError(message)
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refuse)
+        yield

@@ -1,0 +1,178 @@
+"""Nothing stands outside: each module imports, each file is registered, each name documented."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import inspect
+import json
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import safehold._cli
+from safehold.errors import MissingExtra, SafeholdError
+from scripts import reference
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+# Packages where one file is one codec, format or rule, and `__init__` holds the table of them.
+TABLES = ["safehold.artifacts.codecs", "safehold.scan.formats", "safehold.source.rules"]
+
+
+def files(package: ModuleType) -> set[str]:
+    """Return the modules of a package but for those whose name says that they are its own."""
+    folder = Path(inspect.getfile(package)).parent
+    return {
+        f"{package.__name__}.{path.stem}"
+        for path in folder.iterdir()
+        if not path.name.startswith("_") and (path.suffix == ".py" or path.is_dir())
+    }
+
+
+def owner(entry: Any) -> str:
+    """Return the module that a table's entry comes from."""
+    if isinstance(entry, str):
+        return entry
+    if isinstance(entry, ModuleType):
+        return entry.__name__
+    return str(getattr(entry, "__module__", type(entry).__module__))
+
+
+def tables(package: ModuleType) -> list[Counter[str]]:
+    """Return how often each module of the package stands in each of its tables."""
+    found = []
+    for name, value in vars(package).items():
+        if name.lstrip("_").isupper() and isinstance(value, dict | tuple | list):
+            entries = value.values() if isinstance(value, dict) else value
+            found.append(Counter(owner(entry) for entry in entries))
+    return found
+
+
+@pytest.mark.parametrize("name", list(reference.modules()))
+def test_module_imports(name, request):
+    missing = None
+    try:
+        importlib.import_module(name)
+    except MissingExtra as error:
+        if not request.config.getoption("--no-extras"):
+            raise
+        missing = error.extra
+    assert missing is None or missing in PROJECT["optional-dependencies"]
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize("name", TABLES)
+def test_every_file_is_registered_exactly_once(name):
+    package = importlib.import_module(name)
+    expected = Counter(files(package))
+    assert expected, f"{name} has no files"
+    assert expected in tables(package), f"no table of {name} lists each of its files once"
+
+
+def test_every_verb_is_a_file_and_every_file_a_verb():
+    assert {f"safehold._cli.{verb}" for verb in safehold._cli.VERBS} == files(safehold._cli)
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize("name", ["rules.md", "errors.md", "commands.md"])
+def test_generated_page_is_what_the_code_says(name):
+    committed = (reference.PAGES / name).read_text("utf-8")
+    assert committed == reference.pages()[name], "run `make reference` and commit the result"
+
+
+@pytest.mark.extras
+def test_every_rule_is_documented():
+    page = (reference.PAGES / "rules.md").read_text("utf-8")
+    assert reference.rules()
+    for rule in reference.rules():
+        assert f"{{#{rule.id.lower()}}}" in page, rule.id
+
+
+@pytest.mark.parametrize("verb", sorted(safehold._cli.VERBS))
+def test_every_command_is_documented(verb):
+    assert f"{{#{verb}}}" in (reference.PAGES / "commands.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("error", [error.__name__ for error in reference.errors()])
+def test_every_error_is_documented(error):
+    assert f"{{#{error.lower()}}}" in (reference.PAGES / "errors.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("error", [error.__name__ for error in reference.errors()])
+def test_every_error_stands_in_the_tree_on_top_of_the_file(error):
+    head = inspect.getdoc(safehold.errors) or ""
+    assert f"{error} " in head or f"{error}\n" in head
+
+
+@pytest.mark.extras
+def test_no_public_error_is_defined_elsewhere():
+    for name in reference.modules():
+        importlib.import_module(name)
+    known, strangers = {SafeholdError}, set()
+    waiting = [SafeholdError]
+    while waiting:
+        for error in waiting.pop().__subclasses__():
+            if error not in known:
+                known.add(error)
+                waiting.append(error)
+                if error.__module__.startswith("safehold.") and not error.__name__.startswith("_"):
+                    strangers.add(error)
+    assert strangers == set(reference.errors()) - {SafeholdError}
+
+
+@pytest.mark.parametrize("statement", ["import safehold", "import safehold._cli"])
+def test_import_loads_nothing_heavy_and_nothing_optional(statement):
+    heavy = {
+        "asyncio", "concurrent", "cryptography", "email", "html", "http", "importlib.metadata",
+        "inspect", "json", "logging", "msgspec", "multiprocessing", "pickle", "socket", "sqlite3",
+        "ssl", "subprocess", "tempfile", "tomllib", "unittest", "urllib", "xml", "zipfile",
+        "joblib", "numpy", "pandas", "rich", "scipy", "sklearn", "torch",
+    }  # fmt: skip
+    program = "import sys; before = set(sys.modules); {}; print(*set(sys.modules) - before)"
+    done = subprocess.run(
+        [sys.executable, "-c", program.format(statement)],
+        capture_output=True, check=True, text=True,
+    )  # fmt: skip
+    loaded = set(done.stdout.split())
+    assert "safehold" in loaded
+    assert not loaded & heavy
+
+
+def test_public_names_resolve():
+    for name in safehold.__all__:
+        assert getattr(safehold, name) is not None
+    assert sorted(safehold.__all__) == dir(safehold)
+    with pytest.raises(AttributeError):
+        safehold.no_such_name  # noqa: B018  the look-up is the test
+
+
+def test_version_is_written_once():
+    assert importlib.metadata.version("safehold") == safehold.__version__
+    assert "version" in PROJECT["dynamic"]
+
+
+def test_every_page_of_the_documentation_stands_in_the_navigation():
+    listed = (ROOT / "mkdocs.yml").read_text("utf-8")
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert str(page.relative_to(ROOT / "docs")) in listed
+
+
+def test_locks_hold_no_addresses():
+    for lock in (ROOT / "requirements").glob("*.txt"):
+        text = lock.read_text("utf-8")
+        assert "--hash=sha256:" in text
+        assert "://" not in text
+        assert "--index-url" not in text
+
+
+def test_allow_presets_are_valid_json():
+    for preset in (ROOT / "src" / "safehold" / "allow").glob("*.json"):
+        assert json.loads(preset.read_text("utf-8"))
