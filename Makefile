@@ -30,7 +30,7 @@ format: .venv/.installed ## apply the formatter and the fixes that ruff calls sa
 	$(BIN)/ruff format
 
 docs: .venv/.installed ## build the documentation into site/
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 reference: .venv/.installed ## write the generated pages of docs/reference
 	$(BIN)/python scripts/reference.py
