@@ -47,7 +47,7 @@ lock: .venv-lock/.installed ## write requirements/*.txt anew, without releases o
 	cd requirements && for name in core dev; do \
 	    ../.venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	        --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
-	        --exclude-newer "$$(date -u -d '7 days ago' +%F)" $$name.in --output-file $$name.txt \
+	        --exclude-newer '7 days' $$name.in --output-file $$name.txt \
 	    || exit; done
 
 clean: ## remove environments, caches and what was built
