@@ -1,7 +1,7 @@
 """The one table of names that run code, start processes or touch files, network or interpreter.
 
 A row is a dotted name and covers everything below it: ``subprocess`` covers ``subprocess.Popen``.
-Underscores at the ends of a component do not count, so one row serves ``_io.open`` and
+A leading underscore of a component does not count, so one row serves ``_io.open`` and
 ``io.open``, or ``numpy._core`` and ``numpy.core``. Nothing here imports what it names.
 
 The table is for naming an attack, never for deciding that something is harmless: a name without
@@ -10,9 +10,10 @@ a row is unknown, and only the presets of `safehold.allow` make a name known.
 
 from __future__ import annotations
 
+import enum
+
 # Plain dictionaries with which CPython itself reads Python 2 pickles.
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-import enum
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -37,7 +38,10 @@ class Power(enum.Flag):
 
 @dataclass(frozen=True, slots=True)
 class Danger:
-    """The row that a name matched: what it can do, why it is listed, where that is documented."""
+    """The row that a name matched: what it can do, why it is listed, where that is documented.
+
+    ``why`` continues a sentence that begins with the name: "runs text or code objects as Python".
+    """
 
     name: str
     powers: Power
@@ -49,71 +53,252 @@ class Danger:
 _RUN, _PROC, _FILE, _NET = Power.RUN_CODE, Power.PROCESS, Power.FILE, Power.NETWORK
 _INT, _IMP, _DES, _ATTR = Power.INTERPRETER, Power.IMPORT, Power.DESERIALIZE, Power.ATTRIBUTE
 
+_EXEC = "runs text or code objects as Python"
+_START = "starts programs"
+_IMPORT = "imports what its arguments name"
+_CALL = "calls, reads or sets what its arguments name"
+_OPEN = "opens, writes or removes files"
+_NEST = "loads another serialized payload"
 _STDLIB = "Python library reference"
+_READ = "library source"
 
-# (powers, CWE, why, source, names)
+# (powers, CWE, why, source, names). An advisory stands with the names that it made known.
+# The formatter would double the length of the table.
+# fmt: off
 _ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
-    (_RUN, 95, "runs text or code objects as Python", _STDLIB, """
-        builtins.eval builtins.exec builtins.execfile builtins.compile code codeop
-        types.CodeType types.FunctionType types.LambdaType types.new_class types.coroutine
-        timeit cProfile profile lsprof trace bdb pdb doctest pydoc cgitb idlelib lib2to3
-        interpreters xxsubinterpreters interpqueues interpchannels testcapi testinternalcapi
-        """),
-    (_PROC, 78, "starts programs or handles processes", _STDLIB, """
-        os posix nt subprocess pty commands popen2 posixsubprocess winapi multiprocessing
-        platform.popen platform.syscmd_ver uuid.get_command_stdout uuid.popen
-        aix_support osx_support pyrepl pydoc.pipepager pydoc.tempfilepager webbrowser antigravity
-        asyncio ensurepip venv pip distutils setuptools pkg_resources imaplib.IMAP4_stream
-        """),
-    (_IMP, 470, "imports modules or resolves names chosen by the data", _STDLIB, """
-        builtins.import importlib imp runpy pkgutil zipimport zipapp pydoc.locate
-        frozen_importlib frozen_importlib_external site unittest logging.config
-        """),
-    (_ATTR, 470, "reads, sets or calls attributes chosen by the data", _STDLIB, """
+    # Python as text or code objects
+    (_RUN, 95, _EXEC, _STDLIB, """
+        builtins.eval builtins.exec builtins.execfile builtins.compile codeop types.CodeType
+        types.FunctionType types.LambdaType types.new_class types.coroutine typing.get_type_hints
+        typing.eval_type typing.ForwardRef"""),
+    (_RUN, 95, _EXEC, _READ, """
+        dataclasses.create_fn dataclasses.make_dataclass gettext.c2py rlcompleter optparse.Values
+        cgi.test turtle pstats tracemalloc.Snapshot modulefinder testcapi testinternalcapi
+        tkinter.Tk tkinter.Tcl tkinter.tkapp"""),
+    (_RUN, 95, _EXEC, "GHSA-cj3c-v495-4xqh", "code.interact code.InteractiveInterpreter"),
+    (_RUN, 95, _EXEC, _STDLIB, "bdb pdb cgitb code.InteractiveConsole"),
+    (_RUN, 95, _EXEC, "GHSA-49gj-c84q-6qm9, GHSA-p523-jq9w-64x9", "cProfile lsprof"),
+    (_RUN, 95, _EXEC, "GHSA-x696-vm39-cp64, GHSA-6vqj-c2q5-j97w", """
+        profile.run profile.runctx profile.Profile profile.main"""),
+    (_RUN, 95, _EXEC, "GHSA-5qwp-399c-mjwf, GHSA-g344-hcph-8vgg", "trace.Trace trace.main"),
+    (_RUN, 95, _EXEC, "GHSA-v7x6-rv5q-mhwc", "timeit"),
+    (_RUN, 95, _EXEC, "GHSA-6ggj-6f2q-f7mx", """
+        interpreters interpqueues interpchannels xxsubinterpreters concurrent.interpreters"""),
+    (_RUN, 95, _EXEC, "GHSA-fqq6-7vqf-w3fg", "doctest"),
+    (_RUN, 95, _EXEC, "GHSA-3gf5-cxq9-w223, GHSA-m869-42cg-3xwr, GHSA-9xph-j2h6-g47v", "idlelib"),
+    (_RUN | _DES, 95, _EXEC, "GHSA-f54q-57x4-jg88, GHSA-p9w7-82w4-7q8m", "lib2to3"),
+    (_RUN, 95, _EXEC, "CVE-2025-1716, GHSA-xp4f-hrf8-rxw7", "pip ensurepip venv"),
+    (_RUN | _FILE, 95, "builds and runs other code", "GHSA-m273-6v24-x4m4", "distutils setuptools"),
+    # processes
+    (_PROC, 78, _START, _STDLIB, """
+        os posix nt subprocess popen2 commands.getoutput commands.getstatus commands.getstatusoutput
+        commands.mkarg winapi multiprocessing webbrowser antigravity pipes mailcap"""),
+    (_PROC, 78, _START, "GHSA-r7v6-mfhq-g3m2, GHSA-vqmv-47xg-9wpr", "pty pexpect"),
+    (_PROC, 78, _START, "GHSA-m6fh-58r7-x697", "posixsubprocess bootsubprocess"),
+    (_PROC, 78, _START, "GHSA-q77w-mwjj-7mqx", "asyncio"),
+    (_PROC | _IMP, 78, _START, "GHSA-84r2-jw7c-4r5q, GHSA-5hvc-6wx8-mvv4", "pydoc"),
+    (_PROC, 78, _START, "GHSA-g38g-8gr9-h9xp", """
+        aix_support osx_support pyrepl imaplib.IMAP4_stream test.support test.libregrtest uuid.popen
+        uuid.get_command_stdout uuid.arp_getnode uuid.ip_getnode uuid.ifconfig_getnode
+        uuid.netstat_getnode uuid.lanscan_getnode uuid.unix_getnode uuid.getnode"""),
+    (_PROC, 78, _START, _READ, """
+        platform.popen platform.syscmd_ver platform.syscmd_file platform.Processor
+        platform.mac_ver_xml platform.architecture ctypes.util ctypes.macholib"""),
+    # the import system
+    (_IMP, 470, _IMPORT, _STDLIB, """
+        builtins.__import__ builtins.reload imp zipimport zipapp unittest logging.config pyclbr
+        py_compile compileall warnings.getcategory sysconfig.init_posix xml.sax.make_parser
+        xml.sax.create_parser xml.dom.domreg xml.dom.getDOMImplementation encodings.search_function
+        frozen_importlib frozen_importlib_external"""),
+    (_IMP | _RUN, 470, _IMPORT, "GHSA-q5qq-mvfm-j35x", "importlib"),
+    (_IMP, 470, _IMPORT, "GHSA-vvpj-8cmc-gx39", "pkgutil"),
+    (_IMP | _RUN, 470, "runs a file or module as a program", "GHSA-wfq2-52f7-7qvj", "runpy"),
+    (_IMP | _RUN, 470, "runs the lines of a .pth file", "GHSA-m6fh-58r7-x697", """
+        site.addsitedir site.addpackage site.addsitepackages site.addusersitepackages
+        site.execsitecustomize site.execusercustomize site.venv site.main"""),
+    # attributes and calls
+    (_ATTR, 470, _CALL, _STDLIB, """
         builtins.getattr builtins.setattr builtins.delattr builtins.vars builtins.globals
-        builtins.locals builtins.dir builtins.apply operator inspect functools.partial
-        functools.partialmethod functools.reduce types.MethodType string.Formatter
-        """),
-    (_FILE, 73, "opens, writes or removes files", _STDLIB, """
-        builtins.open builtins.file io.open io.open_code io.FileIO codecs.open shutil tempfile
+        builtins.locals builtins.dir builtins.hasattr builtins.apply builtins.map builtins.filter
+        builtins.super builtins.property builtins.classmethod builtins.staticmethod inspect
+        functools.partial functools.partialmethod functools.reduce functools.singledispatch
+        functools.cached_property itertools.starmap itertools.accumulate itertools.filterfalse
+        itertools.takewhile itertools.dropwhile itertools.groupby types.MethodType
+        types.DynamicClassAttribute string.Formatter contextlib.ExitStack contextlib.AsyncExitStack
+        contextvars sched copyreg.add_extension copyreg.remove_extension copyreg.pickle
+        copyreg.constructor weakref.finalize"""),
+    (_ATTR, 470, _CALL, "GHSA-955r-x9j8-7rhh, GHSA-84r2-jw7c-4r5q", """
+        operator.attrgetter operator.methodcaller operator.itemgetter operator.call operator.setitem
+        operator.delitem operator.getitem"""),
+    # files
+    (_FILE, 73, _OPEN, _STDLIB, """
+        builtins.open builtins.file io.open io.open_code io.FileIO pyio codecs.open shutil tempfile
         fileinput linecache tarfile zipfile gzip.open gzip.GzipFile bz2.open bz2.BZ2File lzma.open
-        lzma.LZMAFile pathlib.Path pathlib.PosixPath pathlib.WindowsPath glob mmap sqlite3 dbm
-        shelve logging.FileHandler logging.handlers
-        """),
-    (_NET, 918, "connects to the network", _STDLIB, """
-        socket ssl socketserver http urllib urllib2 httplib ftplib smtplib smtpd telnetlib poplib
-        nntplib imaplib xmlrpc xmlrpclib wsgiref requests aiohttp httpx urllib3 paramiko
-        """),
-    (_INT, 94, "changes or stops the running interpreter", _STDLIB, """
+        lzma.LZMAFile glob.glob glob.iglob glob.glob0 glob.glob1 mmap sqlite3 dbm shelve filecmp
+        pathlib.Path pathlib.PosixPath pathlib.WindowsPath pathlib.local mailbox netrc
+        configparser.RawConfigParser.read configparser.ConfigParser.read logging.FileHandler
+        logging.handlers logging.basicConfig tokenize.open ntpath.realpath posixpath.realpath uu
+        aifc sunau wave.open pkg_resources"""),
+    # network
+    (_NET, 918, "connects to or listens on the network", _STDLIB, """
+        socket ssl socketserver http.client http.server http.cookiejar urllib.request
+        urllib.robotparser urllib.urlopen urllib.urlretrieve urllib2 httplib ftplib smtplib smtpd
+        telnetlib poplib nntplib imaplib xmlrpc xmlrpclib wsgiref asyncore asynchat select selectors
+        syslog requests.api requests.sessions requests.get requests.post requests.request
+        requests.Session aiohttp httpx urllib3 paramiko pycurl websocket boto3 botocore"""),
+    # interpreter
+    (_INT, 94, "changes, blocks or stops the running interpreter", _STDLIB, """
         sys builtins.breakpoint builtins.input builtins.raw_input builtins.exit builtins.quit
-        builtins.memoryview types.ModuleType types.CellType ctypes cffi gc signal faulthandler
-        atexit threading thread concurrent.futures resource weakref.finalize
-        """),
-    (_DES, 502, "loads another serialized payload", _STDLIB, """
-        pickle cPickle marshal dill cloudpickle jsonpickle joblib.load torch.load
-        numpy.load pandas.read_pickle
-        """),
-    (_RUN | _IMP, 95, "imports or runs what its arguments name", "numpy source", """
-        numpy.core.ufunc_reconstruct numpy.f2py numpy.ctypeslib numpy.distutils
-        numpy.testing.private.utils.runstring
-        """),
+        builtins.help builtins.license builtins.credits builtins.copyright types.ModuleType
+        types.CellType types.FrameType types.TracebackType gc signal threading thread
+        concurrent.futures resource.setrlimit resource.prlimit warnings.simplefilter
+        warnings.filterwarnings warnings.resetwarnings locale.setlocale decimal.setcontext"""),
+    (_INT | _ATTR, 94, "calls its arguments at exit", "GHSA-m6fh-58r7-x697", "atexit"),
+    (_INT | _RUN, 94, "calls machine code or reads memory by address", "GHSA-4675-36f9-wf6r", """
+        ctypes cffi cffi_backend faulthandler"""),
+    # nested payloads
+    (_DES, 502, _NEST, _STDLIB, """
+        pickle cPickle pickletools jsonpickle dill zodbpickle pickle5 hickle klepto
+        pandas.read_pickle pandas.io.pickle pandas.compat.pickle_compat pandas.to_pickle joblib.load
+        joblib.dump joblib.numpy_pickle.load joblib.numpy_pickle.load_temporary_memmap
+        joblib.numpy_pickle.unpickle joblib.numpy_pickle.NumpyUnpickler joblib.numpy_pickle.dump
+        joblib.numpy_pickle_compat joblib.Memory joblib.memory joblib.store_backends
+        joblib.externals joblib.testing joblib.memmapping_reducer joblib.pool skops.io"""),
+    (_DES | _RUN, 502, _NEST, "GHSA-565g-hwwr-4pp3", "marshal"),
+    (_RUN | _DES, 502, "builds functions from code objects", "cloudpickle source", "cloudpickle"),
+    (_DES | _RUN, 502, _NEST, "PyYAML documentation", """
+        yaml.load yaml.load_all yaml.unsafe_load yaml.unsafe_load_all yaml.full_load yaml.loader
+        yaml.constructor yaml.Loader yaml.UnsafeLoader yaml.CLoader yaml.CUnsafeLoader yaml.cyaml
+        ruamel.yaml"""),
+    # numpy
+    (_IMP | _ATTR, 470, "imports any module and returns any attribute of it", "numpy source", """
+        numpy.core.ufunc_reconstruct numpy.core.function_base.add_newdoc numpy.lib.utils_impl
+        numpy.lib.utils"""),
+    (_RUN, 95, _EXEC, "GHSA-r8g5-cgf2-4m4m", "numpy.f2py numpy.distutils"),
+    (_RUN, 95, _EXEC, "numpy source", "numpy.testing"),
+    (_INT, 94, "loads shared libraries", "numpy reference", "numpy.ctypeslib"),
+    (_DES | _FILE, 502, _NEST, "CVE-2019-6446", """
+        numpy.load numpy.lib.npyio numpy.lib.npyio_impl numpy.lib.format numpy.lib.format_impl"""),
+    (_FILE, 73, _OPEN, "numpy reference", """
+        numpy.memmap numpy.core.memmap numpy.fromfile numpy.core.multiarray.fromfile
+        numpy.core.multiarray_umath.fromfile numpy.core.records.fromfile numpy.rec.fromfile
+        numpy.save numpy.savez numpy.savez_compressed numpy.savetxt numpy.loadtxt numpy.genfromtxt
+        numpy.fromregex numpy.DataSource numpy.lib.datasource numpy.ndarray.tofile
+        numpy.ndarray.dump numpy.open_memmap"""),
+    # pandas, scipy, scikit-learn
+    (_RUN, 95, _EXEC, "pandas reference", """
+        pandas.eval pandas.core.computation pandas.DataFrame.eval pandas.DataFrame.query
+        pandas.core.frame.DataFrame.eval pandas.core.frame.DataFrame.query pandas.testing"""),
+    (_FILE | _NET | _PROC, 73, "reads and writes files and addresses", "pandas reference", """
+        pandas.io pandas.read_csv pandas.read_table pandas.read_json pandas.read_html
+        pandas.read_hdf pandas.read_parquet pandas.read_feather pandas.read_excel pandas.read_sql
+        pandas.read_sql_query pandas.read_sql_table pandas.read_sas pandas.read_spss
+        pandas.read_stata pandas.read_orc pandas.read_xml pandas.read_fwf pandas.read_clipboard
+        pandas.HDFStore pandas.ExcelFile pandas.ExcelWriter pandas.config.localization"""),
+    (_IMP, 470, _IMPORT, "pandas source", """
+        pandas.compat.optional pandas.plotting.core.load_backend"""),
+    (_RUN, 95, "runs text from its state as Python", "scipy source", """
+        scipy.stats.distn_infrastructure.rv_generic scipy.stats.distn_infrastructure.rv_continuous
+        scipy.stats.distn_infrastructure.rv_discrete scipy.stats.distn_infrastructure.rv_sample
+        scipy.stats.rv_continuous scipy.stats.rv_discrete scipy.stats.rv_histogram scipy.lib.bunch
+        scipy.optimize.nonlin.nonlin_wrapper scipy.weave"""),
+    (_IMP, 470, _IMPORT, "scipy source", """
+        scipy.lib.uarray.backend.unpickle_function scipy.lib.uarray.unpickle_function
+        scipy.lib.array_api_compat.internal.clone_module scipy.lib.testutils
+        scipy.lib.deprecation.sub_module_deprecation scipy.optimize.show_options
+        scipy.optimize.optimize.show_options"""),
+    (_FILE | _NET | _DES, 73, _OPEN, "scipy reference", """
+        scipy.io scipy.datasets scipy.misc.face scipy.sparse.load_npz scipy.sparse.save_npz
+        scipy.sparse.matrix_io scipy.lib.tmpdirs"""),
+    (_IMP | _PROC | _DES, 470, _IMPORT, "scikit-learn source", """
+        sklearn.utils.discovery sklearn.utils.testing sklearn.utils.estimator_checks
+        sklearn.utils.joblib sklearn.utils.set_output.check_library_installed sklearn.externals
+        sklearn.callback sklearn.show_versions sklearn.utils.show_versions"""),
+    (_FILE | _NET | _DES, 73, _OPEN, "scikit-learn reference", """
+        sklearn.datasets.base.load_files sklearn.datasets.load_files
+        sklearn.datasets.svmlight_format sklearn.datasets.load_svmlight_file sklearn.datasets.openml
+        sklearn.datasets.california_housing sklearn.datasets.covtype sklearn.datasets.kddcup99
+        sklearn.datasets.lfw sklearn.datasets.rcv1 sklearn.datasets.olivetti_faces
+        sklearn.datasets.species_distributions sklearn.datasets.twenty_newsgroups"""),
+    # torch
+    (_DES, 502, _NEST, "CVE-2025-32434", """
+        torch.load torch.serialization.load torch.serialization.legacy_load torch.jit.load
+        torch.storage.load_from_bytes torch.package torch.export.pt2_archive torch.utils.model_dump
+        torch.multiprocessing torch.functorch.compilers torch.fx.graph_pickler
+        torch.utils.serialization torch.cuda.memory_viz torch.distributed.elastic
+        torch.distributed.rpc torch.distributed.run torch.distributed.launch
+        torch.distributed.distributed_c10d torch.distributed.nn torch.distributed.launcher
+        torch.distributed.argparse_util"""),
+    (_DES, 502, _NEST, "GHSA-vv6j-3g6g-2pvj", "torch.utils.config_module"),
+    (_DES, 502, _NEST, "GHSA-h3qp-7fh3-f8h4", "torch.utils.data.datapipes.utils.decoder"),
+    (_RUN, 95, _EXEC, "GHSA-86cj-95qr-2p4f", "torch.dynamo"),
+    (_RUN, 95, _EXEC, "GHSA-f4x7-rfwp-v3xw", "torch.fx.experimental"),
+    (_RUN, 95, _EXEC, "GHSA-vr7h-p6mm-wpmh", "torch.jit.unsupported_tensor_ops"),
+    (_RUN, 95, _EXEC, "GHSA-4r9r-ch6f-vxmx, GHSA-4whj-rm5r-c2v8", "torch.utils.bottleneck"),
+    (_PROC, 78, _START, "GHSA-f745-w6jp-hpxx, GHSA-jhph-76pp-mggw", "torch.utils.collect_env"),
+    (_PROC | _RUN, 78, _START, "torch source", "torch.inductor"),
+    (_RUN | _IMP, 95, _EXEC, "CVE-2022-45907", "torch.jit.annotations torch.jit.frontend"),
+    (_NET | _RUN, 918, "fetches and runs code", "torch reference", "torch.hub"),
+    (_RUN | _IMP | _PROC, 95, _EXEC, "torch source", """
+        torch.compile torch.ops torch.classes torch.precompile torch.guards torch.export.unlift
+        torch.higher_order_ops torch.library.infer_schema torch.fx.graph_module torch.fx.Graph
+        torch.fx.operator_schemas torch.jit.CompilationUnit torch.jit.script torch.strobelight
+        torch.utils.strobelight torch.utils.cpp_extension torch.utils.traceback
+        torch.utils.benchmark torch.utils.import_dotted_name torch.import_dotted_name
+        torch.utils.pytree torch.backends.xeon torch.testing torch.C.import_ir_module torch.vendor
+        torch.functorch torch.utils.get_clean_triton"""),
+    # other libraries
+    (_RUN | _DES | _IMP, 95, "runs, imports or loads what its arguments hold", "library source", """
+        keras.utils.func_load keras.src.utils.python_utils.func_load
+        keras.utils.generic_utils.func_load tensorflow.keras.utils.func_load keras.layers.Lambda
+        keras.src.layers.core.lambda_layer tensorflow.python.keras.utils.generic_utils.func_load
+        keras.saving.load_model keras.models.load_model keras.src.saving
+        tensorflow.python.ops.script_ops transformers.dynamic_module_utils
+        transformers.utils.import_utils transformers.testing_utils transformers.exporters
+        transformers.integrations.hub_kernels transformers.models.rag.retrieval_rag
+        mlflow.pyfunc.load_model mlflow.sklearn.load_model mlflow.sklearn.load_pyfunc
+        mlflow.pyfunc.load_pyfunc numba.core.serialize numba.core.dispatcher numba.pycc
+        dask.utils.methodcaller dask.utils.import_required dask.utils.apply dask.tokenize
+        dask.array.slicing.expander dask.compatibility ray.cloudpickle ray.init ray.remote
+        sympy.sympify sympy.parsing sympy.core.sympify.sympify sympy.lambdify
+        sympy.utilities.lambdify numexpr.evaluate numexpr.necompiler statsmodels.tsa.x13
+        statsmodels.iolib.smpickle nltk.data.load gensim.utils.unpickle xgboost.collective
+        django.utils.module_loading werkzeug.utils.import_string jinja2.Template jinja2.environment
+        IPython mako nose execnet six.exec_"""),
+    (_PROC | _FILE | _NET, 78, "starts programs, opens files or connects", "library source", """
+        huggingface_hub.hf_hub_download huggingface_hub.snapshot_download
+        huggingface_hub.file_download nltk.download invoke fabric sh plumbum click.edit click.launch
+        psutil.Popen py.io py.process fsspec smart_open s3fs h5py.File"""),
 )
+# fmt: on
 
-# Below a row, yet only values: enumerations, exceptions and plain records.
+# Values: they stand below a row, yet make nothing but an enumeration member or a plain record.
 _VALUES = frozenset(
     """
-    os.stat_result os.terminal_size signal.Signals signal.Handlers http.HTTPStatus http.HTTPMethod
-    socket.AddressFamily socket.SocketKind subprocess.CalledProcessError subprocess.TimeoutExpired
+    os.stat_result os.terminal_size os.times_result os.uname_result signal.Signals signal.Handlers
+    signal.Sigmasks socket.AddressFamily socket.SocketKind subprocess.TimeoutExpired
+    subprocess.CompletedProcess inspect.Signature inspect.Parameter inspect.ParameterKind
+    inspect.BoundArguments inspect.empty inspect.FullArgSpec pathlib.Path pathlib.PosixPath
+    pathlib.WindowsPath pathlib.local.Path pathlib.local.PosixPath pathlib.local.WindowsPath
+    pathlib.local.PurePath pathlib.local.PurePosixPath pathlib.local.PureWindowsPath
+    torch.dynamo.eval_frame.OptimizedModule torch.distributed.distributed_c10d.ReduceOp
     """.split()
 )
+# Exceptions of listed modules travel in cached results; making one does nothing.
+_EXCEPTIONS = ("Error", "Exception", "Warning")
 
-# Modules whose object must not be reached through another module ("random._os").
+# Modules whose object or members are dangerous under whatever path they are reached.
 _REACHED = frozenset(
     "os posix nt sys subprocess builtins importlib socket shutil ctypes pty runpy marshal".split()
 )
-# Rows that are also ordinary function or class names; alone they say nothing ("numpy.trace").
+# First words of rows that are ordinary words too: below another module, alone or as a module of
+# the same name, they say nothing ("numpy.trace", "shop.site.main").
 _ORDINARY = frozenset(
-    "code commands trace profile signal site inspect resource glob http interpreters test".split()
+    """
+    code commands dill fabric gc glob inspect invoke locale logging mako mmap nose optparse pip
+    pipes platform profile resource select sh signal site test thread tokenize trace turtle types
+    typing uu uuid venv wave
+    """.split()
 )
 
 _DUNDERS = frozenset({"__newobj__", "__newobj_ex__"})
@@ -121,24 +306,25 @@ _DUNDERS = frozenset({"__newobj__", "__newobj_ex__"})
 _MAX_COMPONENTS = 64
 _MAX_LENGTH = 1024
 
-
-def _plain(name: str) -> str:
-    return ".".join(part.strip("_") for part in name.split("."))
-
-
-def _table() -> dict[str, Danger]:
-    return {
-        _plain(name): Danger(name, powers, cwe, why, source)
-        for powers, cwe, why, source, names in _ROWS
-        for name in names.split()
-    }
-
-
-_TABLE = _table()
-_DEPTH = max(name.count(".") for name in _TABLE) + 1
-
 _DUNDER_WHY = "walks through an attribute of the object model"
 _LONG = Danger("(long name)", _INT, 400, "is longer than any real name", "limit of this table")
+
+
+def _bare(part: str) -> str:
+    """Drop a leading underscore, but keep a word such as ``__torch__`` what it is."""
+    return part if part.startswith("__") else part.removeprefix("_")
+
+
+def _plain(name: str) -> str:
+    return ".".join(map(_bare, name.split(".")))
+
+
+_TABLE = {
+    _plain(name): Danger(name, powers, cwe, why, source)
+    for powers, cwe, why, source, names in _ROWS
+    for name in names.split()
+}
+_DEPTH = max(name.count(".") for name in _TABLE) + 1
 
 
 def rows() -> tuple[Danger, ...]:
@@ -182,10 +368,10 @@ def _search(module: str, qualname: str) -> Danger | None:
             row = _TABLE.get(_plain(f"{module}.{part}"))
             return row or Danger(part, _ATTR | _INT, 470, _DUNDER_WHY, "Python data model")
     above = _plain(module).split(".")
-    parts = above + [part.strip("_") for part in raw]
+    parts = above + [_bare(part) for part in raw]
     if len(parts) > _MAX_COMPONENTS:
         return _LONG
-    if ".".join(parts) in _VALUES:
+    if ".".join(parts) in _VALUES or (len(raw) == 1 and qualname.endswith(_EXCEPTIONS)):
         return None
     for start in range(len(parts)):
         found = _match(parts, start, len(above))
@@ -195,17 +381,19 @@ def _search(module: str, qualname: str) -> Danger | None:
 
 
 def _match(parts: list[str], start: int, border: int) -> Danger | None:
-    """Match rows at one component; ``border`` is where the module ends and attributes begin."""
-    for end in range(start + 1, min(start + _DEPTH, len(parts)) + 1):
+    """Match the longest row that begins here; from ``border`` on, parts are attributes."""
+    for end in range(min(start + _DEPTH, len(parts)), start, -1):
         row = _TABLE.get(".".join(parts[start:end]))
-        if row is None:
-            continue
-        if start == 0:
-            return row
-        if start < border:
-            # "pkg.os" may be a re-export; "scipy.signal" is a package of its own.
-            if end > border or parts[start] in _REACHED:
-                return row
-        elif end < len(parts) or end - start > 1 or parts[start] not in _ORDINARY:
+        if row is not None and _counts(parts, start, end, border):
             return row
     return None
+
+
+def _counts(parts: list[str], start: int, end: int, border: int) -> bool:
+    """Whether a row found at this place says something about the whole name."""
+    if start == 0 or parts[start] in _REACHED:
+        return True
+    if start < border:
+        # "shop.codecs.open" may be a re-export; "scipy.signal" is a package of its own.
+        return end > border and parts[start] not in _ORDINARY
+    return end < len(parts) or end - start > 1 or parts[start] not in _ORDINARY
