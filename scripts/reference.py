@@ -192,15 +192,13 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def pages() -> dict[str, str]:
-    """Return the generated pages: file name to text."""
-    return {"rules.md": rules_page(), "errors.md": errors_page(), "commands.md": commands_page()}
+WRITERS = {"rules.md": rules_page, "errors.md": errors_page, "commands.md": commands_page}
 
 
 def main() -> int:
     """Write the pages; the exit code is 0."""
-    for name, text in pages().items():
-        (PAGES / name).write_text(text, encoding="utf-8")
+    for name, page in WRITERS.items():
+        (PAGES / name).write_text(page(), encoding="utf-8")
     return 0
 
 
