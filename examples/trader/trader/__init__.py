@@ -1,0 +1,1 @@
+"""A small trading service: generated prices, two forests, one page."""
