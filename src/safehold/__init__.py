@@ -1,0 +1,61 @@
+"""safehold: one policy for the code, files and data of a Python ML or data service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from safehold._version import __version__
+from safehold.errors import SafeholdError
+
+if TYPE_CHECKING:
+    from safehold import artifacts, compat, scan
+    from safehold.artifacts import Store
+    from safehold.compat import use
+    from safehold.context import Context
+    from safehold.findings import Confidence, Finding, Severity
+    from safehold.policy import Policy
+
+__all__ = [
+    "Confidence",
+    "Context",
+    "Finding",
+    "Policy",
+    "SafeholdError",
+    "Severity",
+    "Store",
+    "__version__",
+    "artifacts",
+    "compat",
+    "scan",
+    "use",
+]
+
+# Name -> module that defines it; loaded at first use so that `import safehold` stays small.
+_LAZY = {
+    "Confidence": "safehold.findings",
+    "Context": "safehold.context",
+    "Finding": "safehold.findings",
+    "Policy": "safehold.policy",
+    "Severity": "safehold.findings",
+    "Store": "safehold.artifacts",
+    "artifacts": "",
+    "compat": "",
+    "scan": "",
+    "use": "safehold.compat",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        message = f"module 'safehold' has no attribute {name!r}"
+        raise AttributeError(message)
+    from importlib import import_module  # noqa: PLC0415  (only when something is asked for)
+
+    module = _LAZY[name]
+    value = getattr(import_module(module), name) if module else import_module(f"safehold.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,74 @@
+"""Codecs: each turns a value into segments and back; one file and one row per codec.
+
+To add one, write its file with `encode` and `decode` and add its row to `CODECS`. A codec
+that carries code names classes; those are resolved by the zone's allow-list only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from safehold.allow import AllowList
+from safehold.errors import ConfigError
+
+Buffer = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Segments to be sealed, and the versions of the libraries that made them."""
+
+    segments: Sequence[Buffer]
+    libs: Mapping[str, str] = field(default_factory=dict)
+    raw: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a decoder may do: which names to resolve, how deep to go, how it was stored.
+
+    ``options`` are the keyword arguments of `pickle.Unpickler` for files of older Pythons.
+    """
+
+    allow: AllowList
+    depth: int
+    raw: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Codec(Protocol):
+    """What a codec's module provides."""
+
+    encode: Callable[[object, int], Encoded]
+    """(value, depth limit) -> Encoded. Raises EncodeError."""
+    decode: Callable[[Sequence[memoryview], Reading], object]
+    """Verified segments -> value. Raises DecodeError, TypeNotAllowed, LimitExceeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A codec: its module is imported when it is used."""
+
+    module: str
+    carries_code: bool
+    suffixes: tuple[str, ...]
+
+
+CODECS: Mapping[str, Row] = {
+    "joblib": Row("joblib", True, (".joblib", ".jl", ".jbl")),
+    "json": Row("json", False, (".json",)),
+    "msgpack": Row("msgpack", False, (".msgpack", ".mpk")),
+    "pickle": Row("pickle", True, (".pkl", ".pickle", ".p", ".pck", ".sav")),
+}
+
+
+def codec_named(name: str) -> Codec:
+    """Load a codec. Raises ConfigError for a name that has no codec here."""
+    row = CODECS.get(name)
+    if row is None:
+        message = f"no codec {name!r}; codecs of this version: {', '.join(CODECS)}"
+        raise ConfigError(message)
+    return cast("Codec", import_module(f"{__name__}.{row.module}"))

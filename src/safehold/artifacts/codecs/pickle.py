@@ -1,0 +1,67 @@
+"""The `pickle` codec: protocol 5 with out-of-band buffers, loaded with an allow-list.
+
+Sealed plain pickles of any protocol load too. The allow-list is the second barrier: the
+first is that nothing reaches this file before its seal was verified.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from safehold.allow import AllowList
+from safehold.artifacts.codecs import Encoded, Reading
+from safehold.errors import DecodeError, EncodeError
+
+
+class Unpickler(pickle.Unpickler):
+    """An Unpickler that resolves only what an allow-list permits."""
+
+    def __init__(
+        self, file: Any, allow: AllowList, *, buffers: Iterable[Any] | None = None, **options: Any
+    ) -> None:
+        """`options` are those of `pickle.Unpickler`."""
+        super().__init__(file, buffers=buffers, **options)
+        self._resolve: Callable[[str, str], Any] = allow.resolve
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        """Resolve a name component by component. Raises TypeNotAllowed."""
+        return self._resolve(module_name, global_name)
+
+
+def encode(value: object, depth: int) -> Encoded:  # noqa: ARG001  (C recursion limit applies)
+    """Pickle `value`; contiguous arrays become segments of their own."""
+    buffers: list[pickle.PickleBuffer] = []
+    try:
+        stream = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    except (pickle.PicklingError, AttributeError, TypeError, RecursionError) as error:
+        message = f"the value cannot be pickled: {error}"
+        raise EncodeError(message) from error
+    return Encoded([stream, *(buffer.raw() for buffer in buffers)])
+
+
+def decode(segments: Sequence[memoryview], reading: Reading) -> object:
+    """Unpickle verified segments: the stream, then its out-of-band buffers."""
+    stream = io.BytesIO(segments[0])
+    options = {"buffers": segments[1:], **reading.options}
+    value = load_checked(Unpickler(stream, reading.allow, **options).load)
+    if stream.tell() != len(segments[0]):
+        message = "the sealed file holds more than one pickle; seal it with: safehold seal"
+        raise DecodeError(message)
+    return value
+
+
+def load_checked(load: Callable[[], Any]) -> Any:
+    """Load, turning the many errors of a malformed stream into DecodeError."""
+    try:
+        return load()
+    except (pickle.UnpicklingError, ImportError):
+        raise  # refusals of the allow-list, and libraries that are not installed
+    except (
+        AttributeError, EOFError, IndexError, KeyError, MemoryError, OverflowError,
+        RecursionError, TypeError, ValueError,
+    ) as error:  # fmt: skip
+        message = f"the sealed pickle cannot be decoded: {type(error).__name__}: {error}"
+        raise DecodeError(message) from error

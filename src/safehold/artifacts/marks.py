@@ -1,0 +1,99 @@
+"""High-water marks: the newest generation of each artifact that this machine has seen.
+
+One small file per (zone, name) in a directory that belongs to the service, authenticated by
+a subkey. Somebody who may delete the marks can replay an older artifact; who can only write
+to the zones cannot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hmac
+import os
+import struct
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+from safehold.errors import Tampered
+from safehold.keys import Keyring
+from safehold.paths import replace_file
+
+_MARK = struct.Struct("<4s8sQ16s")
+_MAGIC = b"SFM1"
+_DIGEST = 32
+
+
+class Mark(NamedTuple):
+    """Generation and artifact id of the newest artifact seen."""
+
+    generation: int
+    artifact: bytes
+
+
+class Marks:
+    """The marks below one directory."""
+
+    def __init__(self, directory: Path, keyring: Keyring) -> None:
+        """The directory is made when the first mark is written."""
+        self._directory = directory
+        self._keyring = keyring
+
+    def read(self, zone: str, name: str) -> Mark | None:
+        """Return the mark of an artifact, None when it was never seen.
+
+        Raises:
+            Tampered: the mark's authentication fails. UnknownKey: made with an unlisted key.
+        """
+        path = self._path(zone, name)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            data = os.read(fd, _MARK.size + _DIGEST + 1)
+        finally:
+            os.close(fd)
+        body = data[: _MARK.size]
+        if len(data) != _MARK.size + _DIGEST or not body.startswith(_MAGIC):
+            message = f"the high-water mark {path} is damaged; see docs: how-to/restore-a-model"
+            raise Tampered(message)
+        _, tag, generation, artifact = _MARK.unpack(body)
+        if not hmac.compare_digest(self._mac(tag, zone, name, body), data[_MARK.size :]):
+            message = f"the high-water mark {path} was changed; see docs: how-to/restore-a-model"
+            raise Tampered(message)
+        return Mark(generation, artifact)
+
+    def write(self, zone: str, name: str, mark: Mark) -> None:
+        """Store a mark, crash-safe. Call it under `lock`. Raises OSError."""
+        tag = self._keyring.signing.tag
+        body = _MARK.pack(_MAGIC, tag, mark.generation, mark.artifact)
+        path = self._path(zone, name)
+        fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            replace_file(fd, path.name, [body + self._mac(tag, zone, name, body)], mode=0o640)
+        finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def lock(self, zone: str, name: str) -> Iterator[None]:
+        """Hold the artifact's lock between processes. Raises OSError if it cannot be made."""
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+        path = self._path(zone, name).with_suffix(".lock")
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def _path(self, zone: str, name: str) -> Path:
+        digest = sha256(zone.encode() + b"\x00" + os.fsencode(name)).hexdigest()
+        return self._directory / f"{digest[:32]}.mark"
+
+    def _mac(self, tag: bytes, zone: str, name: str, body: bytes) -> bytes:
+        key = self._keyring.by_tag(tag).derive(b"safehold/marks/v1")
+        context = zone.encode() + b"\x00" + os.fsencode(name)
+        return hmac.digest(key, struct.pack("<I", len(context)) + context + body, "sha256")

@@ -1,0 +1,187 @@
+"""The reading order, once for files, handles and bytes.
+
+The order of safety is the order of lines in `Reader.read`: verify, same name and position,
+codec of the zone, trusted caller, fresh, allowed types, decode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from safehold.allow import AllowList
+from safehold.artifacts.callers import calling_file, relative_file
+from safehold.artifacts.codecs import CODECS, Reading, codec_named
+from safehold.artifacts.container import Expected, Header, Sealed
+from safehold.artifacts.marks import Mark, Marks
+from safehold.artifacts.target import Recorded, Target, recorded
+from safehold.context import Context
+from safehold.errors import Blocked, Rollback, WrongContext
+from safehold.events import Event
+
+UNTRUSTED_CALLER = "SH117"
+
+Verify = Callable[[Expected], Sealed]
+Decode = Callable[[Sealed, Reading], Any]
+
+
+class Reader:
+    """Verifies and decodes under one Context."""
+
+    def __init__(self, hold: Context, marks: Marks) -> None:
+        """Keeps the newest generations seen by this process besides the marks on disk."""
+        self._hold = hold
+        self._marks = marks
+        self.seen: dict[tuple[str, str], int] = {}
+        self._allow: dict[tuple[str, ...], AllowList] = {}
+        self._trusted: dict[str, bool] = {}
+        names = [zone.name for zone in (*hold.policy.zones, hold.policy.memory)]
+        self._others = {own: [name for name in names if name != own] for own in names}
+
+    def read(  # noqa: PLR0913  (the options of every way to load)
+        self,
+        target: Target,
+        verify: Verify,
+        *,
+        allow: Iterable[str] | None = None,
+        min_generation: int = 0,
+        options: Mapping[str, Any] | None = None,
+        decode: Decode | None = None,
+    ) -> Any:
+        """Verify, then decode; nothing is parsed before its seal holds. Raises as Store.load.
+
+        `options` go to the unpickler. `decode` takes the place of the codec's own decoder.
+        """
+        with recorded(self._hold.recorder, "load", target) as entry:
+            sealed = self._verified(target, verify, entry, min_generation)
+            reading = self.reading(sealed.header, target, allow, options)
+            if decode is not None:
+                return decode(sealed, reading)
+            return codec_named(sealed.header.codec).decode(sealed.segments, reading)
+
+    def _verified(
+        self, target: Target, verify: Verify, entry: Recorded, min_generation: int
+    ) -> Sealed:
+        sealed = verify(self.expected(target))
+        header = sealed.header
+        self.check_context(header, target)
+        entry.header(header)
+        self._check_caller(header, target)
+        self.check_fresh(sealed, target, min_generation)
+        self._remember(sealed, target)
+        return sealed
+
+    def expected(self, target: Target) -> Expected:
+        """Return what a container must match to be of this target."""
+        own = target.zone.name
+        limit = self._hold.policy.limits.artifact
+        return Expected(self._hold.keyring, own, limit, self._others.get(own, ()))
+
+    def reading(
+        self,
+        header: Header,
+        target: Target,
+        allow: Iterable[str] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Reading:
+        """Return what the decoder may do; `allow` replaces the zone's list."""
+        names = target.zone.allow if allow is None else tuple(allow)
+        if header.codec == "joblib":
+            names = (*names, "joblib")  # the names of joblib's own array wrapper
+        known = self._allow.get(names)
+        if known is None:
+            known = self._allow[names] = AllowList.of(names)
+        return Reading(known, self._hold.policy.limits.depth, header.raw, options or {})
+
+    def check_context(self, header: Header, target: Target) -> None:
+        """Raise WrongContext for another name, position or a codec the zone does not have."""
+        if header.name != target.name or header.at != target.at:
+            message = (
+                f"sealed as {header.name or 'bytes in memory'} at position {header.at}, read as "
+                f"{target} at position {target.at}"
+            )
+            raise WrongContext(message)
+        if header.codec not in target.zone.codecs or header.codec not in CODECS:
+            message = f"codec {header.codec!r} is not one of zone {target.zone.name!r}"
+            raise WrongContext(message)
+
+    def _check_caller(self, header: Header, target: Target) -> None:
+        policy = self._hold.policy
+        if policy.trusted is None or policy.mode == "off":
+            return
+        if not CODECS[header.codec].carries_code:
+            return
+        caller = calling_file()
+        trusted = self._trusted.get(caller)
+        if trusted is None:
+            trusted = policy.is_trusted(relative_file(caller, policy.root))
+            self._trusted[caller] = trusted
+        if trusted:
+            return
+        message = (
+            f"{caller} is not trusted to load {target}; add it to trusted in the policy's "
+            f"[code] table if it should be"
+        )
+        error = Blocked(message, rule=UNTRUSTED_CALLER, zone=target.zone.name, caller=caller)
+        if policy.mode == "enforce":
+            raise error
+        self._hold.recorder.record(
+            Event(
+                action="load",
+                outcome="allowed",
+                reason="mode monitor",
+                rule=error.rule,
+                zone=error.zone,
+                artifact=target.name,
+                caller=caller,
+            )
+        )
+
+    def check_fresh(self, sealed: Sealed, target: Target, min_generation: int) -> None:
+        """Raise Rollback for an artifact older than what was asked for or seen before."""
+        header = sealed.header
+        if header.generation < min_generation:
+            message = f"generation {header.generation} is older than {min_generation} asked for"
+            raise Rollback(message)
+        if not target.has_mark:
+            return
+        mark = self._marks.read(header.zone, header.name)
+        newest = self.seen.get((header.zone, header.name), 0)
+        newest = newest if mark is None else max(newest, mark.generation)
+        if header.generation < newest:
+            message = (
+                f"generation {header.generation} of {target} is older than {newest}, which was "
+                f"seen before; take it back into service with: safehold seal --renew"
+            )
+            raise Rollback(message)
+        if mark == (header.generation, mark.artifact if mark else b"") and (
+            mark.artifact != sealed.artifact
+        ):
+            message = f"another artifact with generation {header.generation} of {target} was seen"
+            raise Rollback(message)
+
+    def _remember(self, sealed: Sealed, target: Target) -> None:
+        if not target.has_mark:
+            return
+        header = sealed.header
+        key = (header.zone, header.name)
+        if self.seen.get(key) == header.generation:
+            return  # this process has stored or seen the mark
+        self.seen[key] = header.generation
+        try:
+            with self._marks.lock(*key):
+                known = self._marks.read(*key)
+                if known is None or known.generation < header.generation:
+                    self._marks.write(*key, Mark(header.generation, sealed.artifact))
+        except OSError as error:
+            # A read-only deployment: the check holds within this process, and the trail says so.
+            self._hold.recorder.record(
+                Event(
+                    action="mark",
+                    outcome="failed",
+                    reason=error.strerror or type(error).__name__,
+                    zone=header.zone,
+                    artifact=header.name,
+                    generation=header.generation,
+                )
+            )

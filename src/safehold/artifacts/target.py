@@ -1,0 +1,131 @@
+"""What an artifact is bound to: its zone, its logical name, its position in a stream."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from safehold.artifacts.codecs import CODECS
+from safehold.artifacts.container import Header
+from safehold.context import Context
+from safehold.errors import ConfigError, SafeholdError
+from safehold.events import Event, Recorder
+from safehold.paths import Place
+from safehold.policy import Zone
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The context that a seal must match. `name` is empty for bytes without a path."""
+
+    zone: Zone
+    name: str
+    at: int = 0
+
+    @property
+    def has_mark(self) -> bool:
+        """Say whether freshness is tracked: files, by their first container."""
+        return bool(self.name) and self.at == 0
+
+    def __str__(self) -> str:
+        return self.name or "bytes in memory"
+
+
+def target_of_place(hold: Context, place: Place, at: int = 0) -> Target:
+    """Bind a real path to its zone; outside the root the name is the absolute path."""
+    zone = hold.policy.zone_for(place.relative)
+    return Target(zone, _text(place.real if place.relative is None else place.relative), at)
+
+
+def target_of_handle(hold: Context, file: Any) -> Target:
+    """Bind an open handle: by its descriptor's real path, or to memory if it has none."""
+    try:
+        fd = file.fileno()
+        place = hold.root.place(fd)
+        at = file.tell()
+        unnamed = os.fstat(fd).st_nlink == 0 and os.path.basename(place.real).startswith("#")
+    except (AttributeError, OSError, ValueError):  # BytesIO, sockets, pipes
+        return Target(hold.policy.memory, "")
+    if unnamed or not place.real.startswith("/"):  # O_TMPFILE; pipe:[…], socket:[…]
+        return Target(hold.policy.memory, "")
+    return target_of_place(hold, place, at)
+
+
+def codec_for(target: Target, prefer: str = "") -> str:
+    """Choose the codec of a new artifact among those of its zone.
+
+    `prefer` if the zone has it, else the one whose suffix the name has, else pickle where
+    code-carrying files are allowed, else msgpack.
+
+    Raises:
+        ConfigError: this version has none of the zone's codecs.
+    """
+    usable = [name for name in target.zone.codecs if name in CODECS]
+    if prefer in usable:
+        return prefer
+    for name in usable:
+        if target.name.endswith(CODECS[name].suffixes):
+            return name
+    for name in ("pickle", "msgpack", *usable):
+        if name in usable:
+            return name
+    message = f"zone {target.zone.name!r} has no codec that this version knows; add one of: "
+    raise ConfigError(message + ", ".join(CODECS))
+
+
+def check_codec(zone: Zone, codec: str) -> None:
+    """Raise ConfigError when a zone does not have a codec."""
+    if codec not in zone.codecs:
+        message = (
+            f"zone {zone.name!r} does not have the codec {codec!r} (it has: "
+            f"{', '.join(zone.codecs)}); change the path or the policy"
+        )
+        raise ConfigError(message)
+
+
+def _text(name: str) -> str:
+    """Make a file name that is not UTF-8 encodable, and keep all names distinct."""
+    if name.isascii() or not any("\ud800" <= char <= "\udfff" for char in name):
+        return name
+    return name.replace("\\", "\\\\").encode("utf-8", "backslashreplace").decode()
+
+
+class Recorded:
+    """The fields of an event, filled while the operation goes on."""
+
+    def __init__(self, action: str, target: Target) -> None:
+        self.fields: dict[str, Any] = {
+            "action": action,
+            "zone": target.zone.name,
+            "artifact": target.name,
+        }
+
+    def header(self, header: Header) -> None:
+        """Take what a verified header says."""
+        self.fields |= {
+            "codec": header.codec,
+            "key": header.key,
+            "generation": header.generation,
+        }
+
+
+@contextlib.contextmanager
+def recorded(recorder: Recorder, action: str, target: Target) -> Iterator[Recorded]:
+    """Record an operation once: allowed when the block ends, refused when it raises."""
+    entry = Recorded(action, target)
+    try:
+        yield entry
+    except SafeholdError as error:
+        event = Event(
+            outcome="refused",
+            reason=type(error).__name__,
+            rule=getattr(error, "rule", ""),
+            caller=getattr(error, "caller", ""),
+            detail={"message": str(error)[:512]},
+            **entry.fields,
+        )
+        recorder.refuse(event, error)
+    recorder.record(Event(outcome="allowed", **entry.fields))

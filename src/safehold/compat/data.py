@@ -1,0 +1,69 @@
+"""The `pickle` module's interface over plain data: nothing that it reads can name a class.
+
+Values are stored as sealed MessagePack without loss, or `EncodeError` says what has no
+lossless form. `load` and `dump` take a path as well as a handle.
+"""
+
+from __future__ import annotations
+
+import os
+from pickle import (
+    DEFAULT_PROTOCOL,
+    HIGHEST_PROTOCOL,
+    PickleError,
+    PicklingError,
+    UnpicklingError,
+)
+from typing import Any
+
+from safehold.artifacts.codecs import CODECS, Reading, codec_named
+from safehold.artifacts.container import Sealed
+from safehold.compat import active_store
+from safehold.errors import WrongContext
+
+__all__ = [
+    "DEFAULT_PROTOCOL",
+    "HIGHEST_PROTOCOL",
+    "PickleError",
+    "PicklingError",
+    "UnpicklingError",
+    "dump",
+    "dumps",
+    "load",
+    "loads",
+]
+
+_CODEC = "msgpack"
+
+
+def dump(obj: object, file: Any, protocol: int | None = None, **options: Any) -> None:  # noqa: ARG001  (the signature that is replaced)
+    """Seal plain data into a path or a binary handle. Raises as `safehold.Store.dump`."""
+    if isinstance(file, str | os.PathLike):
+        active_store().dump(obj, file, codec=_CODEC)
+    else:
+        active_store().dump_to(obj, file, codec=_CODEC)
+
+
+def dumps(obj: object, protocol: int | None = None, **options: Any) -> bytes:  # noqa: ARG001  (as above)
+    """Seal plain data into bytes. Raises as `safehold.Store.dumps`."""
+    return active_store().dumps(obj, codec=_CODEC)
+
+
+def load(file: Any, **options: Any) -> Any:  # noqa: ARG001  (as above)
+    """Verify and load plain data of a path or handle. Raises as `safehold.Store.load`."""
+    if isinstance(file, str | os.PathLike):
+        return active_store().load(file, decode=_decode)
+    return active_store().load_from(file, decode=_decode)
+
+
+def loads(data: Any, /, **options: Any) -> Any:  # noqa: ARG001  (as above)
+    """Verify and load bytes that `dumps` made. Raises as `safehold.Store.loads`."""
+    return active_store().loads(data, decode=_decode)
+
+
+def _decode(sealed: Sealed, reading: Reading) -> Any:
+    codec = sealed.header.codec
+    if CODECS[codec].carries_code:
+        message = f"the artifact is a {codec}, read as plain data; use safehold.compat.{codec}"
+        raise WrongContext(message)
+    return codec_named(codec).decode(sealed.segments, reading)

@@ -1,0 +1,108 @@
+"""joblib's interface: `load`, `dump` and `Memory` over sealed artifacts, the rest unchanged.
+
+``mmap_mode`` is accepted; the arrays are private memory all the same, since a mapped file
+could change after it was verified.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import IO, Any
+
+from safehold.errors import MissingExtra, SafeholdError
+
+try:
+    import joblib
+    from joblib import *  # noqa: F403  (everything but load, dump and Memory, replaced below)
+    from joblib import __all__ as __all__
+    from joblib._store_backends import CacheWarning, FileSystemStoreBackend
+except ImportError as error:
+    package = "joblib"
+    raise MissingExtra(package, "joblib") from error
+
+from safehold.artifacts.codecs import Encoded
+from safehold.artifacts.codecs.joblib import encode_compressed
+from safehold.compat import active_store
+
+_PREFER = "joblib"
+_BACKEND = "safehold"
+# joblib's own readers and writers, which verify nothing.
+_WITHHELD = frozenset({"memory", "numpy_pickle", "numpy_pickle_compat", "numpy_pickle_utils"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WITHHELD:
+        message = f"safehold.compat.joblib does not offer joblib.{name}; use load, dump or Memory"
+        raise AttributeError(message)
+    return getattr(joblib, name)
+
+
+def dump(
+    value: object,
+    filename: Any,
+    compress: Any = 0,
+    protocol: int | None = None,
+) -> list[str] | None:
+    """Seal `value` into a path or a binary handle; returns [path] for a path.
+
+    Raises:
+        As `safehold.Store.dump`.
+    """
+
+    def encode() -> Encoded:
+        return encode_compressed(value, compress, protocol)
+
+    encoder = encode if compress else None
+    if isinstance(filename, str | os.PathLike):
+        active_store().dump(value, filename, prefer=_PREFER, encode=encoder)
+        return [os.fspath(filename)]
+    active_store().dump_to(value, filename, prefer=_PREFER, encode=encoder)
+    return None
+
+
+def load(
+    filename: str | os.PathLike[str] | IO[bytes],
+    mmap_mode: str | None = None,  # noqa: ARG001  (see the module's docstring)
+    ensure_native_byte_order: str | bool = "auto",  # noqa: ARG001, FBT001  (always native)
+) -> Any:
+    """Verify and load a path or the next object of a handle. Raises as `safehold.Store.load`."""
+    if isinstance(filename, str | os.PathLike):
+        return active_store().load(filename)
+    return active_store().load_from(filename)
+
+
+class _SealedStore(FileSystemStoreBackend):  # type: ignore[misc]  # joblib is untyped
+    """Keeps `Memory`'s results as sealed artifacts."""
+
+    def load_item(
+        self,
+        call_id: list[str],
+        verbose: int = 1,  # noqa: ARG002  (joblib's signature)
+        timestamp: float | None = None,  # noqa: ARG002
+        metadata: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> Any:
+        path = os.path.join(self.location, *call_id, "output.pkl")
+        if not os.path.exists(path):
+            raise KeyError(path)
+        return active_store().load(path)
+
+    def dump_item(self, call_id: list[str], item: Any, verbose: int = 1) -> None:  # noqa: ARG002
+        directory = os.path.join(self.location, *call_id)
+        try:
+            self.create_location(directory)
+            active_store().dump(item, os.path.join(directory, "output.pkl"), prefer=_PREFER)
+        except (SafeholdError, OSError) as error:
+            # What joblib does: the result is returned, only not cached.
+            warnings.warn(f"result not cached: {error}", CacheWarning, stacklevel=2)
+
+
+joblib.register_store_backend(_BACKEND, _SealedStore)
+
+
+class Memory(joblib.Memory):  # type: ignore[misc]  # joblib is untyped
+    """`joblib.Memory` whose cached results are sealed."""
+
+    def __init__(self, location: Any = None, backend: str = "local", **options: Any) -> None:
+        """As `joblib.Memory`; the local backend is replaced by the sealing one."""
+        super().__init__(location, _BACKEND if backend == "local" else backend, **options)

@@ -1,0 +1,189 @@
+"""The `pickle` module's interface over sealed artifacts.
+
+Where an artifact may be pickled, in an internal zone, it is sealed and loaded with the
+zone's allow-list; in an external zone the same calls store plain data. `load` and `dump`
+take a path as well as a handle. ``protocol`` is accepted and not used: what is stored is
+always protocol 5.
+
+Not covered: out-of-band buffers that a caller asks for with ``buffer_callback`` travel
+outside the seal.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from collections.abc import Callable, Iterable
+from pickle import *  # noqa: F403  (constants and errors; what reads or writes is replaced below)
+from pickle import __all__ as __all__
+from typing import IO, Any
+
+from safehold.artifacts.codecs import Encoded, Reading, codec_named
+from safehold.artifacts.codecs import pickle as pickle_codec
+from safehold.artifacts.container import Sealed
+from safehold.compat import active_store
+
+_PREFER = "pickle"
+_PASSED = frozenset({"bytes_types", "compatible_formats", "decode_long", "encode_long",
+                     "format_version", "whichmodule"})  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PASSED:
+        return getattr(pickle, name)
+    message = f"safehold.compat.pickle does not offer {name!r}"
+    raise AttributeError(message)
+
+
+def dump(
+    obj: object,
+    file: Any,
+    protocol: int | None = None,
+    *,
+    fix_imports: bool = True,
+    buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None,
+) -> None:
+    """Seal `obj` into a path or a binary handle. Raises as `safehold.Store.dump`."""
+    encode = _encoder(obj, protocol, fix_imports=fix_imports, buffer_callback=buffer_callback)
+    if isinstance(file, str | os.PathLike):
+        active_store().dump(obj, file, prefer=_PREFER, encode=encode)
+    else:
+        active_store().dump_to(obj, file, prefer=_PREFER, encode=encode)
+
+
+def dumps(
+    obj: object,
+    protocol: int | None = None,
+    *,
+    fix_imports: bool = True,
+    buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None,
+) -> bytes:
+    """Seal `obj` into bytes of the policy's memory zone. Raises as `safehold.Store.dumps`."""
+    encode = _encoder(obj, protocol, fix_imports=fix_imports, buffer_callback=buffer_callback)
+    return active_store().dumps(obj, prefer=_PREFER, encode=encode)
+
+
+def load(
+    file: Any,
+    *,
+    fix_imports: bool = True,
+    encoding: str = "ASCII",
+    errors: str = "strict",
+    buffers: Iterable[Any] | None = (),
+) -> Any:
+    """Verify and load the next object of a path or handle. Raises as `safehold.Store.load`."""
+    options = _options(fix_imports, encoding, errors, buffers)
+    if isinstance(file, str | os.PathLike):
+        return active_store().load(file, options=options)
+    return active_store().load_from(file, options=options)
+
+
+def loads(
+    data: Any,
+    /,
+    *,
+    fix_imports: bool = True,
+    encoding: str = "ASCII",
+    errors: str = "strict",
+    buffers: Iterable[Any] | None = (),
+) -> Any:
+    """Verify and load bytes that `dumps` made. Raises as `safehold.Store.loads`."""
+    return active_store().loads(data, options=_options(fix_imports, encoding, errors, buffers))
+
+
+def _encoder(
+    obj: object,
+    protocol: int | None,
+    *,
+    fix_imports: bool,
+    buffer_callback: Callable[[pickle.PickleBuffer], Any] | None,
+) -> Callable[[], Encoded] | None:
+    """Return how to encode when the caller takes the buffers himself; None: as the codec does."""
+    if buffer_callback is None:
+        return None
+
+    def encode() -> Encoded:
+        data = pickle.dumps(
+            obj, protocol, fix_imports=fix_imports, buffer_callback=buffer_callback
+        )
+        return Encoded([data])
+
+    return encode
+
+
+def _options(
+    fix_imports: bool,  # noqa: FBT001  (internal; the public parameter is keyword-only)
+    encoding: str,
+    errors: str,
+    buffers: Iterable[Any] | None,
+) -> dict[str, Any]:
+    options: dict[str, Any] = {"fix_imports": fix_imports, "encoding": encoding, "errors": errors}
+    if buffers:
+        options["buffers"] = buffers
+    return options
+
+
+class Pickler(pickle.Pickler):
+    """`pickle.Pickler` whose every `dump` is one sealed container.
+
+    ``persistent_id``, ``reducer_override`` and ``dispatch_table`` work where the zone keeps
+    pickles. The memo does not reach from one `dump` to the next.
+    """
+
+    def __init__(
+        self,
+        file: Any,
+        protocol: int | None = None,
+        fix_imports: bool = True,  # noqa: FBT001, FBT002  (the signature that is replaced)
+        buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None,
+    ) -> None:
+        """As `pickle.Pickler`."""
+        self._out = io.BytesIO()
+        self._file = file
+        super().__init__(
+            self._out, protocol, fix_imports=fix_imports, buffer_callback=buffer_callback
+        )
+
+    def dump(self, obj: Any, /) -> None:
+        """Seal `obj` into the handle. Raises as `safehold.Store.dump`."""
+        active_store().dump_to(obj, self._file, prefer=_PREFER, encode=lambda: self._encoded(obj))
+
+    def _encoded(self, obj: object) -> Encoded:
+        self._out.seek(0)
+        self._out.truncate()
+        self.clear_memo()
+        super().dump(obj)
+        return Encoded([self._out.getvalue()])
+
+
+class Unpickler(pickle_codec.Unpickler):
+    """`pickle.Unpickler` whose every `load` verifies one sealed container first.
+
+    A subclass that overrides ``find_class`` calls ``super().find_class`` to stay within the
+    allow-list; the bytes it sees are authentic in any case.
+    """
+
+    def __init__(
+        self,
+        file: IO[bytes],
+        *,
+        fix_imports: bool = True,
+        encoding: str = "ASCII",
+        errors: str = "strict",
+        buffers: Iterable[Any] | None = (),
+    ) -> None:
+        """As `pickle.Unpickler`."""
+        self._file = file
+        self._options = _options(fix_imports, encoding, errors, buffers)
+
+    def load(self) -> Any:
+        """Verify and load the next object. Raises as `safehold.Store.load_from`."""
+        return active_store().load_from(self._file, options=self._options, decode=self._decode)
+
+    def _decode(self, sealed: Sealed, reading: Reading) -> Any:
+        if sealed.header.codec != _PREFER:
+            return codec_named(sealed.header.codec).decode(sealed.segments, reading)
+        options = {"buffers": sealed.segments[1:], **reading.options}
+        super().__init__(io.BytesIO(sealed.segments[0]), reading.allow, **options)
+        return pickle_codec.load_checked(super().load)

@@ -1,0 +1,63 @@
+"""Context: policy, keyring and recorder, wired in one place and handed down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from safehold.events import Exporter, Recorder
+from safehold.keys import Keyring
+from safehold.observe.trail import Trail
+from safehold.paths import Root, StrPath
+from safehold.policy import Policy
+
+
+class Context:
+    """What an enforcement point needs: `policy`, `keyring`, `recorder` and the open `root`."""
+
+    def __init__(
+        self, policy: Policy, keyring: Keyring, recorder: Recorder, trail: Trail | None = None
+    ) -> None:
+        """Use `Context.load` unless you wire your own recorder. Raises ConfigError."""
+        self.policy = policy
+        self.keyring = keyring
+        self.recorder = recorder
+        self.root = Root(policy.root)
+        self._trail = trail
+
+    @classmethod
+    def load(
+        cls,
+        policy: StrPath | Policy,
+        *,
+        environ: Mapping[str, str] | None = None,
+        exporters: tuple[Exporter, ...] = (),
+    ) -> Context:
+        """Read the policy file (or take a Policy), load its keys and open its trail.
+
+        Raises:
+            ConfigError: policy or a key source is not usable; WeakKey for a guessable key.
+        """
+        if not isinstance(policy, Policy):
+            policy = Policy.load(str(policy))
+        keyring = Keyring.load(policy.key_sources, policy.root, environ)
+        trail = Trail(policy.root / policy.trail, keyring)
+        return cls(policy, keyring, Recorder(trail, *exporters), trail)
+
+    def close(self) -> None:
+        """Sync the trail and close what the context opened."""
+        if self._trail is not None:
+            self._trail.close()
+        self.root.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""Write side of observation: where events go."""

@@ -1,0 +1,263 @@
+"""Files by where they really lead: opened handles, never compared strings.
+
+A path is opened first and asked for its name afterwards, so there is no moment between a
+check and its use. Below the root the kernel's ``openat2`` (Linux 5.6) with RESOLVE_BENEATH
+resolves; elsewhere the real path is walked component by component with O_NOFOLLOW.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import functools
+import os
+import secrets
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from safehold.errors import ConfigError
+
+StrPath = str | os.PathLike[str]
+
+_SYS_OPENAT2 = 437  # the same number on every Linux architecture
+_RESOLVE_NO_MAGICLINKS = 0x02
+_RESOLVE_BENEATH = 0x08
+_NO_WAIT = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # a FIFO must not block the open
+_MAX_LINKS = 40  # as the kernel's MAXSYMLINKS
+_TEMPORARY = ".sfh-tmp"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an opened file really is: `real` absolute, `relative` to the root or None."""
+
+    real: str
+    relative: str | None
+
+
+class Root:
+    """The directory that zone patterns are relative to."""
+
+    def __init__(self, directory: StrPath) -> None:
+        """Open the directory.
+
+        Raises:
+            ConfigError: it does not exist or is not a directory.
+        """
+        try:
+            self._fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            message = f"root {os.fspath(directory)} cannot be opened: {error.strerror}"
+            raise ConfigError(message) from error
+        self.path = Path(_real_path(self._fd, os.fspath(directory)))
+        self._prefix = str(self.path).rstrip("/") + "/"
+
+    def close(self) -> None:
+        """Close the directory handle; the object is of no use afterwards."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def place(self, fd: int, path: str = "") -> Place:
+        """Say where an open descriptor leads."""
+        real = _real_path(fd, path)
+        return Place(real, self._relative(real))
+
+    def open_file(self, path: StrPath) -> tuple[int, os.stat_result, Place]:
+        """Open a regular file for reading; the caller closes the descriptor.
+
+        Raises:
+            OSError: as ``open`` does; also when the path is not a regular file.
+        """
+        text = os.fspath(path)
+        fd = self._open(text, os.O_RDONLY | _NO_WAIT)
+        try:
+            status = os.fstat(fd)
+            if stat.S_ISDIR(status.st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), text)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "not a regular file", text)
+            return fd, status, self.place(fd, text)
+        except BaseException:
+            os.close(fd)
+            raise
+
+    @contextlib.contextmanager
+    def open_parent(self, path: StrPath) -> Iterator[tuple[int, str, Place]]:
+        """Open the directory that a file will be written to.
+
+        Yields (directory descriptor, file name, place of the file). A symbolic link at the
+        end of the path is followed, so that the link stays and its target is replaced.
+        """
+        text = os.fspath(path)
+        for _ in range(_MAX_LINKS):
+            head, name = os.path.split(text)
+            if name in ("", ".", ".."):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), text)
+            fd = self._open(head or ".", os.O_RDONLY | os.O_DIRECTORY | _NO_WAIT)
+            try:
+                directory = _real_path(fd, head or ".")
+                try:
+                    target = os.readlink(name, dir_fd=fd)
+                except OSError:
+                    real = os.path.join(directory, name)
+                    yield fd, name, Place(real, self._relative(real))
+                    return
+                text = os.path.join(directory, target)
+            finally:
+                os.close(fd)
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(path))
+
+    def _relative(self, real: str) -> str | None:
+        # Both names come from the kernel and are free of links and dots, and the prefix ends
+        # in a separator; `models_evil` is not below `models`.
+        return real[len(self._prefix) :] if real.startswith(self._prefix) else None
+
+    def _open(self, path: str, flags: int) -> int:
+        full = path if path.startswith("/") else os.path.join(os.getcwd(), path)
+        if full.startswith(self._prefix) and _openat2_works():
+            try:
+                return _openat2(self._fd, full[len(self._prefix) :] or ".", flags)
+            except OSError as error:
+                if error.errno not in (errno.EXDEV, errno.ELOOP, errno.EAGAIN):
+                    raise OSError(error.errno, error.strerror, path) from None
+        # Leads out of the root (or openat2 is missing): resolve, then walk without links, so
+        # that a component exchanged meanwhile is refused and not followed.
+        return _open_walking(os.path.realpath(full, strict=True), flags)
+
+
+def _open_walking(real: str, flags: int) -> int:
+    parts = [part for part in real.split("/") if part]
+    fd = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for index, part in enumerate(parts):
+        last = index == len(parts) - 1
+        step = flags if last else os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        try:
+            following = os.open(part, step | os.O_NOFOLLOW, dir_fd=fd)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, real) from None
+        finally:
+            os.close(fd)
+        fd = following
+    return fd
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (
+        ("flags", ctypes.c_uint64),
+        ("mode", ctypes.c_uint64),
+        ("resolve", ctypes.c_uint64),
+    )
+
+
+def _openat2(directory: int, path: str, flags: int) -> int:
+    how = _OpenHow(flags, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
+    fd: int = _libc().syscall(
+        _SYS_OPENAT2,
+        ctypes.c_int(directory),
+        os.fsencode(path),
+        ctypes.byref(how),
+        ctypes.c_size_t(ctypes.sizeof(how)),
+    )
+    if fd < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), path)
+    return fd
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+@functools.cache
+def _openat2_works() -> bool:
+    """Ask the kernel once; ENOSYS on old kernels, EPERM under some seccomp profiles."""
+    if sys.platform != "linux":
+        return False
+    probe = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.close(_openat2(probe, ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    finally:
+        os.close(probe)
+    return True
+
+
+def _real_path(fd: int, path: str) -> str:
+    """Return the kernel's name of an open descriptor."""
+    try:
+        name = os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return _real_path_without_proc(fd, path)
+    if name.endswith(" (deleted)") and os.fstat(fd).st_nlink == 0:
+        # Replaced between open and now by an atomic rename; it was opened under this name.
+        return name.removesuffix(" (deleted)")
+    return name
+
+
+def _real_path_without_proc(fd: int, path: str) -> str:
+    real = os.path.realpath(path)
+    here, there = os.fstat(fd), os.stat(real)
+    if (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino):
+        raise OSError(errno.ESTALE, "the path changed while it was opened", path)
+    return real
+
+
+def replace_file(
+    directory: int,
+    name: str,
+    chunks: Iterable[bytes | bytearray | memoryview],
+    *,
+    mode: int | None = None,
+    before_rename: Callable[[], None] | None = None,
+) -> None:
+    """Replace or create a file so that a crash leaves the old bytes or the new ones.
+
+    Temporary file in the same directory, fsync, rename, directory fsync. Keeps the mode and
+    (as far as permitted) the owner of the file that it replaces.
+    """
+    previous = _status(directory, name)
+    temporary = f".{name[:200]}.{secrets.token_hex(6)}{_TEMPORARY}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(temporary, flags, 0o666 if mode is None else mode, dir_fd=directory)
+    try:
+        try:
+            for chunk in chunks:
+                _write_all(fd, chunk)
+            if mode is not None:
+                os.fchmod(fd, mode)
+            elif previous is not None:
+                os.fchmod(fd, stat.S_IMODE(previous.st_mode))
+            if previous is not None:
+                with contextlib.suppress(PermissionError):  # only root may give files away
+                    os.fchown(fd, previous.st_uid, previous.st_gid)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        if before_rename is not None:
+            before_rename()
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=directory)
+        raise
+    os.fsync(directory)
+
+
+def _status(directory: int, name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _write_all(fd: int, chunk: bytes | bytearray | memoryview) -> None:
+    view = memoryview(chunk).cast("B")
+    while view:
+        view = view[os.write(fd, view) :]

@@ -1,0 +1,237 @@
+"""The one policy file: what is trusted, where, and within which limits.
+
+`Policy.load` reads a named file and never searches for one; the TOML schema is in `toml.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from safehold.errors import ConfigError
+from safehold.findings import Finding, Location, Rule, Severity
+
+Mode = Literal["off", "monitor", "enforce"]
+Trust = Literal["internal", "external"]
+
+CODE_CODECS = ("joblib", "pickle", "skops")
+"""Codecs whose files name classes; only sealed files in internal zones may use them."""
+DATA_CODECS = ("json", "msgpack", "npy", "parquet", "safetensors")
+"""Codecs whose files hold values alone."""
+
+EVERY_TYPE = Rule(
+    id="SH115",
+    name="zone-allows-every-type",
+    title="A zone allows every type",
+    why="With allow = ['*'] a sealed file of the zone may name any class that is not known to "
+    "be dangerous, so whoever can seal can choose what is instantiated.",
+    remedy="List the presets and the exact dotted names of your own classes.",
+    severity=Severity.MEDIUM,
+    cwe=183,
+    cvss="CVSS:4.0/AV:N/AC:H/AT:P/PR:H/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N",
+    score=7.5,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what is read.
+
+    ``artifact``: bytes of one file, packed or unpacked. ``depth``: nesting of values and of
+    archives within archives. ``expansion``: unpacked bytes per packed byte. ``members``:
+    entries of one archive.
+    """
+
+    artifact: int = 4 * 2**30
+    depth: int = 64
+    expansion: int = 1000
+    members: int = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A named set of paths with a trust level, its codecs and its allowed types."""
+
+    name: str
+    paths: tuple[str, ...] = ()
+    trust: Trust = "external"
+    codecs: tuple[str, ...] = DATA_CODECS
+    allow: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeySource:
+    """Where one key comes from: ``env:NAME``, ``file:PATH`` or ``cmd:COMMAND``."""
+
+    source: str = "env:SAFEHOLD_SECRET_KEY"
+    id: str = "k1"
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """The guard turns itself on when the environment variable has one of the values."""
+
+    variable: str = "SAFEHOLD_ENV"
+    values: tuple[str, ...] = ("production",)
+
+
+OUTSIDE = Zone(name="external")
+"""The zone of every path that no zone names."""
+MEMORY = Zone(name="memory", trust="internal", codecs=("pickle", "joblib", "json", "msgpack"))
+"""The zone of bytes without a path, unless ``[memory]`` says otherwise."""
+_SCIENCE = ("sklearn", "numpy", "scipy", "pandas")
+DEFAULT_ZONES = (
+    Zone(
+        name="models",
+        paths=("models/**", "ml/**", "cache/**", "exports/models/**"),
+        trust="internal",
+        codecs=("joblib", "pickle", "skops", "safetensors", "json", "msgpack"),
+        allow=_SCIENCE,
+    ),
+    Zone(
+        name="data",
+        paths=(
+            "data/**",
+            "configs/**",
+            "exports/data/**",
+            "integrations/**",
+            "scripts/**",
+            "utils/**",
+        ),
+        codecs=("json", "msgpack", "parquet", "npy", "safetensors"),
+    ),
+)
+DEFAULT_TRAIL = "var/safehold/trail"
+DEFAULT_MARKS = "var/safehold/marks"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The effective policy; immutable. ``origins`` says where each value came from."""
+
+    root: Path
+    mode: Mode = "enforce"
+    activation: Activation = field(default_factory=Activation)
+    key: KeySource = field(default_factory=KeySource)
+    previous: tuple[KeySource, ...] = ()
+    zones: tuple[Zone, ...] = ()
+    memory: Zone = MEMORY
+    trusted: tuple[str, ...] | None = None
+    limits: Limits = field(default_factory=Limits)
+    trail: str = DEFAULT_TRAIL
+    marks: str = DEFAULT_MARKS
+    path: Path | None = None
+    origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Policy:
+        """Read and check a policy file.
+
+        Raises:
+            ConfigError: unreadable file, invalid TOML, unknown key or invalid value.
+        """
+        file = Path(path)
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            message = (
+                f"policy {file} cannot be read ({error.strerror}); "
+                f"name an existing file, or write one with: safehold harden PATH --write"
+            )
+            raise ConfigError(message) from error
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            message = f"policy {file} is not UTF-8 at byte {error.start}; save it as UTF-8"
+            raise ConfigError(message) from error
+        from safehold.policy.toml import parse_policy  # noqa: PLC0415  (toml.py builds Policy)
+
+        return parse_policy(text, file.resolve())
+
+    @property
+    def key_sources(self) -> tuple[tuple[str, str], ...]:
+        """(id, source) of every key, the signing one first."""
+        return tuple((item.id, item.source) for item in (self.key, *self.previous))
+
+    def zone_for(self, relative: str | None) -> Zone:
+        """Return the zone of a path below the root (POSIX form); None means outside."""
+        if relative is None:
+            return OUTSIDE
+        best: tuple[tuple[int, int], Zone] | None = None
+        for weight, matches, zone in self._patterns:
+            if (best is None or weight > best[0]) and matches(relative):
+                best = (weight, zone)
+        return OUTSIDE if best is None else best[1]
+
+    def is_trusted(self, relative: str | None) -> bool:
+        """Say whether a source file may load code-carrying artifacts."""
+        if self.trusted is None:
+            return True
+        return relative is not None and any(matches(relative) for matches in self._trusted)
+
+    def zone_named(self, name: str) -> Zone:
+        """Return a zone by name. Raises ConfigError with the known names."""
+        known = {zone.name: zone for zone in (*self.zones, self.memory, OUTSIDE)}
+        if name not in known:
+            message = f"no zone {name!r} in the policy; zones: {', '.join(sorted(known))}"
+            raise ConfigError(message)
+        return known[name]
+
+    def check(self) -> Iterator[Finding]:
+        """Yield findings about the policy itself."""
+        where = Location(path=str(self.path or "<default policy>"))
+        for zone in (*self.zones, self.memory):
+            if "*" in zone.allow:
+                yield Finding.of(EVERY_TYPE, f"zone {zone.name!r} allows every type", where)
+
+    @cached_property
+    def _patterns(self) -> list[tuple[tuple[int, int], Callable[[str], object], Zone]]:
+        return [
+            (_weight(pattern), _compile(pattern), zone)
+            for zone in self.zones
+            for pattern in zone.paths
+        ]
+
+    @cached_property
+    def _trusted(self) -> list[Callable[[str], object]]:
+        return [_compile(pattern) for pattern in self.trusted or ()]
+
+
+def default_policy(root: str | Path) -> Policy:
+    """Return the policy that `safehold harden` starts from, for a tree at `root`."""
+    return Policy(root=Path(root).resolve(), zones=DEFAULT_ZONES)
+
+
+def _weight(pattern: str) -> tuple[int, int]:
+    """Rank by literal leading segments, then by literal characters: the most specific wins."""
+    segments = pattern.split("/")
+    leading = 0
+    for segment in segments:
+        if any(mark in segment for mark in "*?["):
+            break
+        leading += 1
+    return (leading, sum(1 for char in pattern if char not in "*?[]"))
+
+
+def _compile(pattern: str) -> Callable[[str], object]:
+    """Turn a path pattern into a matcher: `**` any depth, `*` and `?` within one segment."""
+    out = []
+    for segment in pattern.split("/"):
+        if segment == "**":
+            out.append("**")
+            continue
+        text = re.escape(segment).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+        out.append(text)
+    regex = ""
+    for index, part in enumerate(out):
+        last = index == len(out) - 1
+        if part == "**":
+            regex += ".+" if last else "(?:[^/]+/)*"
+        else:
+            regex += part + ("" if last else "/")
+    return re.compile(regex, re.DOTALL).fullmatch

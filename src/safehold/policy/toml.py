@@ -1,0 +1,356 @@
+"""The policy file's schema: strict TOML to Policy, and back.
+
+An unknown key is an error that lists the allowed ones. `parse_policy` does no IO. A
+`pyproject.toml` carries the same schema under ``[tool.safehold]``.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, cast
+
+from safehold.allow import PRESETS
+from safehold.errors import ConfigError
+from safehold.policy import (
+    CODE_CODECS,
+    DATA_CODECS,
+    MEMORY,
+    OUTSIDE,
+    Activation,
+    KeySource,
+    Limits,
+    Mode,
+    Policy,
+    Trust,
+    Zone,
+)
+
+_UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+_UNITS |= {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+_TABLES: Mapping[str, tuple[str, ...]] = {
+    "": (
+        "version", "mode", "root", "activation", "keys", "zone", "memory", "code", "limits",
+        "trail", "marks",
+    ),
+    "activation": ("variable", "values"),
+    "keys": ("source", "id", "previous"),
+    "keys.previous": ("source", "id"),
+    "zone": ("name", "paths", "trust", "codecs", "allow"),
+    "memory": ("trust", "codecs", "allow"),
+    "code": ("trusted",),
+    "limits": ("artifact", "depth", "expansion", "members"),
+    "trail": ("path",),
+    "marks": ("path",),
+}  # fmt: skip
+
+
+def parse_policy(text: str, path: Path) -> Policy:
+    """Build a policy from TOML text; `path` names the file and anchors relative patterns.
+
+    Raises:
+        ConfigError: with the file, the key and the allowed values.
+    """
+    return _Parser(text, path).policy()
+
+
+class _Parser:
+    """One parse: keeps the file name for messages and collects origins."""
+
+    def __init__(self, text: str, path: Path) -> None:
+        self.path = path
+        self.lines = _key_lines(text)
+        self.origins: dict[str, str] = {}
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            message = f"{path}: not valid TOML: {error}"
+            raise ConfigError(message) from error
+        if path.name == "pyproject.toml":
+            tool = data.get("tool", {})
+            data = tool.get("safehold", {}) if isinstance(tool, dict) else {}
+            if not data:
+                message = f"{path} has no [tool.safehold] table"
+                raise ConfigError(message)
+            self.lines = {
+                key.removeprefix("tool.safehold."): line for key, line in self.lines.items()
+            }
+        self.data = self._table(data, "")
+
+    def policy(self) -> Policy:
+        data = self.data
+        if "version" not in data:
+            raise self._error("version", "is missing; add: version = 1")
+        if data["version"] != 1 or isinstance(data["version"], bool):
+            raise self._error("version", f"is {data['version']!r}; this safehold reads version 1")
+        defaults = Policy(root=self.path.parent)
+        activation = self._table(data.get("activation", {}), "activation")
+        keys = self._table(data.get("keys", {}), "keys")
+        memory = self._table(data.get("memory", {}), "memory")
+        code = self._table(data.get("code", {}), "code")
+        trusted = self._strings(code, "code", "trusted", ()) if "trusted" in code else None
+        return Policy(
+            root=self._root(data),
+            mode=cast("Mode", self._choice(data, "", "mode", ("off", "monitor", "enforce"))),
+            activation=Activation(
+                self._string(activation, "activation", "variable", defaults.activation.variable),
+                self._strings(activation, "activation", "values", defaults.activation.values),
+            ),
+            key=self._key(keys, "keys", defaults.key),
+            previous=tuple(
+                self._key(self._table(item, key := f"keys.previous[{index}]"), key, None)
+                for index, item in enumerate(self._list(keys, "keys", "previous"))
+            ),
+            zones=self._zones(data),
+            memory=self._zone(memory, "memory", MEMORY.name, (), MEMORY),
+            trusted=None if trusted is None else self._patterns(trusted, "code.trusted"),
+            limits=self._limits(),
+            trail=self._place("trail", defaults.trail),
+            marks=self._place("marks", defaults.marks),
+            path=self.path,
+            origins=MappingProxyType(self.origins),
+        )
+
+    # -- single values
+
+    def _error(self, key: str, what: str) -> ConfigError:
+        line = self.lines.get(key)
+        return ConfigError(f"{self.path}{f':{line}' if line else ''}: {key} {what}")
+
+    def _note(self, key: str, *, given: bool) -> None:
+        line = self.lines.get(key)
+        self.origins[key] = (
+            f"{self.path.name}{f':{line}' if line else ''}" if given else "default"
+        )
+
+    def _table(self, value: object, name: str) -> dict[str, Any]:
+        allowed = _TABLES[_INDEX.sub("", name)]
+        if not isinstance(value, dict):
+            raise self._error(name, f"must be a table with the keys {', '.join(allowed)}")
+        for key in value:
+            if key not in allowed:
+                full = f"{name}.{key}" if name else key
+                raise self._error(full, f"is not a policy key; allowed: {', '.join(allowed)}")
+        return value
+
+    def _string(self, table: dict[str, Any], name: str, key: str, default: str | None) -> str:
+        full = f"{name}.{key}" if name else key
+        value = table.get(key, default)
+        if not isinstance(value, str) or not value:
+            raise self._error(full, "must be a string that is not empty")
+        self._note(full, given=key in table)
+        return value
+
+    def _strings(
+        self, table: dict[str, Any], name: str, key: str, default: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        value = table.get(key, list(default))
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self._error(f"{name}.{key}", "must be a list of strings")
+        self._note(f"{name}.{key}", given=key in table)
+        return tuple(value)
+
+    def _list(self, table: dict[str, Any], name: str, key: str) -> list[Any]:
+        value = table.get(key, [])
+        if not isinstance(value, list):
+            raise self._error(f"{name}.{key}", f"must be an array of tables: [[{name}.{key}]]")
+        return value
+
+    def _choice(
+        self, table: dict[str, Any], name: str, key: str, choices: tuple[str, ...]
+    ) -> str:
+        value = self._string(table, name, key, choices[-1])
+        if value not in choices:
+            full = f"{name}.{key}" if name else key
+            raise self._error(full, f"is {value!r}; allowed: {', '.join(choices)}")
+        return value
+
+    def _number(self, table: dict[str, Any], key: str, default: int) -> int:
+        value = table.get(key, default)
+        if isinstance(value, str):
+            value = _parse_size(value)
+        if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+            raise self._error(f"limits.{key}", 'must be a positive integer or a size as "4 GiB"')
+        self._note(f"limits.{key}", given=key in table)
+        return value
+
+    # -- composite values
+
+    def _root(self, data: dict[str, Any]) -> Path:
+        root = self.path.parent
+        if "root" in data:
+            root = root / self._string(data, "", "root", None)
+        else:
+            self._note("root", given=False)
+        return root.resolve()
+
+    def _key(self, table: dict[str, Any], name: str, default: KeySource | None) -> KeySource:
+        return KeySource(
+            source=self._string(table, name, "source", default.source if default else None),
+            id=self._string(table, name, "id", default.id if default else None),
+        )
+
+    def _limits(self) -> Limits:
+        table = self._table(self.data.get("limits", {}), "limits")
+        limits = Limits()
+        return Limits(
+            artifact=self._number(table, "artifact", limits.artifact),
+            depth=self._number(table, "depth", limits.depth),
+            expansion=self._number(table, "expansion", limits.expansion),
+            members=self._number(table, "members", limits.members),
+        )
+
+    def _place(self, name: str, default: str) -> str:
+        table = self._table(self.data.get(name, {}), name)
+        return self._string(table, name, "path", default)
+
+    def _zones(self, data: dict[str, Any]) -> tuple[Zone, ...]:
+        raw = data.get("zone", [])
+        if not isinstance(raw, list):
+            raise self._error("zone", "must be an array of tables: [[zone]]")
+        zones: list[Zone] = []
+        owner: dict[str, str] = {}
+        for index, item in enumerate(raw):
+            key = f"zone[{index}]"
+            table = self._table(item, key)
+            name = self._string(table, key, "name", None)
+            if name in {zone.name for zone in zones} | {MEMORY.name, OUTSIDE.name}:
+                raise self._error(f"{key}.name", f"{name!r} is used twice or reserved")
+            paths = self._patterns(self._strings(table, key, "paths", ()), f"{key}.paths")
+            if not paths:
+                raise self._error(f"{key}.paths", f"of zone {name!r} is empty")
+            for pattern in paths:
+                if owner.setdefault(pattern, name) != name:
+                    raise self._error(f"{key}.paths", f"{pattern!r} is in two zones")
+            zones.append(self._zone(table, key, name, paths, OUTSIDE))
+        return tuple(zones)
+
+    def _zone(
+        self, table: dict[str, Any], key: str, name: str, paths: tuple[str, ...], base: Zone
+    ) -> Zone:
+        trust = self._string(table, key, "trust", base.trust)
+        if trust not in ("internal", "external"):
+            raise self._error(f"{key}.trust", f"is {trust!r}; allowed: internal, external")
+        internal = trust == "internal"
+        known = (*DATA_CODECS, *CODE_CODECS) if internal else DATA_CODECS
+        fallback = tuple(codec for codec in base.codecs if codec in known)
+        codecs = self._strings(table, key, "codecs", fallback)
+        for codec in codecs:
+            if codec not in known:
+                raise self._error(
+                    f"{key}.codecs",
+                    f"has {codec!r}; a zone of trust {trust!r} can use: {', '.join(known)}",
+                )
+        allow = self._strings(table, key, "allow", base.allow)
+        for entry in allow:
+            self._allow_entry(f"{key}.allow", entry, internal=internal)
+        return Zone(name, paths, cast("Trust", trust), codecs, allow)
+
+    def _allow_entry(self, key: str, entry: str, *, internal: bool) -> None:
+        if entry == "*":
+            if not internal:
+                raise self._error(key, "may hold '*' only in a zone of trust 'internal'")
+        elif entry not in PRESETS and not _DOTTED.fullmatch(entry):
+            raise self._error(
+                key,
+                f"has {entry!r}, which is neither a preset ({', '.join(PRESETS)}) nor an exact "
+                f"dotted name such as package.module.Class",
+            )
+
+    def _patterns(self, patterns: tuple[str, ...], key: str) -> tuple[str, ...]:
+        for pattern in patterns:
+            parts = pattern.split("/")
+            if pattern.startswith("/") or ".." in parts or "." in parts or "" in parts:
+                raise self._error(
+                    key, f"has {pattern!r}; patterns are relative to the root, without . or .."
+                )
+            if "[" in pattern or any("**" in part and part != "**" for part in parts):
+                raise self._error(key, f"has {pattern!r}; use only *, ? and whole ** segments")
+        return patterns
+
+
+_INDEX = re.compile(r"\[\d+\]")
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+_SIZE = re.compile(r"\s*(\d+)\s*([KMGT]?I?B|)\s*", re.IGNORECASE)
+
+
+def _parse_size(text: str) -> int:
+    """Read ``4 GiB`` as bytes; -1 when it is not a size."""
+    match = _SIZE.fullmatch(text)
+    if match is None or match[2].upper() not in _UNITS:
+        return -1
+    return int(match[1]) * _UNITS[match[2].upper()]
+
+
+def _key_lines(text: str) -> dict[str, int]:
+    """Map ``table.key`` to its first line, for messages and for `safehold policy show`."""
+    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    table = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"\s*\[(\[?)\s*([\w.\"-]+)\s*\]\]?", line)
+        if header:
+            name = header[2]
+            if header[1]:
+                counts[name] = counts.get(name, -1) + 1
+                name += f"[{counts[name]}]"
+            table = name + "."
+            found.setdefault(name, number)
+        elif key := re.match(r"\s*([\w-]+)\s*=", line):
+            found.setdefault(table + key[1], number)
+    return found
+
+
+
+def render_policy(policy: Policy) -> str:
+    """Return the policy as TOML text that `parse_policy` reads back to the same policy."""
+    lines = ["version = 1", f'mode = "{policy.mode}"']
+    activation = policy.activation
+    lines += ["", "[activation]", f"variable = {_quote(activation.variable)}"]
+    lines += [f"values = {_array(activation.values)}"]
+    lines += ["", "[keys]", f"source = {_quote(policy.key.source)}", f"id = {_quote(policy.key.id)}"]
+    for old in policy.previous:
+        lines += ["", "[[keys.previous]]"]
+        lines += [f"source = {_quote(old.source)}", f"id = {_quote(old.id)}"]
+    for zone in policy.zones:
+        lines += ["", "[[zone]]", f"name = {_quote(zone.name)}", f"paths = {_array(zone.paths)}"]
+        lines += _zone_lines(zone)
+    lines += ["", "[memory]", *_zone_lines(policy.memory)]
+    if policy.trusted is not None:
+        lines += ["", "[code]", f"trusted = {_array(policy.trusted)}"]
+    limits = policy.limits
+    lines += ["", "[limits]", f"artifact = {_quote(_size(limits.artifact))}"]
+    lines += [f"depth = {limits.depth}", f"expansion = {limits.expansion}"]
+    lines += [f"members = {limits.members}"]
+    lines += ["", "[trail]", f"path = {_quote(policy.trail)}"]
+    lines += ["", "[marks]", f"path = {_quote(policy.marks)}", ""]
+    return "\n".join(lines)
+
+
+def _zone_lines(zone: Zone) -> list[str]:
+    return [
+        f"trust = {_quote(zone.trust)}",
+        f"codecs = {_array(zone.codecs)}",
+        f"allow = {_array(zone.allow)}",
+    ]
+
+
+def _size(count: int) -> str:
+    for unit, name in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if count % unit == 0:
+            return f"{count // unit} {name}"
+    return f"{count} B"
+
+
+def _quote(text: str) -> str:
+    out = text.replace("\\", "\\\\").replace('"', '\\"')
+    out = re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\u{ord(match[0]):04x}", out)
+    return f'"{out}"'
+
+
+def _array(items: tuple[str, ...]) -> str:
+    return "[" + ", ".join(_quote(item) for item in items) + "]"
