@@ -49,7 +49,7 @@ def __getattr__(name: str) -> object:
     if name not in _LAZY:
         message = f"module 'safehold' has no attribute {name!r}"
         raise AttributeError(message)
-    from importlib import import_module  # noqa: PLC0415  (only when something is asked for)
+    from importlib import import_module
 
     module = _LAZY[name]
     value = getattr(import_module(module), name) if module else import_module(f"safehold.{name}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 
 
@@ -82,9 +81,6 @@ class Rule:
     references: tuple[str, ...] = ()
 
 
-_NO_DETAIL: Mapping[str, Any] = MappingProxyType({})
-
-
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One observation: what, where, how bad, how sure.
@@ -97,7 +93,7 @@ class Finding:
     location: Location = field(default_factory=Location)
     severity: Severity = Severity.INFO
     confidence: Confidence = Confidence.HIGH
-    detail: Mapping[str, Any] = _NO_DETAIL
+    detail: Mapping[str, Any] = field(default_factory=dict)
     remedy: str = ""
 
     @classmethod
@@ -109,7 +105,7 @@ class Finding:
         *,
         severity: Severity | None = None,
         confidence: Confidence = Confidence.HIGH,
-        detail: Mapping[str, Any] = _NO_DETAIL,
+        detail: Mapping[str, Any] | None = None,
         remedy: str = "",
     ) -> Finding:
         """Build a finding with the rule's severity and remedy unless they are given."""
@@ -119,7 +115,7 @@ class Finding:
             location=location,
             severity=rule.severity if severity is None else severity,
             confidence=confidence,
-            detail=detail,
+            detail={} if detail is None else detail,
             remedy=remedy or rule.remedy,
         )
 

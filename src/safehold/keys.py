@@ -15,6 +15,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
@@ -274,7 +275,7 @@ def _period(secret: bytes) -> int:
 
 def _is_sequence(secret: bytes) -> bool:
     text = secret.decode("latin-1").casefold()
-    pairs = list(zip(text, text[1:], strict=False))
+    pairs = list(pairwise(text))
     steps = sum(
         1
         for first, second in pairs

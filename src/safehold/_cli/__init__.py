@@ -39,7 +39,7 @@ VERBS = {
 }
 
 # What the policy or a seal refuses is a result, not a failure of the command.
-_REFUSALS = (VerificationError, TypeNotAllowed, Blocked)
+REFUSALS = (VerificationError, TypeNotAllowed, Blocked)
 
 
 def build_parser(verbs: Iterable[str] = VERBS) -> argparse.ArgumentParser:
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _discard_output()
         return BROKEN_PIPE
-    except _REFUSALS as error:
+    except REFUSALS as error:
         return _say("refused", error, FINDINGS)
     except (SafeholdError, OSError) as error:
         return _say("error", error, ERROR)

@@ -38,7 +38,7 @@ class Reader:
         names = [zone.name for zone in (*hold.policy.zones, hold.policy.memory)]
         self._others = {own: [name for name in names if name != own] for own in names}
 
-    def read(  # noqa: PLR0913  (the options of every way to load)
+    def read(
         self,
         target: Target,
         verify: Verify,

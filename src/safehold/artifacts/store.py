@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
 from safehold.artifacts import container
 from safehold.artifacts.codecs import Encoded, codec_named
+from safehold.artifacts.codecs.pickle import split_pickles
 from safehold.artifacts.container import Buffer, Expected, Header, Sealed
 from safehold.artifacts.marks import Marks
 from safehold.artifacts.reading import Decode, Reader
@@ -21,9 +22,9 @@ from safehold.artifacts.target import (
     target_of_handle,
     target_of_place,
 )
-from safehold.artifacts.writing import Draft, Replace, Writer
+from safehold.artifacts.writing import Draft, Writer
 from safehold.context import Context
-from safehold.errors import ConfigError, LimitExceeded
+from safehold.errors import ConfigError, LimitExceeded, Tampered
 from safehold.paths import StrPath, replace_file
 
 _STREAM_STEP = 2**20
@@ -61,7 +62,7 @@ class Store:
 
     # -- paths
 
-    def dump(  # noqa: PLR0913  (what a dump can be told)
+    def dump(
         self,
         value: object,
         path: StrPath,
@@ -85,7 +86,7 @@ class Store:
             draft = self._writer.draft(
                 value, target, codec=codec, meta=meta, prefer=prefer, encode=encode
             )
-            return _info(*self._writer.file(directory, name, target, draft, replace_file))
+            return _info(*self._writer.file(directory, name, target, [draft]))
 
     def load(
         self,
@@ -135,24 +136,49 @@ class Store:
         return _info(header, artifact, status.st_size)
 
     def verify(self, path: StrPath, *, min_generation: int = 0) -> None:
-        """Verify seal, context and freshness of a whole file. Raises as load."""
+        """Verify seal, context and freshness of a whole file, all of its containers.
+
+        Raises:
+            As load.
+        """
         self._verified(path, "verify", min_generation)
 
     def _verified(
         self, path: StrPath, action: str, min_generation: int | None
-    ) -> tuple[Sealed, Target]:
+    ) -> tuple[list[Sealed], Target]:
         fd, status, place = self._hold.root.open_file(path)
         target = target_of_place(self._hold, place)
         try:
             with recorded(self._hold.recorder, action, target) as entry:
-                sealed = container.verify_file(fd, status.st_size, self._reader.expected(target))
-                self._reader.check_context(sealed.header, target)
-                entry.header(sealed.header)
+                found = self._containers(fd, status.st_size, target)
+                entry.header(found[0].header)
                 if min_generation is not None:
-                    self._reader.check_fresh(sealed, target, min_generation)
+                    self._reader.check_fresh(found[0], target, min_generation)
         finally:
             os.close(fd)
-        return sealed, target
+        return found, target
+
+    def _containers(self, fd: int, size: int, target: Target) -> list[Sealed]:
+        """Verify every container of a file; most files hold one."""
+        expected = self._reader.expected(target)
+        prefix = os.pread(fd, container.PREFIX_BYTES, 0)
+        if container.total_length(prefix, expected.limit) >= size:
+            sealed = container.verify_file(fd, size, expected)
+            self._reader.check_context(sealed.header, target)
+            return [sealed]
+        found: list[Sealed] = []
+        with open(os.dup(fd), "rb") as file:
+            position = file.seek(0)
+            while start := bytes(_read_up_to(file, container.PREFIX_BYTES)):
+                if not container.is_sealed(start):
+                    message = "bytes were appended to the container"
+                    raise Tampered(message)
+                sealed = _verify_stream(start, file, expected)
+                place = Target(target.zone, target.name, position)
+                self._reader.check_context(sealed.header, place)
+                found.append(sealed)
+                position = file.tell()
+        return found
 
     def seal(
         self,
@@ -160,29 +186,27 @@ class Store:
         *,
         codec: str | None = None,
         meta: Mapping[str, Any] | None = None,
-        check: Callable[[bytes], None] | None = None,
-        replace: Replace = replace_file,
     ) -> Info:
         """Seal an existing plain file in place; its own bytes become the payload.
 
-        `check` is given the very bytes that will be sealed and refuses by raising: what was
-        scanned is what is sealed. `replace` puts the file in place (for journalled changes).
+        The very bytes that are sealed are scanned before, with the zone's allow-list.
 
         Raises:
             ConfigError: sealed already, no codec for it, or not one of the zone's.
-            EncodeError: it names a type that the zone does not allow.
+            TypeNotAllowed: the scanner does not find it clean.
             LimitExceeded: larger than the policy's limit.
         """
         data, target = self._read_plain(path)
         if container.is_sealed(data):
             message = f"{os.fspath(path)} is sealed already; see: safehold seal --renew"
             raise ConfigError(message)
-        if check is not None:
-            check(data)
         chosen = codec or codec_for(target)
         check_codec(target.zone, chosen)
-        draft = Draft(Encoded([data], raw=True), chosen, meta=meta or {})
-        return self._put(path, target, self._writer.checked(draft, target), replace)
+        drafts = [
+            self._writer.scanned(Draft(Encoded([part], raw=True), chosen, meta=meta or {}), target)
+            for part in (split_pickles(data) if chosen == "pickle" else [data])
+        ]
+        return self._put(path, target, drafts)
 
     def renew(self, path: StrPath) -> Info:
         """Give an authentic sealed file the next generation.
@@ -190,27 +214,36 @@ class Store:
         This is how an operator takes an older model back into service. Raises as load, but
         for Rollback.
         """
-        sealed, target = self._verified(path, "renew", None)
-        header = sealed.header
-        encoded = Encoded(sealed.segments, header.libs, raw=header.raw)
-        draft = Draft(encoded, header.codec, header.globals, header.meta)
-        return self._put(path, target, draft, replace_file)
+        found, target = self._verified(path, "renew", None)
+        drafts = [
+            Draft(
+                Encoded(sealed.segments, sealed.header.libs, raw=sealed.header.raw),
+                sealed.header.codec,
+                sealed.header.globals,
+                sealed.header.meta,
+            )
+            for sealed in found
+        ]
+        return self._put(path, target, drafts)
 
-    def unseal(self, path: StrPath, *, replace: Replace = replace_file) -> None:
+    def unseal(self, path: StrPath) -> None:
         """Replace a sealed file by the plain file that the replaced library reads.
 
         A file that was sealed as it stood comes back byte for byte; other values are written
         by pickle or joblib, and data codecs leave their own encoding. Raises as load, but
         for Rollback.
         """
-        sealed, target = self._verified(path, "unseal", None)
-        segments: list[Buffer] = list(sealed.segments)
-        if len(segments) != 1:
-            codec = codec_named(sealed.header.codec)
-            value = codec.decode(sealed.segments, self._reader.reading(sealed.header, target))
-            segments = [_plain_file(value, sealed.header.codec)]
+        found, target = self._verified(path, "unseal", None)
+        plain = [piece for sealed in found for piece in self._plain(sealed, target)]
         with self._hold.root.open_parent(path) as (directory, name, _):
-            replace(directory, name, iter(segments))
+            replace_file(directory, name, plain)
+
+    def _plain(self, sealed: Sealed, target: Target) -> list[Buffer]:
+        if len(sealed.segments) == 1:
+            return list(sealed.segments)
+        codec = codec_named(sealed.header.codec)
+        value = codec.decode(sealed.segments, self._reader.reading(sealed.header, target))
+        return [_plain_file(value, sealed.header.codec)]
 
     def _read_plain(self, path: StrPath) -> tuple[bytes, Target]:
         fd, status, place = self._hold.root.open_file(path)
@@ -221,9 +254,9 @@ class Store:
                 raise LimitExceeded(message)
             return file.read(), target_of_place(self._hold, place)
 
-    def _put(self, path: StrPath, target: Target, draft: Draft, replace: Replace) -> Info:
+    def _put(self, path: StrPath, target: Target, drafts: Sequence[Draft]) -> Info:
         with self._hold.root.open_parent(path) as (directory, name, _):
-            return _info(*self._writer.file(directory, name, target, draft, replace))
+            return _info(*self._writer.file(directory, name, target, drafts))
 
     # -- bytes and handles
 
@@ -350,9 +383,9 @@ def _info(header: Header, artifact: bytes, size: int) -> Info:
 def _plain_file(value: object, codec: str) -> bytes:
     """Encode a value as the replaced library would, in one stream."""
     if codec == "joblib":
-        from safehold.artifacts.codecs.joblib import encode_compressed  # noqa: PLC0415  (extra)
+        from safehold.artifacts.codecs.joblib import encode_compressed
 
         return bytes(encode_compressed(value, 0, None).segments[0])
-    import pickle  # noqa: PLC0415  (only for this way out)
+    import pickle
 
     return pickle.dumps(value, protocol=5)

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,11 +18,11 @@ from safehold.artifacts.container import Buffer, Header
 from safehold.artifacts.marks import Mark, Marks
 from safehold.artifacts.target import Target, check_codec, codec_for, recorded
 from safehold.context import Context
-from safehold.errors import EncodeError
-from safehold.scan import scan_bytes
+from safehold.errors import EncodeError, TypeNotAllowed
+from safehold.paths import replace_file
 
-Replace = Callable[[int, str, Iterator[Buffer]], None]
-"""(directory descriptor, file name, pieces): puts the new file in place."""
+if TYPE_CHECKING:
+    from safehold.scan import FileReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Writer:
         self._marks = marks
         self._seen = seen
 
-    def draft(  # noqa: PLR0913  (the options of every way to dump)
+    def draft(
         self,
         value: object,
         target: Target,
@@ -75,26 +75,60 @@ class Writer:
         """
         if not CODECS[draft.codec].carries_code:
             return draft
-        own = ("joblib",) if draft.codec == "joblib" else ()
-        allow = AllowList.of(target.zone.allow, *own)
-        report = scan_bytes(bytes(draft.encoded.segments[0]), allow=allow)
-        names = sorted({item.name for item in report.globals})
-        for item in report.globals:
-            if not allow.permits(item.module, item.qualname):
+        allow = self._allow(draft, target)
+        names = sorted({item.name for item in _scan(draft, allow).globals})
+        for name in names:
+            if not _permits(allow, name):
                 message = (
-                    f"{target} would name {item.name}, which zone {target.zone.name!r} does not "
+                    f"{target} would name {name}, which zone {target.zone.name!r} does not "
                     f"allow; add it to the zone's allow list if it is yours"
                 )
                 raise EncodeError(message)
         return Draft(draft.encoded, draft.codec, names, draft.meta)
 
+    def scanned(self, draft: Draft, target: Target) -> Draft:
+        """List the names of a foreign draft; refuse what the scanner does not find clean.
+
+        Raises:
+            TypeNotAllowed: with the scanner's first finding.
+        """
+        report = _scan(draft, self._allow(draft, target))
+        names = sorted({item.name for item in report.globals})
+        if report.verdict != "clean":
+            found = report.findings[0]
+            message = f"{target} is {report.verdict}: {found.rule.id} {found.message}"
+            raise TypeNotAllowed(message, name=str(found.detail.get("global", "")))
+        return Draft(draft.encoded, draft.codec, names, draft.meta)
+
+    def _allow(self, draft: Draft, target: Target) -> AllowList:
+        own = ("joblib",) if draft.codec == "joblib" else ()
+        return AllowList.of(target.zone.allow, *own)
+
     def file(
-        self, directory: int, name: str, target: Target, draft: Draft, replace: Replace
+        self, directory: int, name: str, target: Target, drafts: Sequence[Draft]
     ) -> tuple[Header, bytes, int]:
-        """Seal into a file; returns header, artifact id and size. Raises OSError."""
-        with self._sealing(target, draft, container.FILE_ALIGN) as sealing:
-            replace(directory, name, sealing.pieces())
+        """Seal into a file, one container per draft; returns the first's header and id, and size.
+
+        Raises:
+            OSError
+        """
+        align = container.FILE_ALIGN if len(drafts) == 1 else container.MEMORY_ALIGN
+        with self._sealing(target, drafts[0], align) as sealing:
+            replace_file(directory, name, self._file_pieces(sealing, target, drafts))
         return sealing.header, sealing.artifact, sealing.size
+
+    def _file_pieces(
+        self, first: _Sealing, target: Target, drafts: Sequence[Draft]
+    ) -> Iterator[Buffer]:
+        yield from first.pieces()
+        for draft in drafts[1:]:
+            place = Target(target.zone, target.name, at=first.size)
+            following = _Sealing(
+                self._hold, place, draft, 0, os.urandom(16), container.MEMORY_ALIGN
+            )
+            for piece in following.pieces():
+                first.size += len(piece)
+                yield piece
 
     def stream(
         self, write: Callable[[bytes], object], target: Target, draft: Draft
@@ -130,7 +164,7 @@ class Writer:
 class _Sealing:
     """One container on its way out."""
 
-    def __init__(  # noqa: PLR0913  (internal; one call)
+    def __init__(
         self,
         hold: Context,
         target: Target,
@@ -169,6 +203,21 @@ class _Sealing:
         ):
             self.size += len(piece)
             yield piece
+
+
+def _scan(draft: Draft, allow: AllowList) -> FileReport:
+    from safehold.scan import scan_bytes  # large; not needed to read or to store data
+
+    return scan_bytes(bytes(draft.encoded.segments[0]), allow=allow)
+
+
+def _permits(allow: AllowList, name: str) -> bool:
+    """Look a dotted name up at every place where the module's part could end."""
+    parts = name.split(".")
+    return any(
+        allow.permits(".".join(parts[:index]), ".".join(parts[index:]))
+        for index in range(1, len(parts))
+    )
 
 
 def _plain_meta(meta: Mapping[str, Any] | None) -> dict[str, Any]:

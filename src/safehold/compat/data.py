@@ -36,7 +36,7 @@ __all__ = [
 _CODEC = "msgpack"
 
 
-def dump(obj: object, file: Any, protocol: int | None = None, **options: Any) -> None:  # noqa: ARG001  (the signature that is replaced)
+def dump(obj: object, file: Any, protocol: int | None = None, **options: Any) -> None:
     """Seal plain data into a path or a binary handle. Raises as `safehold.Store.dump`."""
     if isinstance(file, str | os.PathLike):
         active_store().dump(obj, file, codec=_CODEC)
@@ -44,19 +44,19 @@ def dump(obj: object, file: Any, protocol: int | None = None, **options: Any) ->
         active_store().dump_to(obj, file, codec=_CODEC)
 
 
-def dumps(obj: object, protocol: int | None = None, **options: Any) -> bytes:  # noqa: ARG001  (as above)
+def dumps(obj: object, protocol: int | None = None, **options: Any) -> bytes:
     """Seal plain data into bytes. Raises as `safehold.Store.dumps`."""
     return active_store().dumps(obj, codec=_CODEC)
 
 
-def load(file: Any, **options: Any) -> Any:  # noqa: ARG001  (as above)
+def load(file: Any, **options: Any) -> Any:
     """Verify and load plain data of a path or handle. Raises as `safehold.Store.load`."""
     if isinstance(file, str | os.PathLike):
         return active_store().load(file, decode=_decode)
     return active_store().load_from(file, decode=_decode)
 
 
-def loads(data: Any, /, **options: Any) -> Any:  # noqa: ARG001  (as above)
+def loads(data: Any, /, **options: Any) -> Any:
     """Verify and load bytes that `dumps` made. Raises as `safehold.Store.loads`."""
     return active_store().loads(data, decode=_decode)
 

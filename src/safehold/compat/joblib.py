@@ -14,8 +14,6 @@ from safehold.errors import MissingExtra, SafeholdError
 
 try:
     import joblib
-    from joblib import *  # noqa: F403  (everything but load, dump and Memory, replaced below)
-    from joblib import __all__ as __all__
     from joblib._store_backends import CacheWarning, FileSystemStoreBackend
 except ImportError as error:
     package = "joblib"
@@ -25,6 +23,7 @@ from safehold.artifacts.codecs import Encoded
 from safehold.artifacts.codecs.joblib import encode_compressed
 from safehold.compat import active_store
 
+__all__ = tuple(joblib.__all__)  # load, dump and Memory are defined below
 _PREFER = "joblib"
 _BACKEND = "safehold"
 # joblib's own readers and writers, which verify nothing.
@@ -63,8 +62,8 @@ def dump(
 
 def load(
     filename: str | os.PathLike[str] | IO[bytes],
-    mmap_mode: str | None = None,  # noqa: ARG001  (see the module's docstring)
-    ensure_native_byte_order: str | bool = "auto",  # noqa: ARG001, FBT001  (always native)
+    mmap_mode: str | None = None,
+    ensure_native_byte_order: str | bool = "auto",
 ) -> Any:
     """Verify and load a path or the next object of a handle. Raises as `safehold.Store.load`."""
     if isinstance(filename, str | os.PathLike):
@@ -78,16 +77,16 @@ class _SealedStore(FileSystemStoreBackend):  # type: ignore[misc]  # joblib is u
     def load_item(
         self,
         call_id: list[str],
-        verbose: int = 1,  # noqa: ARG002  (joblib's signature)
-        timestamp: float | None = None,  # noqa: ARG002
-        metadata: dict[str, Any] | None = None,  # noqa: ARG002
+        verbose: int = 1,
+        timestamp: float | None = None,
+        metadata: dict[str, Any] | None = None,
     ) -> Any:
         path = os.path.join(self.location, *call_id, "output.pkl")
         if not os.path.exists(path):
             raise KeyError(path)
         return active_store().load(path)
 
-    def dump_item(self, call_id: list[str], item: Any, verbose: int = 1) -> None:  # noqa: ARG002
+    def dump_item(self, call_id: list[str], item: Any, verbose: int = 1) -> None:
         directory = os.path.join(self.location, *call_id)
         try:
             self.create_location(directory)

@@ -15,8 +15,6 @@ import io
 import os
 import pickle
 from collections.abc import Callable, Iterable
-from pickle import *  # noqa: F403  (constants and errors; what reads or writes is replaced below)
-from pickle import __all__ as __all__
 from typing import IO, Any
 
 from safehold.artifacts.codecs import Encoded, Reading, codec_named
@@ -25,8 +23,10 @@ from safehold.artifacts.container import Sealed
 from safehold.compat import active_store
 
 _PREFER = "pickle"
-_PASSED = frozenset({"bytes_types", "compatible_formats", "decode_long", "encode_long",
-                     "format_version", "whichmodule"})  # fmt: skip
+__all__ = tuple(pickle.__all__)
+# Constants and errors; what reads or writes is defined below.
+_PASSED = frozenset(__all__) | {"bytes_types", "compatible_formats", "decode_long",
+                                "encode_long", "format_version", "whichmodule"}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
@@ -104,16 +104,14 @@ def _encoder(
         return None
 
     def encode() -> Encoded:
-        data = pickle.dumps(
-            obj, protocol, fix_imports=fix_imports, buffer_callback=buffer_callback
-        )
+        data = pickle.dumps(obj, protocol, fix_imports=fix_imports, buffer_callback=buffer_callback)
         return Encoded([data])
 
     return encode
 
 
 def _options(
-    fix_imports: bool,  # noqa: FBT001  (internal; the public parameter is keyword-only)
+    fix_imports: bool,
     encoding: str,
     errors: str,
     buffers: Iterable[Any] | None,
@@ -135,7 +133,7 @@ class Pickler(pickle.Pickler):
         self,
         file: Any,
         protocol: int | None = None,
-        fix_imports: bool = True,  # noqa: FBT001, FBT002  (the signature that is replaced)
+        fix_imports: bool = True,
         buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None,
     ) -> None:
         """As `pickle.Pickler`."""

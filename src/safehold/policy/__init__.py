@@ -149,7 +149,7 @@ class Policy:
         except UnicodeDecodeError as error:
             message = f"policy {file} is not UTF-8 at byte {error.start}; save it as UTF-8"
             raise ConfigError(message) from error
-        from safehold.policy.toml import parse_policy  # noqa: PLC0415  (toml.py builds Policy)
+        from safehold.policy.toml import parse_policy
 
         return parse_policy(text, file.resolve())
 

@@ -123,9 +123,7 @@ class _Parser:
 
     def _note(self, key: str, *, given: bool) -> None:
         line = self.lines.get(key)
-        self.origins[key] = (
-            f"{self.path.name}{f':{line}' if line else ''}" if given else "default"
-        )
+        self.origins[key] = f"{self.path.name}{f':{line}' if line else ''}" if given else "default"
 
     def _table(self, value: object, name: str) -> dict[str, Any]:
         allowed = _TABLES[_INDEX.sub("", name)]
@@ -160,9 +158,7 @@ class _Parser:
             raise self._error(f"{name}.{key}", f"must be an array of tables: [[{name}.{key}]]")
         return value
 
-    def _choice(
-        self, table: dict[str, Any], name: str, key: str, choices: tuple[str, ...]
-    ) -> str:
+    def _choice(self, table: dict[str, Any], name: str, key: str, choices: tuple[str, ...]) -> str:
         value = self._string(table, name, key, choices[-1])
         if value not in choices:
             full = f"{name}.{key}" if name else key
@@ -305,14 +301,18 @@ def _key_lines(text: str) -> dict[str, int]:
     return found
 
 
-
 def render_policy(policy: Policy) -> str:
     """Return the policy as TOML text that `parse_policy` reads back to the same policy."""
     lines = ["version = 1", f'mode = "{policy.mode}"']
     activation = policy.activation
     lines += ["", "[activation]", f"variable = {_quote(activation.variable)}"]
     lines += [f"values = {_array(activation.values)}"]
-    lines += ["", "[keys]", f"source = {_quote(policy.key.source)}", f"id = {_quote(policy.key.id)}"]
+    lines += [
+        "",
+        "[keys]",
+        f"source = {_quote(policy.key.source)}",
+        f"id = {_quote(policy.key.id)}",
+    ]
     for old in policy.previous:
         lines += ["", "[[keys.previous]]"]
         lines += [f"source = {_quote(old.source)}", f"id = {_quote(old.id)}"]

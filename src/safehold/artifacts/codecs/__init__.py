@@ -58,10 +58,10 @@ class Row:
 
 
 CODECS: Mapping[str, Row] = {
-    "joblib": Row("joblib", True, (".joblib", ".jl", ".jbl")),
-    "json": Row("json", False, (".json",)),
-    "msgpack": Row("msgpack", False, (".msgpack", ".mpk")),
-    "pickle": Row("pickle", True, (".pkl", ".pickle", ".p", ".pck", ".sav")),
+    "joblib": Row("joblib", carries_code=True, suffixes=(".joblib", ".jl", ".jbl")),
+    "json": Row("json", carries_code=False, suffixes=(".json",)),
+    "msgpack": Row("msgpack", carries_code=False, suffixes=(".msgpack", ".mpk")),
+    "pickle": Row("pickle", carries_code=True, suffixes=(".pkl", ".pickle", ".p", ".pck", ".sav")),
 }
 
 

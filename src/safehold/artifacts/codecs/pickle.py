@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -65,3 +66,22 @@ def load_checked(load: Callable[[], Any]) -> Any:
     ) as error:  # fmt: skip
         message = f"the sealed pickle cannot be decoded: {type(error).__name__}: {error}"
         raise DecodeError(message) from error
+
+
+def split_pickles(data: bytes) -> list[bytes]:
+    """Cut a file that several dumps were written to into its pickles.
+
+    What does not parse stays in the last part, where the scanner reports it.
+    """
+    stream = io.BytesIO(data)
+    parts = []
+    start = 0
+    while start < len(data):
+        try:
+            for _ in pickletools.genops(stream):
+                pass
+        except (ValueError, IndexError, KeyError):
+            stream.seek(0, io.SEEK_END)
+        parts.append(data[start : stream.tell()])
+        start = stream.tell()
+    return parts or [data]

@@ -201,7 +201,7 @@ class Flattener:
     def _dict(self, value: dict[Any, Any], level: int, where: str) -> Any:
         plain = {}
         for key, item in value.items():
-            if type(key) is not str or not key.isascii() and _has_surrogate(key):
+            if type(key) is not str or (not key.isascii() and _has_surrogate(key)):
                 return self._tagged(value, dict, level, where)
             if self.reserved and key.startswith(self.reserved):
                 return self._tagged(value, dict, level, where)
@@ -272,7 +272,7 @@ def rebuild(tag: str, plain: Any) -> Any:
 
 def _numpy_in(tag: str, plain: Any) -> Any:
     try:
-        import numpy  # noqa: ICN001, PLC0415  (an extra, needed only when a file holds arrays)
+        import numpy  # noqa: ICN001  (an extra, needed only when a file holds arrays)
     except ImportError as error:
         package = "numpy"
         raise MissingExtra(package, "numpy") from error

@@ -1,0 +1,83 @@
+"""``safehold policy show``: the effective policy and where each value comes from."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from safehold.policy import Policy, Zone
+
+HELP = """Show the effective policy. `show` prints every value with its origin (line of the file,
+or default), then what is questionable about it."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    from safehold._cli import _shared
+
+    parser.add_argument("action", choices=("show",), help="what to do")
+    _shared.add_policy(parser)
+    _shared.add_format(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb; exit code 1 when the policy itself has findings."""
+    from safehold._cli import _shared
+
+    policy = _shared.load_policy(options)
+    findings = list(policy.check())
+    rows = [
+        {"key": key, "value": value, "origin": policy.origins.get(key, "default")}
+        for key, value in _values(policy)
+    ]
+    if options.format == "json":
+        _shared.print_json(
+            {"schema": 1, "values": rows, "findings": [item.as_json() for item in findings]}
+        )
+    else:
+        width = max(len(row["key"]) for row in rows)
+        for row in rows:
+            text = f"{row['key']:<{width}}  {_text(row['value'])}"
+            print(_shared.printable(f"{text}  # {row['origin']}"))
+        for finding in findings:
+            print(_shared.printable(f"{finding.rule.id} {finding.message}: {finding.remedy}"))
+    return 1 if findings else 0
+
+
+def _values(policy: Policy) -> Iterator[tuple[str, Any]]:
+    yield "root", str(policy.root)
+    yield "mode", policy.mode
+    yield "activation.variable", policy.activation.variable
+    yield "activation.values", policy.activation.values
+    yield "keys.source", policy.key.source
+    yield "keys.id", policy.key.id
+    for index, key in enumerate(policy.previous):
+        yield f"keys.previous[{index}].source", key.source
+        yield f"keys.previous[{index}].id", key.id
+    for index, zone in enumerate(policy.zones):
+        yield f"zone[{index}].name", zone.name
+        yield f"zone[{index}].paths", zone.paths
+        yield from _zone(f"zone[{index}]", zone)
+    yield from _zone("memory", policy.memory)
+    yield "code.trusted", policy.trusted
+    for field in dataclasses.fields(policy.limits):
+        yield f"limits.{field.name}", getattr(policy.limits, field.name)
+    yield "trail.path", policy.trail
+    yield "marks.path", policy.marks
+
+
+def _zone(key: str, zone: Zone) -> Iterator[tuple[str, Any]]:
+    yield f"{key}.trust", zone.trust
+    yield f"{key}.codecs", zone.codecs
+    yield f"{key}.allow", zone.allow
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "(every caller)"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(value) + "]"
+    return str(value)

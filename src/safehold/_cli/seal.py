@@ -1,0 +1,38 @@
+"""``safehold seal``: seal artifacts that the scanner finds clean."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from safehold.artifacts import Store
+
+HELP = """Seal plain artifacts in place. Each file is scanned first, and the very bytes that were
+scanned are sealed; what is not clean is refused. Below a directory only files whose suffix
+belongs to a codec are taken. `--renew` gives files that are sealed and authentic the next
+generation, which takes an older model back into service."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    from safehold._cli import _shared
+
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="files or directories")
+    parser.add_argument("--codec", help="the codec, where the suffix does not tell")
+    parser.add_argument("--renew", action="store_true", help="give sealed files a new generation")
+    _shared.add_policy(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb; exit code 1 when a file was refused, 2 when one could not be sealed."""
+    from safehold._cli import _each
+
+    def act(store: Store, path: str) -> str:
+        if options.renew:
+            info = store.renew(path)
+        else:
+            info = store.seal(path, codec=options.codec)
+        return f"sealed: zone {info.zone}, codec {info.codec}, generation {info.generation}"
+
+    return _each.each(options, act, sealed=options.renew)

@@ -1,0 +1,103 @@
+"""``safehold trail``: verify or follow the trail of decisions."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+HELP = """`verify` recomputes the chain of every writer and names the first bad line; `tail` prints
+the newest lines, `tail -f` goes on with new ones."""
+
+_POLL_SECONDS = 0.5
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    from safehold._cli import _shared
+
+    parser.add_argument("action", choices=("verify", "tail"), help="what to do")
+    parser.add_argument("-n", "--lines", type=int, default=10, metavar="N", help="lines of tail")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with new lines")
+    _shared.add_policy(parser)
+    _shared.add_format(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb; exit code 1 when the trail was changed."""
+    from safehold._cli import _shared
+    from safehold.errors import ConfigError
+
+    policy = _shared.load_policy(options)
+    directory = policy.root / policy.trail
+    if not directory.is_dir():
+        message = f"no trail at {directory}: nothing was recorded under this policy yet"
+        raise ConfigError(message)
+    if options.action == "tail":
+        return _tail(options, directory)
+    from safehold.keys import Keyring
+    from safehold.observe.trail import check_trail
+
+    keyring = Keyring.load(policy.key_sources, policy.root)
+    results = list(check_trail(directory, keyring))
+    bad = [result for result in results if result.problem is not None]
+    if options.format == "json":
+        _shared.print_json(
+            {
+                "schema": 1,
+                "writers": [
+                    {
+                        "writer": result.writer,
+                        "lines": result.lines,
+                        "problem": None
+                        if result.problem is None
+                        else {
+                            "path": str(result.problem.path),
+                            "line": result.problem.line,
+                            "kind": result.problem.kind,
+                            "message": result.problem.message,
+                        },
+                    }
+                    for result in results
+                ],
+            }
+        )
+    else:
+        for result in bad:
+            print(_shared.printable(result.problem))
+        lines = sum(result.lines for result in results)
+        print(f"{len(results)} writers, {lines} lines verified, {len(bad)} with a problem")
+    return 1 if bad else 0
+
+
+def _tail(options: argparse.Namespace, directory: Path) -> int:
+    from safehold.observe.trail import read_lines
+
+    shown = set()
+    rows = list(read_lines(directory))[-options.lines :] if options.lines > 0 else []
+    shown = {(row.get("w"), row.get("seq")) for row in read_lines(directory)}
+    while True:
+        for row in rows:
+            print(_line(row, options.format), flush=True)
+        if not options.follow:
+            return 0
+        time.sleep(_POLL_SECONDS)
+        rows = [row for row in read_lines(directory) if (row.get("w"), row.get("seq")) not in shown]
+        shown |= {(row.get("w"), row.get("seq")) for row in rows}
+
+
+def _line(row: dict[str, object], form: str) -> str:
+    from safehold._cli import _shared
+
+    if form == "json":
+        return json.dumps(row, ensure_ascii=True)
+    event = row.get("e")
+    event = event if isinstance(event, dict) else {}
+    parts = [str(row.get("t")), str(event.get("action")), str(event.get("outcome"))]
+    parts += [
+        f"{name}={event[name]}"
+        for name in ("reason", "rule", "zone", "artifact", "codec", "generation", "caller")
+        if event.get(name)
+    ]
+    return _shared.printable(" ".join(parts))
