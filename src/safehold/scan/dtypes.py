@@ -1,0 +1,126 @@
+"""How many bytes an item of a numpy dtype takes, from its pickle or from an npy header."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from safehold.scan.values import Box, Global, Made
+
+_TEXT: Final = re.compile(r"[<>|=]?([?bBhHiIlLqQefdgFDGmMOSaUVc])(\d*)(?:\[[^\]]*\])?")
+_LETTERS: Final = {
+    "?": 1, "b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4, "l": 8, "L": 8, "q": 8, "Q": 8,
+    "e": 2, "f": 4, "d": 8, "g": 16, "F": 8, "D": 16, "G": 32, "m": 8, "M": 8, "O": 8, "c": 1,
+}  # fmt: skip
+# Kinds that say their size in bytes after the letter.
+_SIZED: Final = {"b", "i", "u", "f", "c", "m", "M", "O", "V", "S", "a"}
+_NAMES: Final = {
+    "bool_": "b1", "bool": "b1", "int8": "i1", "int16": "i2", "int32": "i4", "int64": "i8",
+    "uint8": "u1", "uint16": "u2", "uint32": "u4", "uint64": "u8", "float16": "f2",
+    "float32": "f4", "float64": "f8", "complex64": "c8", "complex128": "c16", "object_": "O8",
+}  # fmt: skip
+_HAS_OBJECTS: Final = 0x01
+_DEEPEST: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class DType:
+    """Size of one item in bytes, and whether it holds Python objects."""
+
+    size: int
+    has_objects: bool
+
+
+def parse_dtype(value: Any) -> DType | None:
+    """Return what a pickled dtype says, or None if it cannot be told."""
+    if isinstance(value, Global):
+        text = _NAMES.get(value.name) if value.module in {"numpy", "builtins"} else None
+        return None if text is None else parse_text(text)
+    if not isinstance(value, Made) or not isinstance(value.maker, Global):
+        return None
+    if (value.maker.module, value.maker.name) != ("numpy", "dtype"):
+        return None
+    args = value.args
+    if not isinstance(args, tuple) or not args or not isinstance(args[0], str):
+        return None
+    named = parse_text(args[0])
+    if named is None or value.state is None:
+        return named
+    return _with_state(args[0], named, value)
+
+
+def _with_state(text: str, named: DType, value: Made) -> DType | None:
+    """Take size and flags from the state, for the kinds that keep them there."""
+    state = value.state
+    if not isinstance(state, tuple) or len(state) < 8 or value.built > 1:
+        return None
+    size, flags = state[5], state[7]
+    if type(size) is not int or type(flags) is not int:
+        return None
+    extended = text.lstrip("<>|=")[:1] in {"V", "S", "U", "a"}
+    fields = state[4]
+    objects = named.has_objects or bool(flags & _HAS_OBJECTS)
+    if isinstance(fields, Box) and not fields.whole:
+        return None
+    if extended and size >= 0:
+        return DType(size, objects)
+    return DType(named.size, objects)
+
+
+def parse_text(text: str) -> DType | None:
+    """Return what a dtype text such as ``<f8`` says, or None if it says nothing known."""
+    if re.fullmatch(r"[<>|=]?u\d+", text):
+        return DType(int(text.lstrip("<>|=")[1:]), has_objects=False)
+    match = _TEXT.fullmatch(text)
+    if match is None:
+        return None
+    letter, digits = match.groups()
+    if len(digits) > 18:
+        return None
+    if letter == "U":
+        return DType(4 * int(digits or "0"), has_objects=False)
+    if digits and letter in _SIZED:
+        size = int(digits)
+    elif letter in _LETTERS and not digits:
+        size = _LETTERS[letter]
+    elif letter in {"S", "a", "V"}:
+        size = 0
+    else:
+        return None
+    return DType(8 if letter == "O" else size, has_objects=letter == "O")
+
+
+def parse_descr(descr: Any, depth: int = 0) -> DType | None:
+    """Return what the ``descr`` of an npy header says, or None if it cannot be told."""
+    if depth > _DEEPEST:
+        return None
+    if isinstance(descr, str):
+        return parse_text(descr)
+    if isinstance(descr, tuple) and len(descr) == 2:
+        inner = parse_descr(descr[0], depth + 1)
+        return None if inner is None else _repeated(inner, descr[1])
+    if not isinstance(descr, list):
+        return None
+    size = 0
+    objects = False
+    for row in descr:
+        if not isinstance(row, tuple) or len(row) not in (2, 3):
+            return None
+        inner = parse_descr(row[1], depth + 1)
+        if inner is not None and len(row) == 3:
+            inner = _repeated(inner, row[2])
+        if inner is None:
+            return None
+        size += inner.size
+        objects = objects or inner.has_objects
+    return DType(size, objects)
+
+
+def _repeated(inner: DType, shape: Any) -> DType | None:
+    count = 1
+    for length in shape if isinstance(shape, tuple) else (shape,):
+        if type(length) is not int or length < 0:
+            return None
+        count *= length
+    return DType(inner.size * count, inner.has_objects)

@@ -1,0 +1,116 @@
+"""joblib: a pickle with raw array bytes between its opcodes.
+
+When joblib's loader has given a ``NumpyArrayWrapper`` its state, it reads the array from the
+file at that place: padding, then as many bytes as shape and dtype say, or, for arrays of
+objects, another pickle. A reader that takes these bytes for opcodes, or the opcodes for these
+bytes, sees another file than joblib does.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from safehold.scan import rules
+from safehold.scan.dtypes import parse_dtype
+from safehold.scan.judge import Judge, Names
+from safehold.scan.machine import Broken, Ended, Machine
+from safehold.scan.opcodes import run
+from safehold.scan.values import Box, Global, Made, Opaque
+
+_WRAPPER: Final = ("joblib.numpy_pickle", "NumpyArrayWrapper")
+_OLD_WRAPPERS: Final = frozenset({"NDArrayWrapper", "ZNDArrayWrapper"})
+# joblib's modules, also as other packages carried them along.
+_MODULES: Final = (
+    "joblib.numpy_pickle",
+    "joblib.numpy_pickle_compat",
+    "sklearn.externals.joblib.numpy_pickle",
+    "sklearn.externals.joblib.numpy_pickle_compat",
+)
+
+
+def _is_wrapper(module: str, name: str) -> bool:
+    return module in _MODULES and (name == _WRAPPER[1] or name in _OLD_WRAPPERS)
+
+
+def names_wrapper(judge: Judge) -> bool:
+    """Whether a stream names one of joblib's array wrappers."""
+    return any(_is_wrapper(module, name) for module, name, _ in judge.uses)
+
+
+class Arrays:
+    """Steps over array bytes when a wrapper got its state."""
+
+    def __init__(self, judge: Judge, names: Names) -> None:
+        self._judge = judge
+        self._names = names
+
+    def __call__(self, machine: Machine, target: Any) -> Any:
+        """Return what stands on the stack afterwards: the array, or the target as it was.
+
+        Raises:
+            Broken: how many bytes the array takes cannot be told.
+        """
+        maker = target.maker if isinstance(target, Made) else None
+        if not isinstance(maker, Global) or not _is_wrapper(maker.module, maker.name):
+            return target
+        if maker.name in _OLD_WRAPPERS:
+            message = "reads its arrays from other files beside it"
+            self._judge.note(rules.UNKNOWN_GLOBAL, message, machine.pos, {"global": maker.dotted})
+            return Opaque("array")
+        self._skip(machine, target)
+        return Opaque("array")
+
+    def _skip(self, machine: Machine, wrapper: Made) -> None:
+        state = wrapper.state
+        if not isinstance(state, Box) or state.kind != "dict" or not state.whole:
+            raise Broken("an array wrapper whose state cannot be told")
+        if wrapper.args != () or wrapper.built > 1:
+            message = "an array wrapper that is not made the way joblib makes it"
+            self._judge.note(rules.ATTACK_CONSTRUCTION, message, machine.pos)
+        dtype = parse_dtype(state.get("dtype"))
+        if dtype is None:
+            raise Broken("an array wrapper whose dtype cannot be told")
+        if dtype.has_objects:
+            self._nested(machine)
+            return
+        count = _count(state.get("shape"))
+        if count is None:
+            raise Broken("an array wrapper whose shape cannot be told")
+        position = machine.file_position
+        if state.get("numpy_array_alignment_bytes") is not None:
+            if position >= machine.size:
+                raise Ended("the file ends before the bytes of an array")
+            position += 1 + machine.data[position]
+        position += count * dtype.size
+        if position > machine.size:
+            raise Ended("the file ends inside the bytes of an array")
+        machine.move_file(position)
+
+    def _nested(self, machine: Machine) -> None:
+        judge = Judge(self._names)
+        inner, outcome = run(machine.data, judge, start=machine.file_position)
+        for note in judge.notes:
+            self._judge.note(note.rule, note.message, note.offset, note.detail)
+        self._judge.uses.update(judge.uses)
+        if inner.persistent:
+            self._judge.broken("uses persistent ids, which joblib does not resolve", None)
+        if not outcome.complete:
+            raise Broken(f"in an array of objects: {outcome.reason}")
+        machine.move_file(outcome.stop)
+
+
+def _count(shape: Any) -> int | None:
+    """Return how many items an array of this shape has."""
+    if not isinstance(shape, tuple):
+        return None
+    count = 1
+    for size in shape:
+        length = _plain_int(size)
+        if length is None or length < 0:
+            return None
+        count *= length
+    return count
+
+
+def _plain_int(value: Any) -> int | None:
+    return value if isinstance(value, int) else None

@@ -1,0 +1,71 @@
+"""torch before its zip format: five pickles in a row, then the raw bytes of the storages.
+
+The first pickle is a magic number; the fourth is the object, whose tensors name their storages
+by persistent id; the fifth lists the storages in the order in which their bytes follow.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from safehold.scan import rules
+from safehold.scan.judge import Judge
+from safehold.scan.machine import Outcome
+from safehold.scan.opcodes import run
+from safehold.scan.visit import Source, Visit
+from safehold.scan.weights import NAMES, item_size
+
+_MAGIC: Final = 0x1950A86A20F9469CFC6C
+_STREAMS: Final = 5
+_OBJECT: Final = 3
+
+
+def begins(outcome: Outcome) -> bool:
+    """Whether the stream that ended so was torch's magic number."""
+    return type(outcome.top) is int and outcome.top == _MAGIC
+
+
+def read(source: Source, visit: Visit) -> None:
+    """Read the five pickles and compare what follows with what they announce."""
+    judge = Judge(visit.names.with_extra(NAMES))
+    stop = 0
+    storages: dict[str, int] | None = {}
+    for index in range(_STREAMS):
+        machine, outcome = run(source.data, judge, start=stop)
+        if not outcome.complete:
+            judge.broken(outcome.reason, outcome.stop)
+            visit.take(source, judge)
+            return
+        stop = outcome.stop
+        if index == _OBJECT:
+            storages = _storages(machine.persistent)
+        elif machine.persistent:
+            judge.broken("a persistent id outside the object", stop)
+    expected = None if storages is None else sum(8 + size for size in storages.values())
+    left = len(source.data) - stop
+    if expected is None:
+        judge.broken("a persistent id that names no storage", stop)
+    elif left < expected:
+        judge.broken("the file ends inside the bytes of a storage", stop)
+    elif left > expected:
+        message = "bytes after the end of the storages"
+        judge.note(rules.TRAILING_DATA, message, stop + expected, {"bytes": left - expected})
+    visit.take(source, judge)
+
+
+def _storages(persistent: list[Any]) -> dict[str, int] | None:
+    """Return key and size in bytes of each storage, or None if an id is of another kind."""
+    found: dict[str, int] = {}
+    for value in persistent:
+        if not isinstance(value, tuple) or len(value) < 2:
+            return None
+        if value[0] == "module":
+            continue
+        if value[0] != "storage" or len(value) < 5:
+            return None
+        size = item_size(value[1])
+        key, count = value[2], value[4]
+        if size is None or type(key) is not str or type(count) is not int or count < 0:
+            return None
+        found[key] = size * count
+    return found

@@ -1,0 +1,208 @@
+"""zip and what is built on it: npz, torch, TorchScript, .keras; every member is read.
+
+Checksums, encryption bits and local headers are compared with the directory and reported, but
+they never stop the reading: loaders exist that ignore each of them.
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import re
+import stat
+import zlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+from safehold.scan import rules
+from safehold.scan.formats import keras
+from safehold.scan.machine import Data
+from safehold.scan.visit import Source, Visit
+from safehold.scan.zipdir import ENCRYPTED, Directory, Entry, find_end, parse
+
+_STORED, _DEFLATED, _BZIP2, _LZMA = 0, 8, 12, 14
+_CHUNK: Final = 2**18
+_ERRORS: Final = (zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, MemoryError)
+_LZMA_MEMORY: Final = 256 * 2**20
+_RECORDS: Final = re.compile(rb"PK(?:\x01\x02|\x03\x04|\x05\x06)")
+_ESCAPES: Final = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:")
+_CODE: Final = re.compile(r"(?:^|/)code/.+")
+_LONGEST_LINK: Final = 4096
+
+
+def read(source: Source, visit: Visit) -> str | None:
+    """Read a zip archive, or anything with one appended; None if there is none."""
+    data = source.data
+    if not source.starts(b"PK\x03\x04", b"PK\x05\x06"):
+        end = find_end(data)
+        if end is None or not _plausible_end(data, end):
+            return None
+    directory = parse(data, visit.limits.members + 1)
+    name = _name(directory)
+    _check_directory(source, visit, directory)
+    for entry in directory.entries:
+        if not visit.count_member(source):
+            break
+        _read_entry(source, visit, entry, torch=name == "torch")
+    for start, stop in directory.gaps:
+        _read_gap(source, visit, start, stop)
+    return name
+
+
+def _plausible_end(data: Data, end: int) -> bool:
+    """Whether an end record in the middle of other bytes points to a directory."""
+    size = int.from_bytes(data[end + 12 : end + 16], "little")
+    at = end - size
+    return at >= 0 and (data[at : at + 4] == b"PK\x01\x02" or (size == 0 and end + 22 == len(data)))
+
+
+def _name(directory: Directory) -> str:
+    names = [entry.name for entry in directory.entries]
+    if any(name.endswith("data.pkl") for name in names):
+        return "torch"
+    if names and all(name.endswith(".npy") for name in names):
+        return "npz"
+    if "config.json" in names and "metadata.json" in names:
+        return "keras"
+    return "zip"
+
+
+def _check_directory(source: Source, visit: Visit, directory: Directory) -> None:
+    for problem in directory.problems:
+        visit.note(source, rules.UNREADABLE_STREAM, problem)
+    if directory.overlaps:
+        visit.note(source, rules.ATTACK_CONSTRUCTION, "members of the archive overlap")
+    seen: set[str] = set()
+    for entry in directory.entries:
+        if entry.name in seen:
+            message = "two members have the same name, and readers choose differently"
+            visit.note(source, rules.UNREADABLE_STREAM, message, None, {"member": entry.name[:200]})
+        seen.add(entry.name)
+        if "\0" in entry.name:
+            message = "a member's name holds a NUL, where some readers stop"
+            visit.note(source, rules.ATTACK_CONSTRUCTION, message)
+
+
+def _read_entry(source: Source, visit: Visit, entry: Entry, *, torch: bool) -> None:
+    member = f"{source.member}!{entry.name}" if source.member else entry.name
+    data = source.data[entry.start : min(entry.start + entry.packed, len(source.data))]
+    here = source.inner(data, entry.name, member, persistent=torch and entry.name.endswith(".pkl"))
+    _check_entry(here, visit, entry)
+    if entry.name.endswith("/") and not len(data):
+        return
+    if stat.S_ISLNK(entry.mode) and entry.method == _STORED:
+        target = bytes(data[:_LONGEST_LINK]).decode("utf-8", "backslashreplace")
+        if _ESCAPES.search(target):
+            message = "a link to outside the archive"
+            visit.note(here, rules.ESCAPING_MEMBER, message, None, {"target": target[:200]})
+        return
+    content = _content(here, visit, entry)
+    inner = Source(content, here.name, member, here.depth, persistent=here.persistent)
+    visit.scan(inner)
+    if _CODE.search(entry.name):
+        visit.note(inner, rules.EMBEDDED_CODE, "TorchScript code, compiled when loaded")
+    if entry.name == "config.json":
+        keras.check_config(inner, visit)
+
+
+def _check_entry(here: Source, visit: Visit, entry: Entry) -> None:
+    if _ESCAPES.search(entry.name):
+        visit.note(here, rules.ESCAPING_MEMBER, "a name that leads outside the archive")
+    if entry.differs:
+        message = f"the two headers of the member disagree: {', '.join(entry.differs)}"
+        rule = rules.ATTACK_CONSTRUCTION if "name" in entry.differs else rules.UNREADABLE_STREAM
+        visit.note(here, rule, message)
+    if entry.flags & ENCRYPTED:
+        visit.note(here, rules.UNREADABLE_STREAM, "the member is encrypted, or says so")
+
+
+def _content(here: Source, visit: Visit, entry: Entry) -> Data:
+    """Return what the member unpacks to; what is wrong with it becomes a finding."""
+    if entry.method == _STORED:
+        content = here.data
+    else:
+        chunks = _unpacker(here.data, entry.method)
+        if chunks is None:
+            message = f"packed with method {entry.method}, which cannot be unpacked here"
+            visit.note(here, rules.UNREADABLE_STREAM, message)
+            return here.data
+        content = visit.unpack(here, chunks, len(here.data), _ERRORS)
+    if entry.flags & ENCRYPTED:
+        return content
+    if len(content) != entry.size:
+        visit.note(here, rules.UNREADABLE_STREAM, "the member has another size than it says")
+    elif _checksum(content) != entry.crc:
+        visit.note(here, rules.UNREADABLE_STREAM, "the checksum of the member is wrong")
+    return content
+
+
+def _checksum(content: Data) -> int:
+    value = 0
+    for start in range(0, len(content), _CHUNK):
+        value = zlib.crc32(content[start : start + _CHUNK], value)
+    return value
+
+
+def _unpacker(data: Data, method: int) -> Iterator[bytes] | None:
+    if method == _DEFLATED:
+        return _inflate(data)
+    if method == _BZIP2:
+        return _feed(data, bz2.BZ2Decompressor())
+    if method == _LZMA:
+        return _unlzma(data)
+    return None
+
+
+def _inflate(data: Data) -> Iterator[bytes]:
+    inner = zlib.decompressobj(-15)
+    for start in range(0, len(data), _CHUNK):
+        chunk = bytes(data[start : start + _CHUNK])
+        while chunk and not inner.eof:
+            yield inner.decompress(chunk, 4 * _CHUNK)
+            chunk = inner.unconsumed_tail
+    while not inner.eof:
+        rest = inner.decompress(b"", 4 * _CHUNK)
+        if not rest:
+            raise EOFError("the packed data ends early")
+        yield rest
+
+
+def _unlzma(data: Data) -> Iterator[bytes]:
+    """Undo method 14: version and size of the properties, the properties, raw data."""
+    length = int.from_bytes(data[2:4], "little")
+    if length != 5:
+        raise ValueError("unknown LZMA properties")
+    # The header of a lone .lzma file with the size left open.
+    header = bytes(data[4:9]) + b"\xff" * 8
+    inner = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_LZMA_MEMORY)
+    inner.decompress(header)
+    yield from _feed(data[9:], inner)
+
+
+def _feed(data: Data, inner: Any) -> Iterator[bytes]:
+    for start in range(0, len(data), _CHUNK):
+        if inner.eof:
+            return
+        yield inner.decompress(bytes(data[start : start + _CHUNK]), 4 * _CHUNK)
+        while not inner.eof and not inner.needs_input:
+            yield inner.decompress(b"", 4 * _CHUNK)
+
+
+def _read_gap(source: Source, visit: Visit, start: int, stop: int) -> None:
+    """Bytes that no member covers: padding, or what one reader sees and another does not."""
+    gap = source.data[start:stop]
+    if not len(gap) or not _nonzero(gap):
+        return
+    member = f"{source.member or ''}@{start}"
+    if _RECORDS.search(gap):
+        message = "zip records outside the archive's directory"
+        visit.note(source, rules.ATTACK_CONSTRUCTION, message, start)
+    visit.scan(source.inner(gap, "", member))
+    where = "before the first member" if start == 0 else "that no member covers"
+    visit.note(source, rules.TRAILING_DATA, f"bytes {where}", start, {"bytes": stop - start})
+
+
+def _nonzero(gap: Data) -> bool:
+    return any(
+        bytes(gap[start : start + _CHUNK]).strip(b"\0") for start in range(0, len(gap), _CHUNK)
+    )

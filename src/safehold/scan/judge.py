@@ -1,0 +1,336 @@
+"""What the names in a pickle mean: allowed, known to be dangerous, or unknown, by role.
+
+The machine reports each use (named, called, instantiated, given state); this module compares it
+with the allow list and the table of dangers and keeps one note per distinct observation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from safehold import dangers
+from safehold.allow import AllowList
+from safehold.dangers import Danger
+from safehold.findings import Rule
+from safehold.scan import rules
+from safehold.scan.values import UNKNOWN, Box, Global, Made, Opaque, argument, call_text, show
+
+# Of one kind per artifact; a hostile file can hold a different name every few bytes.
+_MOST_NOTES: Final = 200
+_LONGEST_NAME: Final = 120
+
+_RECONSTRUCTOR: Final = ("copyreg", "_reconstructor")
+_NEWOBJ: Final = ("copyreg", "__newobj__")
+_NEWOBJ_EX: Final = ("copyreg", "__newobj_ex__")
+_FORMS: Final = frozenset({_RECONSTRUCTOR, _NEWOBJ, _NEWOBJ_EX})
+_BASES: Final = frozenset(
+    "object list dict tuple set frozenset int float complex str bytes bytearray".split()
+)
+# Python data that a codec without code can store; old protocols spell bytes `_codecs.encode`.
+_PLAIN: Final = frozenset(
+    {("_codecs", "encode")}
+    | {("builtins", name) for name in "set frozenset bytearray bytes complex".split()}
+)
+
+
+class GlobalUse(NamedTuple):
+    """A name that an artifact carries, and what happens to it: named, called or instantiated."""
+
+    name: str
+    role: str
+
+
+@dataclass(slots=True)
+class Note:
+    """A finding in the making: place and evidence are completed later."""
+
+    rule: Rule
+    message: str
+    offset: int | None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+class Status(NamedTuple):
+    """What is known about a name."""
+
+    module: str
+    name: str
+    role: str | None
+    own: bool
+    danger: Danger | None
+
+    @property
+    def known(self) -> bool:
+        """Whether an artifact may name it."""
+        return self.role is not None or self.own
+
+
+class Names:
+    """Looks names up in the allow list and the dangers, once per name."""
+
+    def __init__(
+        self,
+        allow: AllowList,
+        own: frozenset[str] = frozenset(),
+        extra: Mapping[tuple[str, str], str] | None = None,
+    ) -> None:
+        # Exact names in the allow list are the caller's own classes, with the same few roles.
+        listed = frozenset(name.replace(":", ".") for name in allow.names if "." in name)
+        self._allow = allow
+        self._own = own | listed
+        self._extra = extra or {}
+        self._known: dict[tuple[str, str, bool], Status] = {}
+        self._more: Names | None = None
+
+    def with_extra(self, extra: Mapping[tuple[str, str], str]) -> Names:
+        """Return the same names and, with their roles, those of one container format."""
+        if self._more is None:
+            self._more = Names(self._allow, self._own, extra)
+        return self._more
+
+    def status(self, module: str, name: str, protocol: int) -> Status:
+        """Return what is known of a name under a pickle protocol."""
+        key = (module, name, protocol < 3)
+        found = self._known.get(key)
+        if found is None:
+            found = self._look_up(module, name, protocol)
+            if len(self._known) < 2**16:
+                self._known[key] = found
+        return found
+
+    def arguments_ok(self, status: Status, args: tuple[Any, ...]) -> bool:
+        """Whether real dumps make such a call."""
+        return self._allow.arguments_ok(status.module, status.name, args)
+
+    def _look_up(self, module: str, name: str, protocol: int) -> Status:
+        danger = dangers.lookup(module, name)
+        if protocol < 3:
+            module, name = dangers.modern(module, name)
+        dotted = f"{module}.{name}"
+        own = danger is None and dotted in self._own
+        role = None if own else self._allow.role(module, name)
+        if role is None and danger is None:
+            return Status(module, name, self._extra.get((module, name)), own, None)
+        return Status(module, name, role, own, danger)
+
+
+class Judge:
+    """Collects what one artifact does; never raises for what it sees."""
+
+    __slots__ = ("_evidence", "_left_out", "_names", "_notes", "uses")
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._notes: dict[tuple[str, str], Note] = {}
+        self._evidence: dict[str, Note] = {}
+        self._left_out: dict[str, int] = {}
+        # Insertion order is the order in the file.
+        self.uses: dict[tuple[str, str, str], None] = {}
+
+    @property
+    def notes(self) -> list[Note]:
+        """Everything noted so far, in order."""
+        return list(self._notes.values())
+
+    @property
+    def globals(self) -> tuple[GlobalUse, ...]:
+        """The names seen, in order of appearance."""
+        return tuple(GlobalUse(f"{module}.{name}", role) for module, name, role in self.uses)
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing beyond Python's own data types is named."""
+        return all((module, name) in _PLAIN for module, name, _ in self.uses)
+
+    def note(
+        self, rule: Rule, message: str, offset: int | None, detail: Mapping[str, Any] | None = None
+    ) -> Note | None:
+        """Keep an observation once; return it when it is new."""
+        key = (rule.id, message)
+        if key in self._notes:
+            return None
+        if self._count(rule) >= _MOST_NOTES:
+            self._left_out[rule.id] = self._left_out.get(rule.id, 0) + 1
+            return None
+        found = self._notes[key] = Note(rule, message, offset, dict(detail or {}))
+        return found
+
+    def forget(self) -> None:
+        """Drop everything: the bytes turned out to be no pickle."""
+        self._notes.clear()
+        self._evidence.clear()
+        self.uses.clear()
+
+    def broken(self, message: str, offset: int | None) -> None:
+        """Keep that the content is not what a loader accepts."""
+        self.note(rules.UNREADABLE_STREAM, message, offset)
+
+    def named(self, module: str, name: str, protocol: int, offset: int) -> Global:
+        """Judge a name by itself and return it as a value."""
+        status = self._names.status(module, name, protocol)
+        self._used(status, "named")
+        dotted = _short(f"{module}.{name}")
+        if not status.known:
+            self._unwanted(status, dotted, offset)
+        return Global(module, name, protocol, known=status.known)
+
+    def called(self, maker: Any, args: Any, offset: int) -> Made:
+        """Judge ``maker(*args)``."""
+        made = Made(maker, args)
+        if not isinstance(args, tuple):
+            if not (isinstance(args, Opaque) and args.kind == "tuple"):
+                self.broken("a call whose arguments are no tuple", offset)
+            args = (UNKNOWN,)
+        if not isinstance(maker, Global):
+            self._computed(maker, offset)
+            return made
+        status = self._names.status(maker.module, maker.name, maker.protocol)
+        self._used(status, "called")
+        if not status.known:
+            self._show_call(maker, args)
+        elif (status.module, status.name) in _FORMS:
+            self._form(status, maker, args, offset)
+        elif status.own:
+            if args:
+                self._unusual(maker, args, offset, "a class of your own is called with arguments")
+        elif not self._names.arguments_ok(status, argument(args)):
+            self._unusual(maker, args, offset, "unusual arguments")
+        if any(_is_range(arg) for arg in args):
+            message = f"{_short(show(maker))} unfolds a range while loading"
+            self.note(rules.LIMIT_EXCEEDED, message, offset, {"call": call_text(maker, args)})
+        return made
+
+    def instantiated(self, maker: Any, args: Any, offset: int) -> Made:
+        """Judge ``maker.__new__(maker, *args)``."""
+        made = Made(maker, args)
+        if not isinstance(maker, Global):
+            self._computed(maker, offset)
+            return made
+        status = self._names.status(maker.module, maker.name, maker.protocol)
+        self._used(status, "instantiated")
+        given = args if isinstance(args, tuple) else (UNKNOWN,)
+        if not status.known:
+            self._show_call(maker, given)
+        elif status.role == "function":
+            self._unusual(maker, given, offset, "a function is used as a class")
+        elif not status.own and not self._names.arguments_ok(status, argument(given)):
+            self._unusual(maker, given, offset, "unusual arguments")
+        return made
+
+    def built(self, target: Any, state: Any, offset: int) -> None:
+        """Judge that a value is given a state."""
+        if isinstance(target, Global):
+            self._tampered(target, offset)
+        elif isinstance(target, Made):
+            target.state = state
+            target.built += 1
+            self._check_slots(target, state, offset)
+        else:
+            self.broken("state for a value that takes none", offset)
+
+    def extended(self, target: Any, kinds: tuple[str, ...], offset: int) -> None:
+        """Judge that items are added to a value."""
+        if isinstance(target, Global):
+            self._tampered(target, offset)
+        elif isinstance(target, Box):
+            if target.kind not in kinds:
+                self.broken(f"items of another kind added to a {target.kind}", offset)
+        elif not isinstance(target, Made):
+            self.broken("items added to a value that takes none", offset)
+
+    def computed_name(self, module: Any, name: Any, offset: int) -> Global:
+        """Judge a global whose name is not a text of the pickle."""
+        message = "a global whose name is made while loading"
+        detail = {"module": show(module), "name": show(name)}
+        self.note(rules.ATTACK_CONSTRUCTION, message, offset, detail)
+        return Global("<computed>", "<computed>", 4, known=False)
+
+    def extension(self, code: int, offset: int) -> Global:
+        """Judge a global given as a code of the extension registry."""
+        message = "a global hidden behind a code of the extension registry"
+        self.note(rules.ATTACK_CONSTRUCTION, message, offset, {"code": code})
+        return Global("<extension>", str(code), 4, known=False)
+
+    def _count(self, rule: Rule) -> int:
+        return sum(1 for key in self._notes if key[0] == rule.id)
+
+    def _used(self, status: Status, role: str) -> None:
+        key = (status.module[:_LONGEST_NAME], status.name[:_LONGEST_NAME], role)
+        if len(self.uses) < 2**16:
+            self.uses[key] = None
+
+    def _unwanted(self, status: Status, dotted: str, offset: int) -> None:
+        danger = status.danger
+        if danger is not None:
+            detail = {"global": dotted, "powers": danger.powers.label, "cwe": danger.cwe}
+            message = f"names {dotted}, which {danger.why}"
+            note = self.note(rules.DANGEROUS_GLOBAL, message, offset, detail)
+        else:
+            message = f"names {dotted}, which is not known to be harmless"
+            note = self.note(rules.UNKNOWN_GLOBAL, message, offset, {"global": dotted})
+        if note is not None:
+            self._evidence[dotted] = note
+
+    def _show_call(self, maker: Global, args: tuple[Any, ...]) -> None:
+        note = self._evidence.get(_short(maker.dotted))
+        if note is not None and "call" not in note.detail:
+            note.detail["call"] = call_text(maker, args)
+
+    def _unusual(self, maker: Global, args: tuple[Any, ...], offset: int, why: str) -> None:
+        dotted = _short(maker.dotted)
+        detail = {"global": dotted, "call": call_text(maker, args)}
+        self.note(rules.UNKNOWN_GLOBAL, f"calls {dotted}: {why}", offset, detail)
+
+    def _computed(self, maker: Any, offset: int) -> None:
+        message = "calls something that was made while loading"
+        self.note(rules.ATTACK_CONSTRUCTION, message, offset, {"call": show(maker)})
+
+    def _tampered(self, target: Global, offset: int) -> None:
+        message = f"changes {_short(target.dotted)} itself, not an instance"
+        detail = {"global": _short(target.dotted)}
+        self.note(rules.ATTACK_CONSTRUCTION, message, offset, detail)
+
+    def _form(self, status: Status, maker: Global, args: tuple[Any, ...], offset: int) -> None:
+        form = (status.module, status.name)
+        if form == _NEWOBJ and args:
+            self.instantiated(args[0], args[1:], offset)
+        elif form == _NEWOBJ_EX and len(args) == 3:
+            self.instantiated(args[0], args[1], offset)
+        elif form == _RECONSTRUCTOR and len(args) == 3 and self._is_base(args[1]):
+            self.instantiated(args[0], (), offset)
+        else:
+            self._unusual(maker, args, offset, "unusual arguments")
+
+    def _is_base(self, value: Any) -> bool:
+        if not isinstance(value, Global):
+            return False
+        status = self._names.status(value.module, value.name, value.protocol)
+        return status.module == "builtins" and status.name in _BASES
+
+    def _check_slots(self, target: Made, state: Any, offset: int) -> None:
+        """The second half of a two-part state is set attribute by attribute."""
+        slots = state[1] if isinstance(state, tuple) and len(state) == 2 else None
+        if not isinstance(slots, Box) or not isinstance(slots.items, dict):
+            return
+        for key in slots.items:
+            if key.startswith("__") and key.endswith("__"):
+                message = f"sets {key[:40]} of an instance"
+                detail = {"call": show(target)}
+                self.note(rules.ATTACK_CONSTRUCTION, message, offset, detail)
+
+
+def _is_range(value: Any) -> bool:
+    return (
+        isinstance(value, Made)
+        and isinstance(value.maker, Global)
+        and (value.maker.name in {"range", "xrange"})
+    )
+
+
+def _short(text: str) -> str:
+    """Printable and bounded, as it comes from a hostile file."""
+    clean = text.encode("ascii", "backslashreplace").decode("ascii")
+    clean = "".join(char if char.isprintable() else "?" for char in clean)
+    return clean if len(clean) <= _LONGEST_NAME else clean[:_LONGEST_NAME] + "..."

@@ -1,0 +1,383 @@
+"""A pickle machine with CPython's semantics and symbolic values; nothing is imported or called.
+
+It follows the C loader: one stack with fences at marks, a memo that outlives a stream if asked
+to, names mapped from Python 2 below protocol 3. Where the C loader would stop because of a bad
+value, this machine notes it and goes on, so that it sees at least what any loader sees. Given an
+array reader, it follows the pure Python loader instead, on which joblib builds: that one reads
+frames ahead, and raw array bytes follow the frame, not the opcode.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from safehold.scan import rules
+from safehold.scan.judge import Judge
+from safehold.scan.values import FLOAT, UNKNOWN, Blob, Run
+
+Data = bytes | memoryview
+
+MAX_OPCODES: Final = 100_000_000
+MAX_STACK: Final = 4_000_000
+MAX_MEMO: Final = 8_000_000
+# Names longer than this are no names; texts longer than the second stay in the file.
+MAX_NAME: Final = 4096
+KEPT_TEXT: Final = 256
+
+_NEWLINE: Final = re.compile(rb"\n")
+# Opcodes that push one number or singleton, with their arguments.
+_LITERALS: Final = re.compile(rb"(?:K.|G.{8}|[N\x88\x89]|M..|J.{4})*+", re.DOTALL)
+_STOP: Final = 0x2E
+
+
+class Broken(Exception):
+    """The stream cannot be followed further; says why."""
+
+
+class Ended(Broken):
+    """The stream ends before its STOP."""
+
+
+class Exhausted(Exception):
+    """Following the stream further would exceed a limit; says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a stream ended: ``stop`` is the offset after it, ``status`` stop, broken or limit."""
+
+    status: str
+    stop: int
+    top: Any = None
+    reason: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether a STOP was reached."""
+        return self.status == "stop"
+
+
+class Machine:
+    """One stream; ``memo`` may come from an earlier one."""
+
+    __slots__ = (
+        "arrays",
+        "data",
+        "fence",
+        "frame_stop",
+        "judge",
+        "limit",
+        "marks",
+        "memo",
+        "missing",
+        "persistent",
+        "pos",
+        "proto",
+        "resume",
+        "size",
+        "stack",
+        "start",
+    )
+
+    def __init__(
+        self,
+        data: Data,
+        judge: Judge,
+        *,
+        start: int = 0,
+        memo: dict[int, Any] | None = None,
+        arrays: Callable[[Machine, Any], Any] | None = None,
+    ) -> None:
+        self.data = data
+        self.size = len(data)
+        self.judge = judge
+        self.start = start
+        self.pos = start
+        self.memo: dict[int, Any] = {} if memo is None else memo
+        # Called with each value that got a state, see formats/joblib.py.
+        self.arrays = arrays
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.fence = 0
+        self.proto = 0
+        self.persistent: list[Any] = []
+        # GETs of an index that nothing was put at.
+        self.missing = 0
+        self.frame_stop = 0
+        # End of what may be read now, and where reading goes on after it (Python loader only).
+        self.limit = self.size
+        self.resume: int | None = None
+
+    def run(self, table: tuple[Callable[[Machine], None], ...]) -> Outcome:
+        """Follow the stream to its STOP, or as far as it can be followed."""
+        data = self.data
+        try:
+            for _ in range(MAX_OPCODES):
+                pos = self.pos
+                if pos >= self.limit:
+                    pos = self._next_frame()
+                self.pos = pos + 1
+                opcode = data[pos]
+                if opcode == _STOP:
+                    return self._stopped()
+                table[opcode](self)
+        except Exhausted as error:
+            self.judge.note(rules.LIMIT_EXCEEDED, str(error), self.pos)
+            return Outcome("limit", self.pos, reason=str(error))
+        except Broken as error:
+            return Outcome("broken", self.pos, reason=str(error))
+        message = f"more than {MAX_OPCODES} opcodes"
+        self.judge.note(rules.LIMIT_EXCEEDED, message, self.pos)
+        return Outcome("limit", self.pos, reason=message)
+
+    def _stopped(self) -> Outcome:
+        top = self.pop()
+        if self.frame_stop > self.pos:
+            self.judge.broken("a frame goes on after the end of its stream", self.pos)
+        return Outcome("stop", self.pos, top)
+
+    # Reading
+
+    def take(self, count: int) -> int:
+        """Return the offset of the next ``count`` bytes and step over them.
+
+        Raises:
+            Ended: there are fewer.
+        """
+        pos = self.pos
+        end = pos + count
+        if end > self.limit:
+            if count == 0 or pos < self.limit or self.resume is None:
+                raise Ended("the stream ends inside an opcode")
+            pos = self._next_frame()
+            end = pos + count
+            if end > self.limit:
+                raise Ended("the stream ends inside an opcode")
+        self.pos = end
+        return pos
+
+    def number(self, width: int) -> int:
+        """Return a little-endian unsigned number and step over it."""
+        start = self.take(width)
+        return int.from_bytes(self.data[start : start + width], "little")
+
+    def line(self) -> tuple[int, int]:
+        """Return start and end of the next line, its newline included, and step over it.
+
+        Raises:
+            Ended: no newline follows.
+        """
+        if self.pos >= self.limit and self.resume is not None:
+            self._next_frame()
+        start = self.pos
+        found = _NEWLINE.search(self.data, start, self.limit)
+        if found is None:
+            raise Ended("the stream ends inside a line")
+        self.pos = found.end()
+        return start, self.pos
+
+    def short_line(self) -> bytes:
+        """Return the next line with its newline.
+
+        Raises:
+            Broken: it is empty or far longer than any number or name.
+        """
+        start, stop = self.line()
+        if stop - start < 2:
+            raise Broken("an empty line where a value belongs")
+        if stop - start > 2 * MAX_NAME:
+            raise Broken("a line longer than any number or name")
+        return bytes(self.data[start:stop])
+
+    def _next_frame(self) -> int:
+        """Go on after the frame that was read ahead (Python loader only)."""
+        if self.resume is None or self.resume >= self.size:
+            raise Ended("the stream ends without a STOP")
+        self.pos = self.resume
+        self.resume = None
+        self.limit = self.size
+        return self.pos
+
+    def enter_frame(self, length: int) -> None:
+        """Begin a frame of ``length`` bytes."""
+        if self.arrays is None:
+            if length > self.size - self.pos:
+                self.judge.broken("a frame is longer than the file", self.pos)
+            self.frame_stop = self.pos + length
+            return
+        if self.resume is not None and self.pos < self.limit:
+            raise Broken("a frame begins inside another")
+        self.pos = self.file_position
+        self.limit = self.resume = min(self.pos + length, self.size)
+        self.frame_stop = self.limit
+
+    @property
+    def file_position(self) -> int:
+        """Where the loader's file stands: after the frame, if one was read ahead."""
+        return self.pos if self.resume is None else self.resume
+
+    def move_file(self, position: int) -> None:
+        """Set where the loader's file stands."""
+        if self.resume is None:
+            self.pos = position
+        else:
+            self.resume = position
+
+    # Stack
+
+    def pop(self) -> Any:
+        """Take the value on top.
+
+        Raises:
+            Broken: there is none above the last mark.
+        """
+        stack = self.stack
+        if len(stack) <= self.fence:
+            raise Broken("stack underflow")
+        value = stack.pop()
+        if type(value) is Run:
+            stack.extend(self.literals(value))
+            value = stack.pop()
+        return value
+
+    def top(self) -> Any:
+        """Return the value on top.
+
+        Raises:
+            Broken: there is none above the last mark.
+        """
+        stack = self.stack
+        if len(stack) <= self.fence:
+            raise Broken("stack underflow")
+        if type(stack[-1]) is Run:
+            stack.extend(self.literals(stack.pop()))
+        return stack[-1]
+
+    def push(self, value: Any) -> None:
+        """Put a value on top.
+
+        Raises:
+            Exhausted: the stack is as large as it may get.
+        """
+        if len(self.stack) >= MAX_STACK:
+            raise Exhausted(f"more than {MAX_STACK} values on the stack")
+        self.stack.append(value)
+
+    def mark(self) -> None:
+        """Set a mark."""
+        if len(self.marks) >= MAX_STACK:
+            raise Exhausted(f"more than {MAX_STACK} marks")
+        self.fence = len(self.stack)
+        self.marks.append(self.fence)
+
+    def unmark(self) -> int:
+        """Remove the last mark and return where it stood.
+
+        Raises:
+            Broken: there is none.
+        """
+        marks = self.marks
+        if not marks:
+            raise Broken("no mark")
+        at = marks.pop()
+        self.fence = marks[-1] if marks else 0
+        return at
+
+    def above_mark(self) -> list[Any]:
+        """Take everything above the last mark, and the mark; runs of literals stay runs."""
+        at = self.unmark()
+        items = self.stack[at:]
+        del self.stack[at:]
+        return items
+
+    def expanded(self, items: list[Any], most: int) -> list[Any] | None:
+        """Return the items with runs of literals unfolded, or None if there are more than most."""
+        if len(items) > most:
+            return None
+        found: list[Any] = []
+        for item in items:
+            if type(item) is Run:
+                if item.stop - item.start > 9 * most:
+                    return None
+                found.extend(self.literals(item))
+            else:
+                found.append(item)
+        return found if len(found) <= most else None
+
+    def skip_literals(self, start: int) -> bool:
+        """Step over the literals from ``start`` on, as one value; False if there is none."""
+        found = _LITERALS.match(self.data, start, self.limit)
+        stop = found.end() if found is not None else start
+        if stop == start:
+            return False
+        self.pos = stop
+        self.push(Run(start, stop))
+        return True
+
+    def literals(self, run: Run) -> list[Any]:
+        """Return the values of a run."""
+        if run.stop - run.start > 8 * MAX_STACK:
+            raise Exhausted(f"more than {MAX_STACK} values on the stack")
+        data = self.data
+        found: list[Any] = []
+        pos = run.start
+        while pos < run.stop:
+            width, value = _LITERAL[data[pos]]
+            pos += 1
+            if value is _NUMBER:
+                raw = data[pos : pos + width]
+                value = int.from_bytes(raw, "little", signed=width == 4)
+            found.append(value)
+            pos += width
+        return found
+
+    # Memo
+
+    def put(self, index: int) -> None:
+        """Remember the value on top.
+
+        Raises:
+            Exhausted: the index, or their number, is beyond what a pickler writes.
+        """
+        # Each PUT takes a byte or more, so an honest index never exceeds the offset by much.
+        if index > self.pos + MAX_NAME:
+            message = f"memo index {index} reserves memory without need"
+            self.judge.note(rules.LIMIT_EXCEEDED, message, self.pos)
+        memo = self.memo
+        memo[index] = self.top()
+        if len(memo) > MAX_MEMO:
+            raise Exhausted(f"more than {MAX_MEMO} values in the memo")
+
+    def get(self, index: int) -> Any:
+        """Return what was remembered; unknown, with a note, if nothing was."""
+        try:
+            return self.memo[index]
+        except KeyError:
+            self.missing += 1
+            self.judge.broken("uses a memo index that was never set", self.pos)
+            return UNKNOWN
+
+    def text_of(self, value: Any) -> str | None:
+        """Return a text value in full if it is short enough to be a name."""
+        if type(value) is str:
+            return value
+        if isinstance(value, Blob) and value.kind == "str" and value.stop - value.start <= MAX_NAME:
+            raw = self.data[value.start : value.stop]
+            return str(raw, "utf-8", "surrogateescape")
+        return None
+
+
+_NUMBER: Final = object()
+_LITERAL: Final[dict[int, tuple[int, Any]]] = {
+    ord("K"): (1, _NUMBER),
+    ord("M"): (2, _NUMBER),
+    ord("J"): (4, _NUMBER),
+    ord("G"): (8, FLOAT),
+    ord("N"): (0, None),
+    0x88: (0, True),
+    0x89: (0, False),
+}
+LITERAL_OPCODES: Final = frozenset(_LITERAL)

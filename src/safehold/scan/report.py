@@ -1,0 +1,88 @@
+"""What a scan returns: one report per file, and their sum."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from safehold.findings import Finding
+from safehold.scan import rules
+from safehold.scan.judge import GlobalUse
+
+_HOSTILE = frozenset(
+    rule.id for rule in (rules.DANGEROUS_GLOBAL, rules.ATTACK_CONSTRUCTION, rules.ESCAPING_MEMBER)
+)
+
+
+class Verdict(enum.StrEnum):
+    """What is to be thought of a file, from harmless to not known at all."""
+
+    CLEAN = "clean"
+    SUSPICIOUS = "suspicious"
+    MALICIOUS = "malicious"
+    ERROR = "error"
+
+    @classmethod
+    def of(cls, findings: Iterable[Finding]) -> Verdict:
+        """Return the verdict that findings amount to."""
+        ids = {finding.rule.id for finding in findings}
+        if ids & _HOSTILE:
+            return cls.MALICIOUS
+        if rules.UNREADABLE_FILE.id in ids:
+            return cls.ERROR
+        return cls.SUSPICIOUS if ids else cls.CLEAN
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """One file: its format, what was found, and the names it carries with their roles.
+
+    ``plain`` is true if it names nothing beyond Python's own data types, so that a format
+    without code could hold the same content.
+    """
+
+    path: str
+    format: str
+    verdict: Verdict
+    findings: tuple[Finding, ...] = ()
+    globals: tuple[GlobalUse, ...] = ()
+    plain: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report in the shape that `safehold scan --format json` prints."""
+        return {
+            "path": self.path,
+            "format": self.format,
+            "verdict": self.verdict.value,
+            "findings": [finding.as_json() for finding in self.findings],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Reports of everything that was scanned."""
+
+    files: tuple[FileReport, ...]
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """How many files there are, in all and per verdict."""
+        counts = {"files": len(self.files), **{verdict.value: 0 for verdict in Verdict}}
+        for report in self.files:
+            counts[report.verdict.value] += 1
+        return counts
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The findings of all files, in order."""
+        return tuple(finding for report in self.files for finding in report.findings)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the scan in the shape that `safehold scan --format json` prints."""
+        return {
+            "schema": 1,
+            "files": [report.as_json() for report in self.files],
+            "summary": self.summary,
+        }

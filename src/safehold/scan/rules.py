@@ -1,0 +1,128 @@
+"""Rules of the artifact scanner, SH101 to SH109."""
+
+from __future__ import annotations
+
+from safehold.findings import Rule, Severity
+
+_PICKLE_DOCS = "https://docs.python.org/3/library/pickle.html#restricting-globals"
+_RUNS_CODE = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:H/SI:H/SA:H"
+# A name without a known effect needs a gadget in the loading process: AT:P, and only the vulnerable
+# system itself is counted.
+_MAY_RUN_CODE = "CVSS:4.0/AV:N/AC:L/AT:P/PR:N/UI:P/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"
+_EXHAUSTS = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:P/VC:N/VI:N/VA:H/SC:N/SI:N/SA:N"
+_UNREAD = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:P/VC:L/VI:L/VA:L/SC:N/SI:N/SA:N"
+_WRITES_FILES = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:P/VC:N/VI:H/VA:H/SC:N/SI:N/SA:N"
+
+DANGEROUS_GLOBAL = Rule(
+    id="SH101",
+    name="dangerous-global",
+    title="The artifact names something that runs code or reaches the system",
+    why="Loading a pickle calls what it names, so whoever wrote the file chooses what runs.",
+    remedy="Do not load the file; find out who wrote it and restore it from a trusted source.",
+    severity=Severity.CRITICAL,
+    cwe=502,
+    cvss=_RUNS_CODE,
+    score=10.0,
+    references=(_PICKLE_DOCS,),
+)
+UNKNOWN_GLOBAL = Rule(
+    id="SH102",
+    name="unknown-global",
+    title="The artifact names something that is not known to be harmless",
+    why="Only listed classes and functions are known to do nothing else while they are loaded.",
+    remedy="If it is a class of your own, list its exact dotted name in the zone's `allow`.",
+    severity=Severity.HIGH,
+    cwe=502,
+    cvss=_MAY_RUN_CODE,
+    score=7.7,
+    references=(_PICKLE_DOCS,),
+)
+UNREADABLE_STREAM = Rule(
+    id="SH103",
+    name="unreadable-stream",
+    title="The content could not be read to its end",
+    why="A loader runs everything up to the first error, and another reader may see more.",
+    remedy="Write the artifact again, or remove it if nobody knows what it is.",
+    severity=Severity.MEDIUM,
+    cwe=20,
+    cvss=_UNREAD,
+    score=5.3,
+)
+ATTACK_CONSTRUCTION = Rule(
+    id="SH104",
+    name="attack-construction",
+    title="The artifact is built to mislead a reader",
+    why="No pickler writes this; it hides from scanners what a loader will run.",
+    remedy="Do not load the file; find out who wrote it and restore it from a trusted source.",
+    severity=Severity.CRITICAL,
+    cwe=502,
+    cvss=_RUNS_CODE,
+    score=10.0,
+)
+LIMIT_EXCEEDED = Rule(
+    id="SH105",
+    name="limit-exceeded",
+    title="Reading the content would exceed a limit",
+    why="Small files that unpack to far more exhaust memory, disk or time of whoever loads them.",
+    remedy="Raise the limit in the policy if the artifact is yours and really that large.",
+    severity=Severity.HIGH,
+    cwe=400,
+    cvss=_EXHAUSTS,
+    score=7.1,
+)
+UNREADABLE_FILE = Rule(
+    id="SH106",
+    name="unreadable-file",
+    title="The file could not be scanned",
+    why="What was not read is not known to be harmless.",
+    remedy="Give the scanner read access, or name a file in a format it knows.",
+    severity=Severity.MEDIUM,
+    cwe=20,
+    cvss=_UNREAD,
+    score=5.3,
+)
+TRAILING_DATA = Rule(
+    id="SH107",
+    name="trailing-data",
+    title="Bytes follow the end of the content",
+    why="Another loader, or a second call of the same one, reads what the first left over.",
+    remedy="Write the artifact again without the extra bytes.",
+    severity=Severity.MEDIUM,
+    cwe=20,
+    cvss=_UNREAD,
+    score=5.3,
+)
+ESCAPING_MEMBER = Rule(
+    id="SH108",
+    name="escaping-member",
+    title="A member of the archive would be written outside its directory",
+    why="Unpacking it replaces files elsewhere, such as code that runs later.",
+    remedy="Do not unpack the archive; find out who wrote it.",
+    severity=Severity.HIGH,
+    cwe=22,
+    cvss=_WRITES_FILES,
+    score=7.2,
+)
+EMBEDDED_CODE = Rule(
+    id="SH109",
+    name="embedded-code",
+    title="The artifact carries code of its own",
+    why="The framework compiles and runs it when the model is loaded or used.",
+    remedy="Load it only if you trust its author, or export the weights alone (safetensors).",
+    severity=Severity.HIGH,
+    cwe=94,
+    cvss=_MAY_RUN_CODE,
+    score=7.7,
+)
+
+RULES: tuple[Rule, ...] = (
+    DANGEROUS_GLOBAL,
+    UNKNOWN_GLOBAL,
+    UNREADABLE_STREAM,
+    ATTACK_CONSTRUCTION,
+    LIMIT_EXCEEDED,
+    UNREADABLE_FILE,
+    TRAILING_DATA,
+    ESCAPING_MEMBER,
+    EMBEDDED_CODE,
+)

@@ -1,0 +1,203 @@
+"""One scan of one file: what is being read, what was found, how much may still be unpacked."""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from safehold.findings import Finding, Location, Rule
+from safehold.policy import Limits
+from safehold.scan import rules
+from safehold.scan.judge import GlobalUse, Judge, Names, Note
+from safehold.scan.machine import Data
+
+# Unpacking this much is harmless at any ratio.
+_FREE_BYTES: Final = 64 * 2**20
+# More than this goes to a temporary file.
+_IN_MEMORY: Final = 8 * 2**20
+_MOST_FINDINGS: Final = 2000
+
+# What a file that is loaded as an artifact is usually called.
+SUFFIXES: Final = (
+    ".pkl", ".pickle", ".pck", ".pcl", ".p", ".joblib", ".jl", ".dill", ".cloudpickle", ".sav",
+    ".model", ".pt", ".pth", ".ckpt", ".bin", ".pt2", ".ptl", ".npy", ".npz", ".dat", ".mar",
+)  # fmt: skip
+_PACKED: Final = (".gz", ".bz2", ".xz", ".lzma", ".z", ".lz4", ".zst")
+
+
+def is_artifact_name(name: str) -> bool:
+    """Whether a file of this name is expected to be an artifact."""
+    lower = name.lower()
+    for suffix in _PACKED:
+        lower = lower.removesuffix(suffix)
+    return lower.endswith(SUFFIXES)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Bytes to be read: a file, a member of an archive, or what a wrapper unpacked to.
+
+    ``named`` is set for what the caller asked for by name, ``persistent`` where the loader
+    resolves persistent ids (torch).
+    """
+
+    data: Data
+    name: str
+    member: str | None = None
+    depth: int = 0
+    named: bool = False
+    persistent: bool = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the bytes must be in a known format."""
+        return self.named or is_artifact_name(self.name)
+
+    def starts(self, *magics: bytes) -> bool:
+        """Whether the bytes begin with one of these."""
+        return any(bytes(self.data[: len(magic)]) == magic for magic in magics)
+
+    def inner(self, data: Data, name: str, member: str, *, persistent: bool = False) -> Source:
+        """Return the source of something inside this one."""
+        return Source(data, name, member, self.depth + 1, persistent=persistent)
+
+    def unwrapped(self, data: Data, kind: str) -> Source:
+        """Return the source of what a wrapper like gzip holds; it is wanted as this one is."""
+        member = kind if self.member is None else f"{self.member}|{kind}"
+        return replace(self, data=data, member=member, depth=self.depth + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One row of the table: ``read`` returns the name of the format, or None if it is another."""
+
+    name: str
+    read: Callable[[Source, Visit], str | None]
+
+
+@dataclass
+class Visit:
+    """Findings and budget of one file; every format reads through it."""
+
+    path: str
+    limits: Limits
+    names: Names
+    formats: tuple[Format, ...]
+    otherwise: Callable[[Source, Visit], str]
+    findings: list[Finding] = field(default_factory=list)
+    uses: dict[GlobalUse, None] = field(default_factory=dict)
+    plain: bool = True
+    unpacked: int = 0
+    members: int = 0
+    # A file that is no artifact and in no known format is left out of a directory's report.
+    recognised: bool = False
+    _seen: set[tuple[str, str, str | None]] = field(default_factory=set)
+
+    def scan(self, source: Source) -> str:
+        """Read a source in every format that accepts it and return the name of the first."""
+        if source.depth > self.limits.depth:
+            message = f"nested deeper than {self.limits.depth} levels"
+            self.note(source, rules.LIMIT_EXCEEDED, message)
+            return "unknown"
+        found = [name for row in self.formats if (name := row.read(source, self)) is not None]
+        if found:
+            self.recognised = True
+            return found[0]
+        if source.wanted:
+            self.recognised = True
+            return self.otherwise(source, self)
+        return "unknown"
+
+    def note(
+        self,
+        source: Source,
+        rule: Rule,
+        message: str,
+        offset: int | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Keep one finding; the same one of the same member is kept once."""
+        key = (rule.id, message, source.member)
+        if key in self._seen or len(self.findings) >= _MOST_FINDINGS:
+            return
+        self._seen.add(key)
+        where = Location(self.path, offset=offset, member=source.member)
+        self.findings.append(Finding.of(rule, message, where, detail=dict(detail or {})))
+
+    def take(self, source: Source, judge: Judge, notes: Iterable[Note] | None = None) -> None:
+        """Keep what a judge noted and the names it saw."""
+        for note in judge.notes if notes is None else notes:
+            self.note(source, note.rule, note.message, note.offset, note.detail)
+        self.uses.update(dict.fromkeys(judge.globals))
+        self.plain = self.plain and judge.plain
+
+    def count_member(self, source: Source) -> bool:
+        """Count one more member of an archive; False, with a finding, when there are too many."""
+        self.members += 1
+        if self.members > self.limits.members:
+            self.note(source, rules.LIMIT_EXCEEDED, f"more than {self.limits.members} members")
+            return False
+        return True
+
+    def unpack(
+        self,
+        source: Source,
+        chunks: Iterator[bytes],
+        packed: int,
+        errors: tuple[type[Exception], ...],
+    ) -> Data:
+        """Return what the chunks hold, as much of it as could be had within the limits.
+
+        Errors of the decompressor and exceeded limits become findings; what came before them
+        is returned, since a loader would have read it too.
+        """
+        most = min(
+            self.limits.artifact - self.unpacked,
+            max(_FREE_BYTES, packed * self.limits.expansion),
+        )
+        buffer = _Spool()
+        try:
+            for chunk in chunks:
+                if buffer.size + len(chunk) > most:
+                    message = "unpacks to more than the limits of the policy"
+                    detail = {"packed": packed, "unpacked": f"more than {most}"}
+                    self.note(source, rules.LIMIT_EXCEEDED, message, None, detail)
+                    buffer.write(chunk[: most - buffer.size])
+                    break
+                buffer.write(chunk)
+        except errors as error:
+            message = "the packed data is broken or cut off"
+            self.note(source, rules.UNREADABLE_STREAM, message, None, {"error": str(error)[:200]})
+        self.unpacked += buffer.size
+        return buffer.data()
+
+
+class _Spool:
+    """Bytes in memory, or in an unnamed temporary file once there are many."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._memory = bytearray()
+        self._file: Any = None
+
+    def write(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        if self._file is None and self.size > _IN_MEMORY:
+            # Closed in data(); the mapping keeps the content.
+            self._file = tempfile.TemporaryFile(prefix="safehold-")  # noqa: SIM115
+            self._file.write(self._memory)
+            self._memory.clear()
+        if self._file is None:
+            self._memory += chunk
+        else:
+            self._file.write(chunk)
+
+    def data(self) -> Data:
+        if self._file is None:
+            return bytes(self._memory)
+        with self._file:
+            self._file.flush()
+            return memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
