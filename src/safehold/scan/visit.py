@@ -6,7 +6,7 @@ import mmap
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from safehold.findings import Finding, Location, Rule
 from safehold.policy import Limits
@@ -70,12 +70,11 @@ class Source:
         return replace(self, data=data, member=member, depth=self.depth + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    """One row of the table: ``read`` returns the name of the format, or None if it is another."""
+class Format(Protocol):
+    """One format: a module with this function."""
 
-    name: str
-    read: Callable[[Source, Visit], str | None]
+    def read(self, source: Source, visit: Visit, /) -> str | None:
+        """Read a source and return the format's name, or None if the bytes are another's."""
 
 
 @dataclass
@@ -94,6 +93,10 @@ class Visit:
     members: int = 0
     # A file that is no artifact and in no known format is left out of a directory's report.
     recognised: bool = False
+    # The first pickle stream of the source that was asked for it last, see streams.py; taken
+    # once a format that begins with one has claimed it.
+    first: tuple[Source, Any] | None = None
+    first_taken: bool = False
     _seen: set[tuple[str, str, str | None]] = field(default_factory=set)
 
     def scan(self, source: Source) -> str:
@@ -102,7 +105,13 @@ class Visit:
             message = f"nested deeper than {self.limits.depth} levels"
             self.note(source, rules.LIMIT_EXCEEDED, message)
             return "unknown"
-        found = [name for row in self.formats if (name := row.read(source, self)) is not None]
+        found = []
+        taken, self.first_taken = self.first_taken, False
+        for row in self.formats:
+            name = row.read(source, self)
+            if name is not None:
+                found.append(name)
+        self.first_taken = taken
         if found:
             self.recognised = True
             return found[0]

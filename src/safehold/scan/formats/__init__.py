@@ -8,18 +8,32 @@ from __future__ import annotations
 
 from typing import Final
 
-from safehold.scan.formats import known, npy, packed, pickle, safetensors, tar, text
+from safehold.scan.formats import (
+    joblib,
+    keras,
+    known,
+    legacy_torch,
+    npy,
+    packed,
+    pickle,
+    safetensors,
+    tar,
+    text,
+)
 from safehold.scan.formats import zip as zip_format
 from safehold.scan.visit import Format
 
 FORMATS: Final[tuple[Format, ...]] = (
-    Format("zip", zip_format.read),  # also npz, torch and keras
-    Format("npy", npy.read),
-    Format("tar", tar.read),  # also torch's first format
-    Format("packed", packed.read),  # gzip, bz2, xz, lzma, zlib; joblib's z-files
-    Format("safetensors", safetensors.read),
-    Format("known", known.read),  # recognised, not read
-    Format("pickle", pickle.read),  # also joblib and torch before zip
-    Format("json", text.read),
+    zip_format,  # also npz and torch
+    npy,
+    tar,  # also torch's first format
+    packed,  # gzip, bz2, xz, lzma, zlib; joblib's z-files
+    safetensors,
+    known,  # recognised, not read
+    legacy_torch,  # torch before zip
+    joblib,
+    pickle,  # after the formats that begin with a pickle
+    keras,  # config.json of a .keras archive
+    text,  # JSON
 )
 otherwise = pickle.otherwise

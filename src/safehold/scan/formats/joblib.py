@@ -15,7 +15,16 @@ from safehold.scan.dtypes import parse_dtype
 from safehold.scan.judge import Judge, Names
 from safehold.scan.machine import Broken, Ended, Machine
 from safehold.scan.opcodes import run
+from safehold.scan.streams import (
+    HOSTILE,
+    close,
+    merge,
+    read_first,
+    read_following,
+    report_hidden,
+)
 from safehold.scan.values import Box, Global, Made, Opaque
+from safehold.scan.visit import Source, Visit
 
 _WRAPPER: Final = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 _OLD_WRAPPERS: Final = frozenset({"NDArrayWrapper", "ZNDArrayWrapper"})
@@ -32,9 +41,25 @@ def _is_wrapper(module: str, name: str) -> bool:
     return module in _MODULES and (name == _WRAPPER[1] or name in _OLD_WRAPPERS)
 
 
-def names_wrapper(judge: Judge) -> bool:
-    """Whether a stream names one of joblib's array wrappers."""
-    return any(_is_wrapper(module, name) for module, name, _ in judge.uses)
+def read(source: Source, visit: Visit) -> str | None:
+    """Read the file as joblib does, and count what ``pickle.load`` would do with it as well."""
+    first = read_first(source, visit)
+    if first is None or not any(_is_wrapper(*use[:2]) for use in first.judge.uses):
+        return None
+    visit.first_taken = True
+    judge = Judge(visit.names)
+    machine, outcome = run(source.data, judge, arrays=Arrays(judge, visit.names))
+    following: list[Judge] = []
+    if outcome.complete:
+        following = read_following(source, visit.names, machine, outcome)
+    else:
+        report_hidden(source, visit, outcome.stop, visit.names)
+    close(source, judge, machine, outcome)
+    # Array bytes are no opcodes, so reading them as such ends badly: only hostile acts count.
+    merge(judge, (note for note in first.judge.notes if note.rule in HOSTILE))
+    for one in (judge, *following):
+        visit.take(source, one)
+    return "joblib"
 
 
 class Arrays:

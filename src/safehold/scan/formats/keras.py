@@ -14,16 +14,24 @@ _MOST_NODES: Final = 1_000_000
 _OWN: Final = ("keras", "tensorflow", "tf_keras", "keras_nlp", "keras_cv", "keras_hub")
 
 
-def check_config(source: Source, visit: Visit) -> None:
-    """Walk ``config.json`` and report Lambda layers and modules outside Keras."""
+def read(source: Source, visit: Visit) -> str | None:
+    """Walk a model's ``config.json``: Lambda layers, modules outside Keras; None for others."""
+    if source.name.rsplit("/", 1)[-1] != "config.json":
+        return None
     if len(source.data) > _LARGEST:
         visit.note(source, rules.LIMIT_EXCEEDED, "a configuration larger than any model needs")
-        return
+        return "keras"
     try:
         config = json.loads(bytes(source.data))
     except (ValueError, RecursionError):
-        visit.note(source, rules.UNREADABLE_STREAM, "a configuration that is not JSON")
-        return
+        return None
+    if not isinstance(config, dict) or not {"class_name", "config"} <= config.keys():
+        return None
+    _walk(source, visit, config)
+    return "keras"
+
+
+def _walk(source: Source, visit: Visit, config: dict[str, Any]) -> None:
     waiting: list[Any] = [config]
     for _ in range(_MOST_NODES):
         if not waiting:

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from safehold.scan import rules
 from safehold.scan.judge import Judge
-from safehold.scan.machine import Outcome
 from safehold.scan.opcodes import run
+from safehold.scan.streams import read_first
 from safehold.scan.visit import Source, Visit
 from safehold.scan.weights import NAMES, item_size
 
@@ -20,13 +20,17 @@ _STREAMS: Final = 5
 _OBJECT: Final = 3
 
 
-def begins(outcome: Outcome) -> bool:
-    """Whether the stream that ended so was torch's magic number."""
-    return type(outcome.top) is int and outcome.top == _MAGIC
+def read(source: Source, visit: Visit) -> str | None:
+    """Read the five pickles and what follows; None if the first is not torch's magic number."""
+    first = read_first(source, visit)
+    if first is None or type(first.outcome.top) is not int or first.outcome.top != _MAGIC:
+        return None
+    visit.first_taken = True
+    _read_streams(source, visit)
+    return "torch"
 
 
-def read(source: Source, visit: Visit) -> None:
-    """Read the five pickles and compare what follows with what they announce."""
+def _read_streams(source: Source, visit: Visit) -> None:
     judge = Judge(visit.names.with_extra(NAMES))
     stop = 0
     storages: dict[str, int] | None = {}

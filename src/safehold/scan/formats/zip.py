@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from safehold.scan import rules
-from safehold.scan.formats import keras
 from safehold.scan.machine import Data
 from safehold.scan.visit import Source, Visit
 from safehold.scan.zipdir import ENCRYPTED, Directory, Entry, find_end, parse
@@ -101,8 +100,6 @@ def _read_entry(source: Source, visit: Visit, entry: Entry, *, torch: bool) -> N
     visit.scan(inner)
     if _CODE.search(entry.name):
         visit.note(inner, rules.EMBEDDED_CODE, "TorchScript code, compiled when loaded")
-    if entry.name == "config.json":
-        keras.check_config(inner, visit)
 
 
 def _check_entry(here: Source, visit: Visit, entry: Entry) -> None:

@@ -1,0 +1,115 @@
+"""``safehold scan``: look for what could run code in artifacts."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from safehold.policy import Policy
+    from safehold.scan import FileReport
+
+HELP = """Look for what could run code in artifacts, also inside archives and compressed files.
+Nothing that is scanned is imported or run. Below a directory, files that are no artifacts are
+left out; a file given by name always gets a verdict. "-" reads standard input."""
+
+_STDIN = "-"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    from safehold._cli import _shared
+
+    parser.add_argument("paths", nargs="+", metavar="PATH", help='files, directories, or "-"')
+    _shared.add_format(parser)
+    parser.add_argument(
+        "--policy",
+        metavar="FILE",
+        help="take limits from this policy, and accept the classes of its zones as known",
+    )
+    parser.add_argument(
+        "--jobs", type=_jobs, default=1, metavar="N", help="processes to use; -1 for all cores"
+    )
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="leave out names, or paths below a directory, that match; may be repeated",
+    )
+
+
+def _jobs(text: str) -> int:
+    number = int(text)
+    if number < -1 or number == 0:
+        raise argparse.ArgumentTypeError("a positive number, or -1 for all cores")
+    return number
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb; exit code 1 after a finding, 2 if a file could not be read."""
+    from safehold._cli import CLEAN, ERROR, FINDINGS, _shared
+    from safehold.scan import Scan, Verdict
+
+    reports = _reports(options)
+    if options.format == "json":
+        scan = Scan(tuple(reports))
+        _shared.print_json(scan.as_json())
+    else:
+        scan = Scan(tuple(_printed(reports)))
+        print(_summary(scan.summary))
+    verdicts = {report.verdict for report in scan.files}
+    if Verdict.ERROR in verdicts:
+        return ERROR
+    return FINDINGS if verdicts - {Verdict.CLEAN} else CLEAN
+
+
+def _reports(options: argparse.Namespace) -> Iterator[FileReport]:
+    import sys
+
+    from safehold.allow import PRESETS, AllowList
+    from safehold.policy import Limits, Policy
+    from safehold.scan import scan_bytes, scan_paths
+
+    policy = Policy.load(options.policy) if options.policy else None
+    limits = policy.limits if policy is not None else Limits()
+    allow = AllowList.of({*PRESETS, *(_own_names(policy) if policy is not None else ())})
+    paths = [path for path in options.paths if path != _STDIN]
+    if len(paths) < len(options.paths):
+        # One byte more than allowed, so that the limit is noticed.
+        data = sys.stdin.buffer.read(limits.artifact + 1)
+        yield scan_bytes(data, "<stdin>", limits, allow=allow)
+    yield from scan_paths(paths, limits, allow=allow, exclude=options.exclude, jobs=options.jobs)
+
+
+def _own_names(policy: Policy) -> Iterator[str]:
+    """Exact names that the zones allow; presets count anyway, and ``*`` would hide everything."""
+    for zone in policy.zones:
+        yield from (name for name in zone.allow if "." in name)
+
+
+def _printed(reports: Iterable[FileReport]) -> Iterator[FileReport]:
+    from safehold._cli import _shared
+
+    for report in reports:
+        if not report.findings:
+            print(_shared.printable(f"{report.path}: {report.verdict}"))
+        for finding in report.findings:
+            where = finding.location
+            place = where.member or ""
+            if where.offset is not None:
+                place += f"@{where.offset}"
+            line = (
+                f"{report.path}: {report.verdict}  {finding.rule.id} {finding.severity.label} "
+                f"{finding.message}{f' ({place})' if place else ''}"
+            )
+            print(_shared.printable(line))
+        yield report
+
+
+def _summary(counts: dict[str, int]) -> str:
+    total = counts["files"]
+    parts = [f"{number} {word}" for word, number in counts.items() if word != "files" and number]
+    files = "1 file" if total == 1 else f"{total} files"
+    return f"{files}: {', '.join(parts)}" if parts else files

@@ -1,0 +1,163 @@
+"""Pickle streams in a source: the first, those that follow it, and those hidden behind junk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from safehold.findings import Rule
+from safehold.scan import rules
+from safehold.scan.judge import Judge, Names, Note
+from safehold.scan.machine import Data, Machine, Outcome
+from safehold.scan.opcodes import run
+from safehold.scan.visit import Source, Visit
+
+# Where a hidden stream may begin: a protocol opcode, or a GLOBAL with plausible names.
+_HIDDEN: Final = re.compile(rb"\x80[\x01-\x05]|\(?[ci][A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n")
+_MOST_HIDDEN: Final = 256
+_MOST_STREAMS: Final = 10_000
+HOSTILE: Final[frozenset[Rule]] = frozenset({rules.DANGEROUS_GLOBAL, rules.ATTACK_CONSTRUCTION})
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """The first stream of a source, read as ``pickle.load`` reads it."""
+
+    judge: Judge
+    machine: Machine
+    outcome: Outcome
+
+
+def read_first(source: Source, visit: Visit) -> First | None:
+    """Read the first stream, once for all formats that begin with one; None if there is none.
+
+    A broken stream counts if the source is wanted, or if it did something that only a pickle
+    does before it broke.
+    """
+    known = visit.first
+    if known is None or known[0] is not source:
+        known = visit.first = (source, _read_first(source, visit))
+    return known[1]
+
+
+def _read_first(source: Source, visit: Visit) -> First | None:
+    if not len(source.data):
+        return None
+    judge = Judge(visit.names)
+    machine, outcome = run(source.data, judge)
+    if not outcome.complete and not _plausible(judge, source.data):
+        return None
+    return First(judge, machine, outcome)
+
+
+def begins_like_pickle(data: Data) -> bool:
+    """Whether the bytes begin with the magic of protocols 2 to 5."""
+    return len(data) > 1 and data[0] == 0x80 and 2 <= data[1] <= 5
+
+
+def _plausible(judge: Judge, data: Data) -> bool:
+    if names_danger(judge):
+        return True
+    if begins_like_pickle(data):
+        return bool(judge.uses)
+    # Text may begin with the letter c and two names.
+    return any(role != "named" for _, _, role in judge.uses)
+
+
+def names_danger(judge: Judge) -> bool:
+    """Whether a judge saw a dangerous global."""
+    return any(note.rule is rules.DANGEROUS_GLOBAL for note in judge.notes)
+
+
+def is_hostile(judge: Judge) -> bool:
+    """Whether a judge saw more than something unknown or unreadable."""
+    return any(note.rule in HOSTILE for note in judge.notes)
+
+
+def close(source: Source, judge: Judge, machine: Machine, outcome: Outcome) -> None:
+    """Note how a stream ended, and what its loader would need."""
+    if outcome.status == "broken":
+        judge.broken(outcome.reason, outcome.stop)
+    if machine.persistent and not source.persistent:
+        judge.broken("uses persistent ids, which only a loader of its own can resolve", None)
+
+
+def read_following(source: Source, names: Names, machine: Machine, outcome: Outcome) -> list[Judge]:
+    """Read what stands after the first STOP: more streams, then whatever is left."""
+    judges: list[Judge] = []
+    data, memo, stop = source.data, machine.memo, outcome.stop
+    for _ in range(_MOST_STREAMS):
+        if stop >= len(data):
+            return judges
+        judge = Judge(names)
+        machine, outcome = run(data, judge, start=stop)
+        judges.append(judge)
+        if not outcome.complete:
+            _trailing(source, stop, outcome, judge, names)
+            return judges
+        _read_again(data, stop, memo, machine, judge, names)
+        close(source, judge, machine, outcome)
+        # One Unpickler keeps its memo from stream to stream.
+        memo.update(machine.memo)
+        stop = outcome.stop
+    judges[-1].note(rules.LIMIT_EXCEEDED, f"more than {_MOST_STREAMS} streams in a row", stop)
+    return judges
+
+
+def _read_again(
+    data: Data, start: int, memo: dict[int, Any], fresh: Machine, judge: Judge, names: Names
+) -> None:
+    """Read a later stream with the memo that the earlier ones left, too."""
+    if not memo:
+        return
+    other = Judge(names)
+    run(data, other, start=start, memo=dict(memo))
+    if fresh.missing:
+        # Only readable that way: everything it does counts.
+        merge(judge, other.notes)
+        return
+    merge(judge, (note for note in other.notes if note.rule is rules.DANGEROUS_GLOBAL))
+
+
+def merge(judge: Judge, notes: Iterable[Note]) -> None:
+    """Let one judge note what another did."""
+    for note in notes:
+        judge.note(note.rule, note.message, note.offset, note.detail)
+
+
+def _trailing(source: Source, stop: int, outcome: Outcome, judge: Judge, names: Names) -> None:
+    detail = {"bytes": len(source.data) - stop, "read as a pickle": outcome.reason}
+    if not judge.uses:
+        # Numbers may read as opcodes for a while; nothing they seem to do is evidence.
+        judge.forget()
+    judge.note(rules.TRAILING_DATA, "bytes after the end of the pickle", stop, detail)
+    if judge.uses and is_hostile(judge):
+        return
+    hidden = find_hidden(source.data, stop, names)
+    if hidden is not None:
+        judge.note(rules.ATTACK_CONSTRUCTION, "a pickle hidden behind the first one", stop)
+        merge(judge, hidden.notes)
+
+
+def report_hidden(source: Source, visit: Visit, start: int, names: Names) -> bool:
+    """Note a hidden stream that names a danger, and what it does; False if there is none."""
+    hidden = find_hidden(source.data, start, names)
+    if hidden is None:
+        return False
+    visit.note(source, rules.ATTACK_CONSTRUCTION, "a pickle behind bytes that are none", start)
+    visit.take(source, hidden)
+    return True
+
+
+def find_hidden(data: Data, start: int, names: Names) -> Judge | None:
+    """Return what the first hidden stream that names a danger does, or None."""
+    for count, match in enumerate(_HIDDEN.finditer(data, start)):
+        if count >= _MOST_HIDDEN:
+            return None
+        judge = Judge(names)
+        run(data, judge, start=match.start())
+        if names_danger(judge):
+            return judge
+    return None
