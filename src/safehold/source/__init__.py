@@ -1,0 +1,30 @@
+"""Source: finds code that deserializes unsafely and points it at the facades of `compat`.
+
+`audit_tree`, `audit_file` and `audit_source` look and plan; `Journal` makes changes that
+`rollback` undoes. Bytes pass through: prefilter, decode, parse, scopes, entries, sites, groups
+of imports, edits as spans, proof that nothing else changed.
+"""
+
+from __future__ import annotations
+
+from safehold.source.check import audit_source
+from safehold.source.journal import Journal, Run, runs
+from safehold.source.outcome import ArtifactUse, Diagnostic, Edit, FileAudit
+from safehold.source.rollback import RollbackReport, rollback
+from safehold.source.tree import audit_file, audit_tree, migrate_file
+
+__all__ = [
+    "ArtifactUse",
+    "Diagnostic",
+    "Edit",
+    "FileAudit",
+    "Journal",
+    "RollbackReport",
+    "Run",
+    "audit_file",
+    "audit_source",
+    "audit_tree",
+    "migrate_file",
+    "rollback",
+    "runs",
+]

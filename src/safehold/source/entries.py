@@ -1,0 +1,207 @@
+"""The ways in which a module gets hold of a library that a rule knows.
+
+Entries are import statements in all their forms, and the calls that import by name.
+"""
+
+from __future__ import annotations
+
+import ast
+import enum
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from safehold.source.row import Library, SourceRule, Use
+from safehold.source.scopes import How, Module, Scope
+
+
+class Form(enum.Enum):
+    """How an entry is written; each form is retargeted in its own way."""
+
+    IMPORT = enum.auto()  # import pickle, import pickle as p
+    ROOT = enum.auto()  # import joblib.parallel: binds `joblib`
+    FROM = enum.auto()  # from pickle import load
+    MEMBER = enum.auto()  # from six.moves import cPickle
+    STAR = enum.auto()  # from pickle import *
+    CALL = enum.auto()  # importlib.import_module("pickle")
+    FIXED = enum.auto()  # import six, __import__("pickle"), ...: followed, never rewritten
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """One entry. `dotted` is what the bound name stands for; of a FROM, the module."""
+
+    form: Form
+    dotted: str
+    node: ast.Import | ast.ImportFrom | ast.Call | ast.Subscript
+    scope: Scope
+    row: SourceRule
+    library: Library
+    alias: ast.alias | None = None
+    names: tuple[str, ...] = ()
+
+
+class Libraries:
+    """Looks up libraries by dotted name."""
+
+    def __init__(self, rows: Iterable[SourceRule]) -> None:
+        self.by_module = {
+            module: (row, row.library)
+            for row in rows
+            if row.library is not None
+            for module in row.library.modules
+        }
+        self._prefixes = {
+            ".".join(parts[:count]): module
+            for module in self.by_module
+            for parts in [module.split(".")]
+            for count in range(1, len(parts))
+        }
+
+    def split(self, dotted: str) -> tuple[SourceRule, Library, str] | None:
+        """Return the library that a dotted name leads into, and the rest of the name."""
+        head = dotted
+        while head:
+            if head in self.by_module:
+                row, library = self.by_module[head]
+                return row, library, dotted[len(head) + 1 :]
+            head = head.rpartition(".")[0]
+        return None
+
+    def below(self, dotted: str) -> tuple[SourceRule, Library] | None:
+        """Return a library that lies below a package, as cPickle below six.moves."""
+        module = self._prefixes.get(dotted)
+        return None if module is None else self.by_module[module]
+
+
+def find_entries(module: Module, libraries: Libraries) -> list[Entry]:
+    """Return every entry of a module."""
+    found: dict[ast.AST, Entry] = {}
+    for scope in module.scopes:
+        for name, bindings in scope.bindings.items():
+            for binding in bindings:
+                statement, alias = binding.statement, binding.alias
+                if alias is None:
+                    continue
+                entry = None
+                if isinstance(statement, ast.Import) and not _is_rebound(statement, alias, name):
+                    entry = _import(statement, alias, name, scope, libraries)
+                elif isinstance(statement, ast.ImportFrom) and binding.how is How.FROM:
+                    entry = _from(statement, alias, name, scope, libraries)
+                if entry is not None:
+                    found.setdefault(alias, entry)
+    return [
+        *_merged(found.values()),
+        *_stars(module, libraries),
+        *_calls(module, libraries),
+        *_subscripts(module, libraries),
+    ]
+
+
+def _is_rebound(statement: ast.Import, alias: ast.alias, name: str) -> bool:
+    """Say whether a later clause of the same statement binds the name again."""
+    later = statement.names[statement.names.index(alias) + 1 :]
+    return any((item.asname or item.name.partition(".")[0]) == name for item in later)
+
+
+def _import(
+    statement: ast.Import, alias: ast.alias, name: str, scope: Scope, libraries: Libraries
+) -> Entry | None:
+    dotted = alias.name if alias.asname else name
+    if (hit := libraries.split(dotted)) is not None:
+        row, library, rest = hit
+        form = Form.IMPORT
+        if rest:
+            form = Form.FIXED
+        elif dotted != alias.name:
+            form = Form.ROOT
+        return Entry(form, dotted, statement, scope, row, library, alias, (name,))
+    if (under := libraries.below(dotted)) is not None:
+        return Entry(Form.FIXED, dotted, statement, scope, *under, alias, (name,))
+    return None
+
+
+def _from(
+    statement: ast.ImportFrom, alias: ast.alias, name: str, scope: Scope, libraries: Libraries
+) -> Entry | None:
+    if statement.level or statement.module is None:
+        return None
+    if (hit := libraries.split(statement.module)) is not None:
+        row, library, rest = hit
+        form = Form.FROM if _has_all_names(statement, library, rest) else Form.FIXED
+        return Entry(form, statement.module, statement, scope, row, library, alias, (name,))
+    dotted = f"{statement.module}.{alias.name}"
+    if (whole := libraries.by_module.get(dotted)) is not None:
+        return Entry(Form.MEMBER, dotted, statement, scope, *whole, alias, (name,))
+    if (under := libraries.below(dotted)) is not None:
+        return Entry(Form.FIXED, dotted, statement, scope, *under, alias, (name,))
+    return None
+
+
+def _has_all_names(statement: ast.ImportFrom, library: Library, rest: str) -> bool:
+    """Say whether the facade has all that is imported here."""
+    for alias in statement.names:
+        if rest and f"{rest}.{alias.name}" not in library.same:
+            return False
+        if not rest and library.use(alias.name) in (Use.BEYOND, Use.ABSENT):
+            return False
+    return True
+
+
+def _merged(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Make one entry of the names of one `from` statement: it has one module to retarget."""
+    by_statement: dict[ast.AST, list[Entry]] = {}
+    for entry in entries:
+        node = entry.node
+        if isinstance(node, ast.ImportFrom) and node.module == entry.dotted:
+            by_statement.setdefault(node, []).append(entry)
+        else:
+            yield entry
+    for group in by_statement.values():
+        first = group[0]
+        names = tuple(name for entry in group for name in entry.names)
+        yield Entry(
+            first.form, first.dotted, first.node, first.scope, first.row, first.library, None, names
+        )
+
+
+def _stars(module: Module, libraries: Libraries) -> Iterator[Entry]:
+    for node in module.stars:
+        hit = libraries.by_module.get(node.module or "") if not node.level else None
+        if hit is not None:
+            yield Entry(Form.STAR, node.module or "", node, module.scope, *hit)
+
+
+def _calls(module: Module, libraries: Libraries) -> Iterator[Entry]:
+    for node, scope in module.calls:
+        name = last_name(node.func)
+        if name not in ("import_module", "__import__", "importorskip") or not node.args:
+            continue
+        dotted = literal(node.args[0])
+        hit = libraries.by_module.get(dotted or "")
+        if dotted is not None and hit is not None:
+            form = Form.CALL if name == "import_module" else Form.FIXED
+            yield Entry(form, dotted, node, scope, *hit)
+
+
+def _subscripts(module: Module, libraries: Libraries) -> Iterator[Entry]:
+    """Find `sys.modules["pickle"]`."""
+    for node, scope in module.subscripts:
+        if last_name(node.value) == "modules" and isinstance(node.ctx, ast.Load):
+            dotted = literal(node.slice)
+            hit = libraries.by_module.get(dotted or "")
+            if dotted is not None and hit is not None:
+                yield Entry(Form.FIXED, dotted, node, scope, *hit)
+
+
+def last_name(node: ast.expr) -> str:
+    """Return the last part of `a.b.c`, empty for other expressions."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def literal(node: ast.expr) -> str | None:
+    """Return the value of a string literal."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    return None

@@ -1,0 +1,91 @@
+"""What one file of `rules/` holds: the rule, the modules it is about, and examples."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from safehold.findings import Rule
+
+
+class Use(enum.Enum):
+    """What a name of a module does when it is used."""
+
+    READ = "read"  # turns bytes into objects
+    WRITE = "write"  # turns objects into bytes that somebody reads back
+    BEYOND = "beyond"  # as READ or WRITE, but the facade has no such name
+    ABSENT = "absent"  # harmless, but the facade has no such name
+    OTHER = "other"  # harmless, and in the facade
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """Where a call takes its file or value from: a position and keyword names."""
+
+    position: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A module whose import can be pointed at a facade with the same signatures.
+
+    ``modules``: dotted names under which it is imported. ``reads``, ``writes``: public names
+    and where they take the file from. ``memory``: names among them that work on bytes.
+    ``value``: where a write takes the object from. ``beyond``: names, also of submodules, that
+    read or write but are not in the facade. ``same``: names of submodules that are the public
+    ones. ``data_names``: all that the facade for plain data has.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    facade: str
+    reads: Mapping[str, Argument]
+    writes: Mapping[str, Argument]
+    value: Argument
+    memory: frozenset[str] = frozenset()
+    beyond: frozenset[str] = frozenset()
+    same: Mapping[str, str] = field(default_factory=dict)
+    data_facade: str | None = None
+    data_names: frozenset[str] = frozenset()
+
+    def use(self, member: str) -> Use:
+        """Say what a member of the module, given as a dotted name below it, does."""
+        member = self.same.get(member, member)
+        head, _, rest = member.partition(".")
+        if head in self.reads:
+            return Use.READ
+        if head in self.writes:
+            return Use.WRITE
+        if head in self.beyond or f"{head}.{rest.partition('.')[0]}" in self.beyond:
+            return Use.BEYOND
+        if head.startswith("_") and not head.endswith("__"):
+            return Use.ABSENT
+        return Use.OTHER
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Source before and after migration, and the lines of its findings.
+
+    ``after`` is None when migration leaves the source alone.
+    """
+
+    before: str
+    lines: tuple[int, ...] = ()
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRule:
+    """One row of the table of rules.
+
+    ``names``: what the prefilter searches for; empty when other rules' names cover it.
+    """
+
+    rule: Rule
+    bad: tuple[Example, ...]
+    good: tuple[Example, ...]
+    names: tuple[str, ...] = ()
+    library: Library | None = None

@@ -1,0 +1,20 @@
+"""The table of source rules, one file each: add a file, add its row here."""
+
+from __future__ import annotations
+
+from safehold.source.row import SourceRule
+from safehold.source.rules.cpickle import CPICKLE
+from safehold.source.rules.joblib import JOBLIB
+from safehold.source.rules.pickle import PICKLE
+from safehold.source.rules.reference import REFERENCE
+from safehold.source.rules.underpickle import UNDERPICKLE
+from safehold.source.rules.unreadable import UNREADABLE
+
+RULES: tuple[SourceRule, ...] = (
+    PICKLE,
+    CPICKLE,
+    UNDERPICKLE,
+    JOBLIB,
+    REFERENCE,
+    UNREADABLE,
+)

@@ -1,0 +1,222 @@
+"""Walks a tree of sources in a fixed order and looks at each file once.
+
+Never leaves the tree: links to directories are not followed (what they name beneath the tree
+is met on its own), links to files count as the file they lead to, once.
+"""
+
+from __future__ import annotations
+
+import errno
+import fnmatch
+import os
+import posixpath
+import re
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from safehold.policy import Policy
+from safehold.source.check import audit_source, unreadable
+from safehold.source.journal import Journal
+from safehold.source.outcome import Diagnostic, FileAudit
+from safehold.source.rules.unreadable import LARGEST, UNREADABLE
+
+SKIPPED = frozenset(
+    ".git .hg .svn .venv venv node_modules __pycache__ .safehold site-packages dist-packages "
+    ".tox .nox .mypy_cache .pytest_cache .ruff_cache".split()
+)
+"""Directories below the root that hold no source of the service itself."""
+_SUFFIXES = (".py", ".pyw")
+_SHEBANG = re.compile(rb"#![^\n]*\bpython[\d.]*w?\b")
+_READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    path: str  # as opened
+    relative: str  # as reported
+    is_outside: bool = False
+    problem: str | None = None
+
+
+def audit_tree(
+    root: str | Path,
+    *,
+    policy: Policy,
+    exclude: Sequence[str] = (),
+    progress: Callable[[str], None] | None = None,
+) -> Iterator[FileAudit]:
+    """Yield the result for every source file below a directory, ordered by path.
+
+    `exclude` holds globs that are matched against the path relative to the root and against
+    each name in it. `progress` is called with each path before it is read.
+
+    Raises:
+        OSError: the root itself cannot be read.
+    """
+    top = os.path.realpath(root)
+    offset = _offset(top, policy)
+    os.scandir(top).close()
+    for candidate in _candidates(top, tuple(exclude)):
+        if progress is not None:
+            progress(candidate.relative)
+        audit = _audit(candidate, policy, offset)
+        if audit is not None:
+            yield audit
+
+
+def audit_file(path: str | Path, *, policy: Policy, name: str | None = None) -> FileAudit:
+    """Look at one file, whatever it is called; `name` is the path to report."""
+    real = os.path.realpath(path)
+    relative = os.path.basename(real) if name is None else name
+    offset = _offset(os.path.dirname(real), policy)
+    audit = _audit(_Candidate(real, relative), policy, offset, by_content=False)
+    return FileAudit(relative) if audit is None else audit
+
+
+def migrate_file(journal: Journal, root: str | Path, audit: FileAudit) -> Diagnostic | None:
+    """Write a planned edit through the journal; return why not when it was not possible.
+
+    Nothing is written to a file that is read-only or no longer holds what was looked at.
+    """
+    if audit.after is None:
+        return None
+    path = os.path.join(os.path.realpath(root), audit.path)
+    try:
+        status = os.stat(path)
+        if not status.st_mode & 0o222:
+            return _failed(audit, "the file is read-only")
+        with open(path, "rb") as file:
+            if file.read() != audit.before:
+                return _failed(audit, "the file changed while it was looked at")
+        journal.replace(path, audit.after)
+    except OSError as error:
+        return _failed(audit, f"not written: {error.strerror or error}")
+    return None
+
+
+def _failed(audit: FileAudit, reason: str) -> Diagnostic:
+    line = audit.edits[0].line if audit.edits else 1
+    rule = audit.edits[0].rule if audit.edits else UNREADABLE.rule.id
+    return Diagnostic(line, rule, reason, "Make the file writable and migrate again.")
+
+
+def _offset(top: str, policy: Policy) -> str:
+    """Return the tree's path relative to the policy's root, empty when they are the same."""
+    relative = os.path.relpath(top, os.path.realpath(policy.root))
+    return "" if relative == "." else relative
+
+
+def _audit(
+    candidate: _Candidate, policy: Policy, offset: str, *, by_content: bool = True
+) -> FileAudit | None:
+    named = candidate.path.endswith(_SUFFIXES)
+    if candidate.problem is not None:
+        return unreadable(candidate.relative, candidate.problem)
+    if candidate.is_outside:
+        return unreadable(candidate.relative, "a link that leads out of the tree; not followed")
+    try:
+        data = _read(candidate.path, None if named or not by_content else _is_script)
+    except OSError as error:
+        return unreadable(candidate.relative, error.strerror or str(error))
+    if data is None:
+        return unreadable(candidate.relative, f"larger than {LARGEST // 2**20} MiB")
+    if not data:
+        return FileAudit(candidate.relative) if named else None
+    here = posixpath.join(offset, candidate.relative) if offset else candidate.relative
+    return audit_source(data, candidate.relative, policy, here=here)
+
+
+def _read(path: str, wanted: Callable[[bytes], bool] | None) -> bytes | None:
+    """Read a regular file; None when it is larger than anything that is parsed.
+
+    `wanted` looks at the first bytes; when it says no, the rest is not read and b"" returned.
+    """
+    fd = os.open(path, _READ_FLAGS)
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        data = b""
+        if wanted is not None:
+            data = os.read(fd, 256)
+            if not wanted(data):
+                return b""
+        if status.st_size > LARGEST:
+            return None
+        data += os.read(fd, status.st_size + 1)
+        while more := os.read(fd, 2**20):  # short reads, or a file that grows
+            data += more
+            if len(data) > LARGEST:
+                return None
+        return data
+    finally:
+        os.close(fd)
+
+
+def _is_script(head: bytes) -> bool:
+    return _SHEBANG.match(head) is not None
+
+
+def _candidates(top: str, exclude: tuple[str, ...]) -> Iterator[_Candidate]:
+    seen: set[str] = set()
+    links: list[_Candidate] = []
+    for candidate, is_link in _entries(top, exclude):
+        if is_link:
+            links.append(candidate)
+        else:
+            seen.add(candidate.path)
+            yield candidate
+    for link in links:
+        real = os.path.realpath(link.path)
+        if not os.path.exists(real):
+            yield link  # leads nowhere or to itself: the read says so
+        elif not real.startswith(top.rstrip("/") + "/"):
+            yield _Candidate(link.path, link.relative, is_outside=True)
+        elif real not in seen and os.path.isfile(real):
+            seen.add(real)
+            yield _Candidate(real, os.path.relpath(real, top))
+
+
+def _entries(top: str, exclude: tuple[str, ...]) -> Iterator[tuple[_Candidate, bool]]:
+    """Yield files and links that may be source, depth first in the order of names."""
+    stack = [("", top)]
+    while stack:
+        prefix, directory = stack.pop()
+        try:
+            with os.scandir(directory) as listing:
+                entries = sorted(listing, key=lambda item: item.name)
+        except OSError as error:
+            yield _Candidate(directory, prefix.rstrip("/"), problem=error.strerror), False
+            continue
+        below = []
+        for entry in entries:
+            relative = prefix + entry.name
+            if exclude and _is_excluded(relative, entry.name, exclude):
+                continue
+            if entry.is_symlink():
+                if _may_be_source(entry.name) or entry.is_dir():
+                    yield _Candidate(entry.path, relative), True
+            elif entry.is_dir(follow_symlinks=False):
+                if entry.name not in SKIPPED and not _is_environment(entry.path):
+                    below.append((relative + "/", entry.path))
+            elif _may_be_source(entry.name) and entry.is_file(follow_symlinks=False):
+                yield _Candidate(entry.path, relative), False
+        stack.extend(reversed(below))
+
+
+def _is_environment(directory: str) -> bool:
+    """Tell a virtual environment by the file that makes Python treat it as one (PEP 405)."""
+    return os.path.exists(os.path.join(directory, "pyvenv.cfg"))
+
+
+def _may_be_source(name: str) -> bool:
+    return name.endswith(_SUFFIXES) or "." not in name
+
+
+def _is_excluded(relative: str, name: str, exclude: tuple[str, ...]) -> bool:
+    return any(
+        fnmatch.fnmatchcase(relative, pattern.rstrip("/")) or fnmatch.fnmatchcase(name, pattern)
+        for pattern in exclude
+    )
