@@ -1,0 +1,164 @@
+"""``safehold harden``: the main job, on a service's checkout."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from safehold._cli._hardening import Done, Plan
+    from safehold.policy import Policy
+    from safehold.report.assessment import Assessment
+
+HELP = """Harden a service's checkout: scan it and report, point unsafe calls at the facades, seal the
+artifacts that the scanner finds clean (others are set aside by name), write safehold.toml, scan
+again and report. Without --write nothing changes and the diff is shown. Everything that was
+changed is undone by: safehold migrate PATH --rollback."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("path", metavar="PATH", help="the checkout")
+    parser.add_argument("--write", action="store_true", help="make the changes")
+    parser.add_argument(
+        "--report", metavar="DIR", help="write before and after reports (text, HTML) to DIR"
+    )
+    parser.add_argument(
+        "--policy", metavar="FILE", help="follow this policy (default: PATH/safehold.toml)"
+    )
+    parser.add_argument(
+        "--exclude",
+        metavar="GLOB",
+        action="append",
+        default=[],
+        help="leave out matching names or paths below PATH; may be repeated",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb; exit code 1 while findings or work are left."""
+    from safehold._cli._hardening import apply_plan, make_plan
+    from safehold._cli._progress import progress
+    from safehold.context import Context
+    from safehold.report.assessment import assess
+
+    policy = _policy(options)
+    exclude = [*options.exclude, *_inside(options.report, policy.root)]
+    with progress() as tell:
+        before = assess(policy, exclude=exclude, progress=tell)
+        plan = make_plan(before, policy, exclude=exclude, progress=tell)
+    _report(options, before, "before")
+    if not options.write:
+        _show_plan(plan)
+        return 1 if before.findings or plan.steps or plan.edits else 0
+    # Keys first: a missing or weak key must leave the tree as it is.
+    with Context.load(plan.policy) as hold, progress() as tell:
+        done = apply_plan(plan, hold, tell)
+        after = assess(plan.policy, hold=hold, own=plan.own, exclude=exclude, progress=tell)
+    _show_done(plan, done, before, after)
+    _report(options, after, "after")
+    return 1 if after.findings or done.problems else 0
+
+
+def _policy(options: argparse.Namespace) -> Policy:
+    from safehold._cli._hardening import POLICY_NAME
+    from safehold.errors import ConfigError
+    from safehold.policy import Policy, default_policy
+
+    root = Path(options.path)
+    if not root.is_dir():
+        message = f"{root} is not a directory; name the checkout to harden"
+        raise ConfigError(message)
+    if options.policy:
+        policy = Policy.load(options.policy)
+    elif (root / POLICY_NAME).exists():
+        policy = Policy.load(root / POLICY_NAME)
+    else:
+        return default_policy(root)
+    if policy.root != root.resolve():
+        message = f"the policy's root is {policy.root}, not {root.resolve()}; set root in it"
+        raise ConfigError(message)
+    return policy
+
+
+def _inside(report: str | None, root: Path) -> list[str]:
+    """Leave reports out of the next look when they are written below the tree."""
+    if report is None:
+        return []
+    relative = os.path.relpath(os.path.realpath(report), root)
+    return [] if relative.startswith("..") else [relative]
+
+
+def _report(options: argparse.Namespace, assessment: Assessment, name: str) -> None:
+    from safehold._cli import _shared
+    from safehold.report.html import render_html
+    from safehold.report.text import render_text, summary_lines
+
+    title = f"Risk report {name} hardening"
+    print(f"-- {name}")
+    for line in summary_lines(assessment):
+        print(_shared.printable(line))
+    if options.report is None:
+        return
+    directory = Path(options.report)
+    directory.mkdir(parents=True, exist_ok=True)
+    for suffix, text in (
+        ("txt", render_text(assessment, title)),
+        ("html", render_html(assessment, title)),
+    ):
+        file = directory / f"{name}.{suffix}"
+        file.write_bytes(text.encode("utf-8", "backslashreplace"))
+        print(_shared.printable(f"report: {file}"))
+
+
+def _show_plan(plan: Plan) -> None:
+    from safehold._cli import _shared
+    from safehold._cli._hardening import POLICY_NAME
+    from safehold.policy.toml import render_policy
+
+    print("-- what --write would do")
+    if plan.writes_policy:
+        print(f"write {POLICY_NAME}:")
+        for line in render_policy(plan.policy).splitlines():
+            print(_shared.printable(f"    {line}"))
+    for step in plan.steps:
+        print(_shared.printable(f"{step.action} {step.path}: {step.reason}"))
+    for audit in plan.edits:
+        for line in _diff(audit.path, audit.before or b"", audit.after or b""):
+            print(_shared.printable(line))
+    for audit in plan.audits:
+        for item in audit.diagnostics:
+            print(_shared.printable(f"{audit.path}:{item.line}: {item.rule} {item.message}"))
+            print(_shared.printable(f"    {item.remedy}"))
+    for finding in plan.findings:
+        print(_shared.printable(f"{finding.location}: {finding.rule.id} {finding.message}"))
+
+
+def _diff(path: str, before: bytes, after: bytes) -> list[str]:
+    old, new = (data.decode("utf-8", "backslashreplace").splitlines() for data in (before, after))
+    return list(difflib.unified_diff(old, new, f"a/{path}", f"b/{path}", lineterm=""))
+
+
+def _show_done(plan: Plan, done: Done, before: Assessment, after: Assessment) -> None:
+    from safehold._cli import _shared
+
+    print("-- done")
+    for file in done.files:
+        print(_shared.printable(f"wrote {file}"))
+    for step in done.steps:
+        print(_shared.printable(f"{_PAST[step.action]} {step.path}: {step.reason}"))
+    for finding in plan.findings:
+        print(_shared.printable(f"{finding.location}: {finding.rule.id} {finding.message}"))
+    for problem in done.problems:
+        print(_shared.printable(f"not done: {problem}"), file=sys.stderr)
+    print(f"undo with: safehold migrate {_shared.printable(plan.policy.root)} --rollback")
+    print("run the service with: SAFEHOLD_POLICY set to its safehold.toml, and its key")
+    changes = zip(before.counts.items(), after.counts.values(), strict=True)
+    print("findings: " + ", ".join(f"{name} {old} -> {new}" for (name, old), new in changes))
+
+
+_PAST = {"seal": "sealed", "convert": "converted", "quarantine": "set aside", "leave": "left"}

@@ -1,0 +1,1 @@
+"""Read side: what was found, counted and rendered."""

@@ -1,0 +1,175 @@
+"""What is wrong with a service's tree right now: sources, artifacts, seals and the policy.
+
+An assessment is made by looking; what a report says "after" comes from looking again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from safehold.allow import AllowList
+from safehold.artifacts import Store
+from safehold.artifacts import rules as artifact_rules
+from safehold.artifacts.container import MAGIC, is_sealed
+from safehold.context import Context
+from safehold.errors import SafeholdError
+from safehold.findings import Finding, Location, Severity
+from safehold.policy import Policy
+from safehold.scan import FileReport, scan_paths
+from safehold.source import FileAudit, audit_tree
+from safehold.source.tree import SKIPPED
+
+QUARANTINE_SUFFIX = ".quarantined"
+
+Progress = Callable[[str, str], None]
+"""(stage, path): called for every file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """All that was found in one look at a tree."""
+
+    root: Path
+    made: datetime
+    sources: tuple[FileAudit, ...]
+    artifacts: tuple[FileReport, ...]
+    sealed: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Findings by severity, worst first."""
+        counted = Counter(finding.severity for finding in self.findings)
+        return {severity.label: counted[severity] for severity in reversed(Severity)}
+
+    @property
+    def worst(self) -> Finding | None:
+        """The finding whose rule has the highest CVSS 4.0 score; None without findings."""
+        return max(
+            self.findings,
+            key=lambda finding: (finding.rule.score, finding.severity),
+            default=None,
+        )
+
+
+def assess(
+    policy: Policy,
+    *,
+    hold: Context | None = None,
+    own: frozenset[str] = frozenset(),
+    exclude: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Assessment:
+    """Look at the tree below the policy's root; reads only.
+
+    With `hold` the seals are verified as well. `own` names the tree's own plain classes.
+    """
+    tell = progress or (lambda _stage, _path: None)
+    root = policy.root
+    sources = tuple(
+        audit_tree(
+            root, policy=policy, exclude=exclude, progress=lambda path: tell("sources", path)
+        )
+    )
+    allow = AllowList.of({name for zone in policy.zones for name in zone.allow} | {"joblib"})
+    reports: list[FileReport] = []
+    sealed: list[str] = []
+    for report in scan_paths(
+        [root],
+        policy.limits,
+        allow=allow,
+        own=own,
+        exclude=(*exclude, *SKIPPED, f"*{QUARANTINE_SUFFIX}"),
+    ):
+        tell("artifacts", report.path)
+        name = _relative(report.path, root)
+        if _starts_sealed(root / name):
+            sealed.append(name)
+        else:
+            reports.append(_located(report, name))
+    findings = [
+        *policy.check(),
+        *(finding for audit in sources for finding in audit.findings),
+        *(finding for report in reports for finding in report.findings),
+        *_kept(reports, policy),
+        *_seals(sealed, hold, tell),
+        *_quarantined(root),
+    ]
+    findings.sort(key=lambda item: (-item.severity, item.rule.id, item.location.path))
+    return Assessment(
+        root, datetime.now(UTC), sources, tuple(reports), tuple(sealed), tuple(findings)
+    )
+
+
+def is_code_carrying(report: FileReport) -> bool:
+    """Say whether a scanned file is of a format that can name classes."""
+    return report.format.rpartition("+")[2] in _CODE_FORMATS
+
+
+_CODE_FORMATS = frozenset({"pickle", "joblib"})
+
+
+def _relative(path: str, root: Path) -> str:
+    return os.path.relpath(path, root)
+
+
+def _located(report: FileReport, name: str) -> FileReport:
+    """Name the file relative to the root, also in its findings."""
+    findings = tuple(
+        replace(item, location=replace(item.location, path=name)) for item in report.findings
+    )
+    return replace(report, path=name, findings=findings)
+
+
+def _starts_sealed(path: Path) -> bool:
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return is_sealed(file.read(len(MAGIC)))
+    return False
+
+
+def _kept(reports: Sequence[FileReport], policy: Policy) -> Iterator[Finding]:
+    """Say of each plain pickle or joblib file what its zone would want instead."""
+    for report in reports:
+        if not is_code_carrying(report):
+            continue
+        zone = policy.zone_for(report.path)
+        where = Location(path=report.path)
+        detail = {"zone": zone.name, "format": report.format, "verdict": str(report.verdict)}
+        if zone.trust == "internal":
+            message = f"{report.format} in zone {zone.name!r} is not sealed"
+            yield Finding.of(artifact_rules.UNSEALED, message, where, detail=detail)
+        else:
+            message = f"{report.format} in zone {zone.name!r}, which holds plain data only"
+            yield Finding.of(artifact_rules.EXTERNAL_CODE, message, where, detail=detail)
+
+
+def _seals(
+    sealed: Sequence[str], hold: Context | None, tell: Callable[[str, str], None]
+) -> Iterator[Finding]:
+    if hold is None:
+        return
+    store = Store(hold)
+    for name in sealed:
+        tell("seals", name)
+        try:
+            store.verify(hold.policy.root / name)
+        except (SafeholdError, OSError) as error:
+            message = f"{type(error).__name__}: {error}"
+            yield Finding.of(artifact_rules.BROKEN_SEAL, message, Location(path=name))
+
+
+def _quarantined(root: Path) -> Iterator[Finding]:
+    for directory, below, names in os.walk(root):
+        below[:] = sorted(name for name in below if name not in SKIPPED)
+        for name in sorted(names):
+            if name.endswith(QUARANTINE_SUFFIX):
+                path = _relative(os.path.join(directory, name), root)
+                yield Finding.of(
+                    artifact_rules.QUARANTINED, "set aside, not loaded by anything", Location(path)
+                )

@@ -1,0 +1,20 @@
+"""Every rule of safehold, gathered from the places that define them."""
+
+from __future__ import annotations
+
+from safehold.artifacts import rules as artifact_rules
+from safehold.findings import Rule
+from safehold.policy import EVERY_TYPE
+from safehold.scan import rules as scan_rules
+from safehold.source import rules as source_rules
+
+
+def all_rules() -> list[Rule]:
+    """Return every rule in the order of ids."""
+    rows = [
+        *scan_rules.RULES,
+        *artifact_rules.RULES,
+        EVERY_TYPE,
+        *(row.rule for row in source_rules.RULES),
+    ]
+    return sorted(rows, key=lambda rule: rule.id)
