@@ -8,6 +8,7 @@ of imports, edits as spans, proof that nothing else changed.
 from __future__ import annotations
 
 from safehold.source.check import audit_source
+from safehold.source.diff import diff
 from safehold.source.journal import Journal, Run, runs
 from safehold.source.outcome import ArtifactUse, Diagnostic, Edit, FileAudit
 from safehold.source.rollback import RollbackReport, rollback
@@ -24,6 +25,7 @@ __all__ = [
     "audit_file",
     "audit_source",
     "audit_tree",
+    "diff",
     "migrate_file",
     "rollback",
     "runs",

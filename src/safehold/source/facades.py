@@ -136,7 +136,7 @@ def _is_plain_outside(library: Library, group: Group, accesses: list[Access]) ->
         return False
     if any(site.member not in library.data_names for site in _touched(group)):
         return False
-    if len(accesses) != len(_touched(group)):
+    if len(accesses) != sum(site.use in (Use.READ, Use.WRITE) for site in _touched(group)):
         return False
     written = {item.shown.pattern for item in accesses if item.shown and item.is_plain}
     return bool(written) and all(

@@ -35,7 +35,9 @@ ENTRIES = "entries"
 _SUM = 16  # hex digits; against torn writes, not against forgery
 _BLOCK = 2**20
 
-Operation = Literal["begin", "replace", "adopt", "create", "directory", "rename", "remove", "after", "commit"]
+Operation = Literal[
+    "begin", "replace", "adopt", "create", "directory", "rename", "remove", "after", "commit"
+]
 Step = Callable[[str], None]
 
 

@@ -34,8 +34,9 @@ class Library:
     ``modules``: dotted names under which it is imported. ``reads``, ``writes``: public names
     and where they take the file from. ``memory``: names among them that work on bytes.
     ``value``: where a write takes the object from. ``beyond``: names, also of submodules, that
-    read or write but are not in the facade. ``same``: names of submodules that are the public
-    ones. ``data_names``: all that the facade for plain data has.
+    read or write but are not in the facade. ``offered``: all names that the facade has, None
+    when it passes on every other one. ``same``: names of submodules that are the public ones.
+    ``data_names``: what the facade for plain data has.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Library:
     value: Argument
     memory: frozenset[str] = frozenset()
     beyond: frozenset[str] = frozenset()
+    offered: frozenset[str] | None = None
     same: Mapping[str, str] = field(default_factory=dict)
     data_facade: str | None = None
     data_names: frozenset[str] = frozenset()
@@ -60,7 +62,7 @@ class Library:
             return Use.WRITE
         if head in self.beyond or f"{head}.{rest.partition('.')[0]}" in self.beyond:
             return Use.BEYOND
-        if head.startswith("_") and not head.endswith("__"):
+        if head and self.offered is not None and head not in self.offered:
             return Use.ABSENT
         return Use.OTHER
 

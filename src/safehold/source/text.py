@@ -116,6 +116,11 @@ class Lines:
         self._utf8 = utf8
         self._starts = [0, *(match.end() for match in _NEWLINE.finditer(utf8))]
 
+    @property
+    def count(self) -> int:
+        """The number of lines; a newline at the end begins no further one."""
+        return len(self._starts) - (self._starts[-1] == len(self._utf8) and len(self._starts) > 1)
+
     def offset(self, line: int, column: int) -> int:
         """Return the offset of a line (from 1) and a column in bytes (from 0)."""
         return self._starts[line - 1] + column

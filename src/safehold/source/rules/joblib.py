@@ -36,10 +36,9 @@ LIBRARY = Library(
         {
             "numpy_pickle",
             "numpy_pickle_compat",
+            "numpy_pickle_utils",
             "memory",
             "_store_backends",
-            "_memmapping_reducer",
-            "register_store_backend",
             "externals.cloudpickle",
         }
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from safehold.findings import Rule, Severity
+from safehold.source import pickle_names
 from safehold.source.row import Argument, Example, Library, SourceRule
 
 RULE = Rule(
@@ -37,9 +38,10 @@ LIBRARY = Library(
     },
     value=Argument(0, ("obj",)),
     memory=frozenset({"loads", "dumps"}),
+    offered=pickle_names.OFFERED,
     beyond=frozenset({"_load", "_loads", "_dump", "_dumps", "_Unpickler", "_Pickler"}),
     data_facade="safehold.compat.data",
-    data_names=frozenset({"load", "dump"}),
+    data_names=pickle_names.DATA,
 )
 
 PICKLE = SourceRule(

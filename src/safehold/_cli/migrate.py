@@ -1,0 +1,218 @@
+"""``safehold migrate``: point unsafe calls at the facades, or undo that."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from safehold.policy import Policy
+    from safehold.source import FileAudit, RollbackReport
+
+HELP = """Rewrite Python sources so that pickle and joblib calls go through safehold's facades.
+Shows a diff and changes nothing without --write. What cannot be rewritten without risk is
+reported with its line and remedy and stays as it is. Sources only: `safehold harden` also
+seals the artifacts that they read. --rollback undoes the newest run of migrate or harden,
+finished or killed."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    from safehold._cli import _shared
+
+    parser.add_argument("path", metavar="PATH", help="a directory, or one file")
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--write", action="store_true", help="make the changes, with a journal")
+    action.add_argument(
+        "--rollback", action="store_true", help="undo the newest run below PATH, to the byte"
+    )
+    parser.add_argument(
+        "--policy",
+        metavar="FILE",
+        help="take zones from this policy (default: what SAFEHOLD_POLICY names, else "
+        "PATH/safehold.toml, else the policy that `safehold harden` would write)",
+    )
+    _shared.add_format(parser)
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="leave out names, or paths below PATH, that match; may be repeated",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb; exit code 1 while something is to be changed or done by hand."""
+    from pathlib import Path
+
+    from safehold._cli import _shared
+
+    path = Path(options.path)
+    root = path if path.is_dir() else path.parent
+    if options.rollback:
+        return _roll_back(root, options.format)
+    audits = list(_audits(path, _policy(options, root), options))
+    if options.write:
+        audits = list(_written(root, audits))
+    if options.format == "json":
+        _shared.print_json(_as_json(audits, written=options.write))
+    else:
+        _print_text(audits, written=options.write)
+    return _exit_code(audits, written=options.write)
+
+
+def _policy(options: argparse.Namespace, root: Path) -> Policy:
+    import os
+
+    from safehold._cli import _shared
+    from safehold.policy import Policy, default_policy
+
+    named = options.policy or os.environ.get(_shared.VARIABLE)
+    if named:
+        return Policy.load(named)
+    own = root / "safehold.toml"
+    return Policy.load(own) if own.is_file() else default_policy(root)
+
+
+def _audits(path: Path, policy: Policy, options: argparse.Namespace) -> Iterator[FileAudit]:
+    from safehold.source import audit_file, audit_tree
+
+    if path.is_dir():
+        progress = _progress()
+        yield from audit_tree(path, policy=policy, exclude=options.exclude, progress=progress)
+        progress("")
+    else:
+        path.stat()  # a missing file is an error, not a finding
+        yield audit_file(path, policy=policy, name=path.name)
+
+
+def _written(root: Path, audits: Iterable[FileAudit]) -> Iterator[FileAudit]:
+    """Make the planned changes; what could not be written becomes a diagnostic."""
+    import dataclasses
+
+    from safehold.source import Journal, migrate_file
+
+    audits = list(audits)
+    if not any(audit.after is not None for audit in audits):
+        yield from audits
+        return
+    with Journal.begin(root) as journal:
+        for audit in audits:
+            problem = migrate_file(journal, root, audit)
+            if problem is None:
+                yield audit
+            else:
+                diagnostics = (*audit.diagnostics, problem)
+                yield dataclasses.replace(
+                    audit, edits=(), diagnostics=diagnostics, before=None, after=None
+                )
+
+
+def _roll_back(root: Path, output: str) -> int:
+    from safehold._cli import CLEAN, ERROR, FINDINGS, _shared
+    from safehold.source import rollback
+
+    report = rollback(root)
+    if output == "json":
+        names = ("runs", "restored", "kept", "problems")
+        _shared.print_json({"schema": 1, **{name: getattr(report, name) for name in names}})
+    else:
+        _print_rollback(report)
+    if report.problems:
+        return ERROR
+    return FINDINGS if report.kept else CLEAN
+
+
+def _print_rollback(report: RollbackReport) -> None:
+    from safehold._cli import _shared
+
+    for name in report.kept:
+        print(_shared.printable(f"kept: {name} (changed after the run)"))
+    for problem in report.problems:
+        print(_shared.printable(f"not restored: {problem}"))
+    if not report.runs and not report.problems:
+        print("nothing to roll back")
+    for run_id in report.runs:
+        print(f"rolled back run {run_id}: {_count(len(set(report.restored)), 'path')} restored")
+
+
+def _exit_code(audits: Iterable[FileAudit], *, written: bool) -> int:
+    from safehold._cli import CLEAN, FINDINGS
+
+    left = any(
+        not audit.is_settled or (audit.after is not None and not written) for audit in audits
+    )
+    return FINDINGS if left else CLEAN
+
+
+def _as_json(audits: list[FileAudit], *, written: bool) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "files": [audit.as_json() for audit in audits],
+        "summary": {**_totals(audits), "written": written},
+    }
+
+
+def _totals(audits: list[FileAudit]) -> dict[str, int]:
+    totals = {"files": len(audits), "migrated": 0, "diagnosed": 0, "unchanged": 0}
+    for audit in audits:
+        totals[audit.outcome] += 1
+    return totals | {
+        "calls": sum(len(audit.findings) for audit in audits),
+        "edits": sum(len(audit.edits) for audit in audits),
+        "diagnostics": sum(len(audit.diagnostics) for audit in audits),
+    }
+
+
+def _print_text(audits: list[FileAudit], *, written: bool) -> None:
+    from safehold._cli import _shared
+    from safehold.source import diff
+
+    for audit in audits:
+        if audit.after is not None and written:
+            print(_shared.printable(f"migrated: {audit.path}"))
+        for line in () if written else diff(audit):
+            print("\t".join(_shared.printable(part) for part in line.split("\t")))
+        for item in audit.diagnostics:
+            kind = "" if item.is_open else "note: "
+            message = f"{audit.path}:{item.line}: {item.rule} {kind}{item.message}"
+            print(_shared.printable(message))
+            print(_shared.printable(f"    {item.remedy}"))
+    totals = _totals(audits)
+    verb = "migrated" if written else "to migrate (nothing changed; use --write)"
+    print(
+        f"{_count(totals['files'], 'file')}: {totals['migrated']} {verb}, "
+        f"{totals['diagnosed']} with something left by hand, {totals['unchanged']} unchanged"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _progress() -> Callable[[str], None]:
+    """Count files on a terminal once the work takes over a second."""
+    import sys
+    import time
+
+    if not sys.stderr.isatty():
+        return lambda _: None
+    started = shown = time.monotonic()
+    files = 0
+
+    def progress(path: str) -> None:
+        nonlocal files, shown
+        files += 1
+        now = time.monotonic()
+        if not path and shown > started:
+            sys.stderr.write("\r\x1b[K")
+        elif now - started > 1 and now - shown > 0.1:
+            shown = now
+            sys.stderr.write(f"\r{files} files")
+        sys.stderr.flush()
+
+    return progress
