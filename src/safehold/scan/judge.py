@@ -197,7 +197,7 @@ class Judge:
                 self._unusual(maker, args, offset, "a class of your own is called with arguments")
         elif not self._names.arguments_ok(status, argument(args)):
             self._unusual(maker, args, offset, "unusual arguments")
-        if any(_is_range(arg) for arg in args):
+        if Made in map(type, args) and any(map(_is_range, args)):
             message = f"{_short(show(maker))} unfolds a range while loading"
             self.note(rules.LIMIT_EXCEEDED, message, offset, {"call": call_text(maker, args)})
         return made

@@ -21,6 +21,8 @@ from safehold.scan.values import FLOAT, UNKNOWN, Blob, Run
 Data = bytes | memoryview
 
 MAX_OPCODES: Final = 100_000_000
+# Sizes are looked at after so many opcodes, each of which adds one value at most.
+_STRIDE: Final = 10_000
 MAX_STACK: Final = 4_000_000
 MAX_MEMO: Final = 8_000_000
 # Names longer than this are no names; texts longer than the second stay in the file.
@@ -115,15 +117,17 @@ class Machine:
         """Follow the stream to its STOP, or as far as it can be followed."""
         data = self.data
         try:
-            for _ in range(MAX_OPCODES):
-                pos = self.pos
-                if pos >= self.limit:
-                    pos = self._next_frame()
-                self.pos = pos + 1
-                opcode = data[pos]
-                if opcode == _STOP:
-                    return self._stopped()
-                table[opcode](self)
+            for _ in range(MAX_OPCODES // _STRIDE):
+                for _ in range(_STRIDE):
+                    pos = self.pos
+                    if pos >= self.limit:
+                        pos = self._next_frame()
+                    self.pos = pos + 1
+                    opcode = data[pos]
+                    if opcode == _STOP:
+                        return self._stopped()
+                    table[opcode](self)
+                self._check_sizes()
         except Exhausted as error:
             self.judge.note(rules.LIMIT_EXCEEDED, str(error), self.pos)
             return Outcome("limit", self.pos, reason=str(error))
@@ -132,6 +136,12 @@ class Machine:
         message = f"more than {MAX_OPCODES} opcodes"
         self.judge.note(rules.LIMIT_EXCEEDED, message, self.pos)
         return Outcome("limit", self.pos, reason=message)
+
+    def _check_sizes(self) -> None:
+        if len(self.stack) > MAX_STACK or len(self.marks) > MAX_STACK:
+            raise Exhausted(f"more than {MAX_STACK} values on the stack")
+        if len(self.memo) > MAX_MEMO:
+            raise Exhausted(f"more than {MAX_MEMO} values in the memo")
 
     def _stopped(self) -> Outcome:
         top = self.pop()
@@ -173,11 +183,16 @@ class Machine:
         if self.pos >= self.limit and self.resume is not None:
             self._next_frame()
         start = self.pos
-        found = _NEWLINE.search(self.data, start, self.limit)
-        if found is None:
+        data = self.data
+        if isinstance(data, bytes):
+            stop = data.find(b"\n", start, self.limit) + 1
+        else:
+            found = _NEWLINE.search(data, start, self.limit)
+            stop = found.end() if found is not None else 0
+        if not stop:
             raise Ended("the stream ends inside a line")
-        self.pos = found.end()
-        return start, self.pos
+        self.pos = stop
+        return start, stop
 
     def short_line(self) -> bytes:
         """Return the next line with its newline.
@@ -256,20 +271,8 @@ class Machine:
             stack.extend(self.literals(stack.pop()))
         return stack[-1]
 
-    def push(self, value: Any) -> None:
-        """Put a value on top.
-
-        Raises:
-            Exhausted: the stack is as large as it may get.
-        """
-        if len(self.stack) >= MAX_STACK:
-            raise Exhausted(f"more than {MAX_STACK} values on the stack")
-        self.stack.append(value)
-
     def mark(self) -> None:
         """Set a mark."""
-        if len(self.marks) >= MAX_STACK:
-            raise Exhausted(f"more than {MAX_STACK} marks")
         self.fence = len(self.stack)
         self.marks.append(self.fence)
 
@@ -314,12 +317,12 @@ class Machine:
         if stop == start:
             return False
         self.pos = stop
-        self.push(Run(start, stop))
+        self.stack.append(Run(start, stop))
         return True
 
     def literals(self, run: Run) -> list[Any]:
         """Return the values of a run."""
-        if run.stop - run.start > 8 * MAX_STACK:
+        if len(self.stack) + run.stop - run.start > MAX_STACK:
             raise Exhausted(f"more than {MAX_STACK} values on the stack")
         data = self.data
         found: list[Any] = []
@@ -340,16 +343,13 @@ class Machine:
         """Remember the value on top.
 
         Raises:
-            Exhausted: the index, or their number, is beyond what a pickler writes.
+            Broken: there is none.
         """
         # Each PUT takes a byte or more, so an honest index never exceeds the offset by much.
         if index > self.pos + MAX_NAME:
             message = f"memo index {index} reserves memory without need"
             self.judge.note(rules.LIMIT_EXCEEDED, message, self.pos)
-        memo = self.memo
-        memo[index] = self.top()
-        if len(memo) > MAX_MEMO:
-            raise Exhausted(f"more than {MAX_MEMO} values in the memo")
+        self.memo[index] = self.top()
 
     def get(self, index: int) -> Any:
         """Return what was remembered; unknown, with a note, if nothing was."""

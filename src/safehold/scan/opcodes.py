@@ -68,7 +68,7 @@ def _literal(width: int, value: Any) -> Handler:
         if after < m.limit and m.data[after] in LITERAL_OPCODES and m.skip_literals(m.pos - 1):
             return
         m.take(width)
-        m.push(value)
+        m.stack.append(value)
 
     return push
 
@@ -79,7 +79,7 @@ def _integer(width: int, *, signed: bool) -> Handler:
         if after < m.limit and m.data[after] in LITERAL_OPCODES and m.skip_literals(m.pos - 1):
             return
         start = m.take(width)
-        m.push(int.from_bytes(m.data[start : start + width], "little", signed=signed))
+        m.stack.append(int.from_bytes(m.data[start : start + width], "little", signed=signed))
 
     return push
 
@@ -95,7 +95,7 @@ def _number_line(parse: Callable[[bytes], Any], fallback: Any) -> Handler:
                 value = parse(bytes(m.data[start:stop]))
             except ValueError:
                 m.judge.broken("a number that no loader accepts", start)
-        m.push(value)
+        m.stack.append(value)
 
     return push
 
@@ -105,9 +105,9 @@ def _long(width: int) -> Handler:
         length = _length(m, width, signed=width == 4)
         start = m.take(length)
         if length <= _KEPT_INT:
-            m.push(int.from_bytes(m.data[start : start + length], "little", signed=True))
+            m.stack.append(int.from_bytes(m.data[start : start + length], "little", signed=True))
         else:
-            m.push(INTEGER)
+            m.stack.append(INTEGER)
 
     return push
 
@@ -122,16 +122,21 @@ def _length(m: Machine, width: int, *, signed: bool) -> int:
 
 def _text(width: int) -> Handler:
     def push(m: Machine) -> None:
-        length = m.number(width)
-        start = m.take(length)
+        start = m.pos + width
+        length = int.from_bytes(m.data[m.pos : start], "little") if start <= m.limit else -1
+        if 0 <= length <= m.limit - start:
+            m.pos = start + length
+        else:
+            length = m.number(width)
+            start = m.take(length)
         if length > KEPT_TEXT:
-            m.push(Blob("str", start, start + length))
+            m.stack.append(Blob("str", start, start + length))
             return
         try:
-            m.push(str(m.data[start : start + length], "utf-8", "surrogatepass"))
+            m.stack.append(str(m.data[start : start + length], "utf-8", "surrogatepass"))
         except UnicodeDecodeError:
             m.judge.broken("a text that is not UTF-8", start)
-            m.push(UNKNOWN)
+            m.stack.append(UNKNOWN)
 
     return push
 
@@ -143,9 +148,9 @@ def _old_text(width: int) -> Handler:
         length = _length(m, width, signed=width == 4)
         start = m.take(length)
         if length > KEPT_TEXT:
-            m.push(Blob("str", start, start + length))
+            m.stack.append(Blob("str", start, start + length))
         else:
-            m.push(str(m.data[start : start + length], "ascii", "surrogateescape"))
+            m.stack.append(str(m.data[start : start + length], "ascii", "surrogateescape"))
 
     return push
 
@@ -154,26 +159,26 @@ def _quoted(m: Machine) -> None:
     start, stop = m.line()
     if stop - start > MAX_NAME:
         # Escapes would have to be undone first, so it never is a name.
-        m.push(Blob("text", start + 1, stop - 2))
+        m.stack.append(Blob("text", start + 1, stop - 2))
         return
     try:
-        m.push(parse_quoted(bytes(m.data[start:stop])))
+        m.stack.append(parse_quoted(bytes(m.data[start:stop])))
     except ValueError:
         m.judge.broken("a STRING that no loader accepts", start)
-        m.push(UNKNOWN)
+        m.stack.append(UNKNOWN)
 
 
 def _unicode_line(m: Machine) -> None:
     start, stop = m.line()
     if stop - start > MAX_NAME:
         # Escapes would have to be undone first, so it never is a name.
-        m.push(Blob("text", start, stop - 1))
+        m.stack.append(Blob("text", start, stop - 1))
         return
     try:
-        m.push(str(m.data[start : stop - 1], "raw-unicode-escape"))
+        m.stack.append(str(m.data[start : stop - 1], "raw-unicode-escape"))
     except UnicodeDecodeError:
         m.judge.broken("a UNICODE that no loader accepts", start)
-        m.push(UNKNOWN)
+        m.stack.append(UNKNOWN)
 
 
 def _bytes(width: int, kind: str = "bytes") -> Handler:
@@ -181,9 +186,9 @@ def _bytes(width: int, kind: str = "bytes") -> Handler:
         length = m.number(width)
         start = m.take(length)
         if kind == "bytes" and length <= KEPT_TEXT:
-            m.push(bytes(m.data[start : start + length]))
+            m.stack.append(bytes(m.data[start : start + length]))
         else:
-            m.push(Blob(kind, start, start + length))
+            m.stack.append(Blob(kind, start, start + length))
 
     return push
 
@@ -193,13 +198,13 @@ def _bytes(width: int, kind: str = "bytes") -> Handler:
 
 def _empty_box(kind: str) -> Handler:
     def push(m: Machine) -> None:
-        m.push(Box(kind))
+        m.stack.append(Box(kind))
 
     return push
 
 
 def _empty_tuple(m: Machine) -> None:
-    m.push(())
+    m.stack.append(())
 
 
 def _small_tuple(count: int) -> Handler:
@@ -211,7 +216,7 @@ def _small_tuple(count: int) -> Handler:
 
 
 def _tuple(m: Machine) -> None:
-    m.push(_as_tuple(m, m.above_mark()))
+    m.stack.append(_as_tuple(m, m.above_mark()))
 
 
 def _as_tuple(m: Machine, items: list[Any]) -> Any:
@@ -222,14 +227,14 @@ def _as_tuple(m: Machine, items: list[Any]) -> Any:
 def _list(m: Machine) -> None:
     box = Box("list")
     _fill(box, m.above_mark())
-    m.push(box)
+    m.stack.append(box)
 
 
 def _dict(m: Machine) -> None:
     box = Box("dict")
     items = m.above_mark()
     _set_items(m, box, items)
-    m.push(box)
+    m.stack.append(box)
 
 
 def _frozenset(m: Machine) -> None:
@@ -237,10 +242,13 @@ def _frozenset(m: Machine) -> None:
     items = m.above_mark()
     _check_keys(m, items)
     _fill(box, items)
-    m.push(box)
+    m.stack.append(box)
 
 
 def _fill(box: Box, items: list[Any]) -> None:
+    if box.items is None and len(items) <= KEPT_ITEMS and Run not in map(type, items):
+        box.items = items
+        return
     for item in items[: KEPT_ITEMS + 1]:
         if type(item) is Run:
             box.whole = False
@@ -291,7 +299,7 @@ def _put_items(m: Machine, target: Any, items: list[Any]) -> None:
 
 
 def _set_items(m: Machine, box: Box, items: list[Any]) -> None:
-    if any(type(item) is Run for item in items):
+    if Run in map(type, items):
         expanded = m.expanded(items, 2 * KEPT_ITEMS)
         if expanded is None:
             box.whole = False
@@ -308,7 +316,7 @@ def _set_items(m: Machine, box: Box, items: list[Any]) -> None:
 
 def _check_keys(m: Machine, keys: list[Any]) -> None:
     """A key is hashed, and a tuple hashes what it holds, as often as it holds it."""
-    for key in keys:
+    for key in keys if tuple in map(type, keys) else ():
         if type(key) is tuple and weighs_more(key, _HEAVIEST_KEY):
             message = "a key that takes far longer to hash than to read"
             m.judge.note(rules.LIMIT_EXCEEDED, message, m.pos)
@@ -334,11 +342,15 @@ def _pop_mark(m: Machine) -> None:
 
 
 def _dup(m: Machine) -> None:
-    m.push(m.top())
+    m.stack.append(m.top())
 
 
 def _memoize(m: Machine) -> None:
-    m.put(len(m.memo))
+    # Every text of protocol 4 and 5 passes here, so nothing is called that need not be.
+    stack = m.stack
+    value = stack[-1] if len(stack) > m.fence else m.top()
+    memo = m.memo
+    memo[len(memo)] = m.top() if type(value) is Run else value
 
 
 def _put_line(m: Machine) -> None:
@@ -354,7 +366,7 @@ def _put_line(m: Machine) -> None:
 
 def _get_line(m: Machine) -> None:
     index = _index_line(m)
-    m.push(UNKNOWN if index is None else m.get(index))
+    m.stack.append(UNKNOWN if index is None else m.get(index))
 
 
 def _index_line(m: Machine) -> int | None:
@@ -373,11 +385,31 @@ def _put(width: int) -> Handler:
     return put
 
 
+def _put_byte(m: Machine) -> None:
+    pos = m.pos
+    if pos >= m.limit:
+        m.put(m.number(1))
+        return
+    m.pos = pos + 1
+    stack = m.stack
+    value = stack[-1] if len(stack) > m.fence else m.top()
+    m.memo[m.data[pos]] = m.top() if type(value) is Run else value
+
+
 def _get(width: int) -> Handler:
     def get(m: Machine) -> None:
-        m.push(m.get(m.number(width)))
+        m.stack.append(m.get(m.number(width)))
 
     return get
+
+
+def _get_byte(m: Machine) -> None:
+    pos = m.pos
+    if pos < m.limit and m.data[pos] in m.memo:
+        m.pos = pos + 1
+        m.stack.append(m.memo[m.data[pos]])
+    else:
+        m.stack.append(m.get(m.number(1)))
 
 
 # Names and calls
@@ -386,7 +418,7 @@ def _get(width: int) -> Handler:
 def _global(m: Machine) -> None:
     offset = m.pos - 1
     module = _name_line(m)
-    m.push(m.judge.named(module, _name_line(m), m.proto, offset))
+    m.stack.append(m.judge.named(module, _name_line(m), m.proto, offset))
 
 
 def _name_line(m: Machine) -> str:
@@ -400,40 +432,40 @@ def _stack_global(m: Machine) -> None:
     module = m.pop()
     texts = m.text_of(module), m.text_of(name)
     if texts[0] is None or texts[1] is None:
-        m.push(m.judge.computed_name(module, name, offset))
+        m.stack.append(m.judge.computed_name(module, name, offset))
     else:
-        m.push(m.judge.named(texts[0], texts[1], m.proto, offset))
+        m.stack.append(m.judge.named(texts[0], texts[1], m.proto, offset))
 
 
 def _extension(width: int) -> Handler:
     def push(m: Machine) -> None:
         offset = m.pos - 1
-        m.push(m.judge.extension(_length(m, width, signed=width == 4), offset))
+        m.stack.append(m.judge.extension(_length(m, width, signed=width == 4), offset))
 
     return push
 
 
 def _reduce(m: Machine) -> None:
     args = m.pop()
-    m.push(m.judge.called(m.pop(), args, m.pos - 1))
+    m.stack.append(m.judge.called(m.pop(), args, m.pos - 1))
 
 
 def _newobj(m: Machine) -> None:
     args = m.pop()
-    m.push(m.judge.instantiated(m.pop(), args, m.pos - 1))
+    m.stack.append(m.judge.instantiated(m.pop(), args, m.pos - 1))
 
 
 def _newobj_ex(m: Machine) -> None:
     m.pop()
     args = m.pop()
-    m.push(m.judge.instantiated(m.pop(), args, m.pos - 1))
+    m.stack.append(m.judge.instantiated(m.pop(), args, m.pos - 1))
 
 
 def _inst(m: Machine) -> None:
     offset = m.pos - 1
     module = _name_line(m)
     maker = m.judge.named(module, _name_line(m), m.proto, offset)
-    m.push(m.judge.called(maker, _as_tuple(m, m.above_mark()), offset))
+    m.stack.append(m.judge.called(maker, _as_tuple(m, m.above_mark()), offset))
 
 
 def _obj(m: Machine) -> None:
@@ -443,7 +475,7 @@ def _obj(m: Machine) -> None:
         raise Broken("stack underflow")
     # A literal first in a run is no class; the judge says so for any value.
     args = _as_tuple(m, items[1:])
-    m.push(m.judge.called(items[0], args, offset))
+    m.stack.append(m.judge.called(items[0], args, offset))
 
 
 def _build(m: Machine) -> None:
@@ -458,12 +490,12 @@ def _build(m: Machine) -> None:
 def _persistent_line(m: Machine) -> None:
     start, stop = m.line()
     m.persistent.append(Blob("str", start, stop - 1))
-    m.push(Opaque("persistent"))
+    m.stack.append(Opaque("persistent"))
 
 
 def _persistent(m: Machine) -> None:
     m.persistent.append(m.pop())
-    m.push(Opaque("persistent"))
+    m.stack.append(Opaque("persistent"))
 
 
 # Framing and buffers
@@ -480,7 +512,7 @@ def _frame(m: Machine) -> None:
 
 
 def _next_buffer(m: Machine) -> None:
-    m.push(Opaque("buffer"))
+    m.stack.append(Opaque("buffer"))
     m.judge.broken("needs buffers that are kept outside the stream", m.pos)
 
 
@@ -530,10 +562,10 @@ _HANDLERS: Final[dict[int, Handler]] = {
     ord("}"): _empty_box("dict"),
     ord(")"): _empty_tuple,
     ord("e"): _appends,
-    ord("h"): _get(1),
+    ord("h"): _get_byte,
     ord("j"): _get(4),
     ord("o"): _obj,
-    ord("q"): _put(1),
+    ord("q"): _put_byte,
     ord("r"): _put(4),
     ord("u"): _set_items_marked,
     # protocol 2

@@ -16,6 +16,7 @@ from safehold.scan.visit import Source, Visit
 
 # Where a hidden stream may begin: a protocol opcode, or a GLOBAL with plausible names.
 _HIDDEN: Final = re.compile(rb"\x80[\x01-\x05]|\(?[ci][A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n")
+_NAME: Final = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*", re.ASCII)
 _MOST_HIDDEN: Final = 256
 _MOST_STREAMS: Final = 10_000
 HOSTILE: Final[frozenset[Rule]] = frozenset({rules.DANGEROUS_GLOBAL, rules.ATTACK_CONSTRUCTION})
@@ -58,6 +59,9 @@ def begins_like_pickle(data: Data) -> bool:
 
 
 def _plausible(judge: Judge, data: Data) -> bool:
+    # Neither program text nor numbers: those hold other characters.
+    if not any(_NAME.fullmatch(f"{module}.{name}") for module, name, _ in judge.uses):
+        return False
     if names_danger(judge):
         return True
     if begins_like_pickle(data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,14 +24,18 @@ _MOST_FINDINGS: Final = 2000
 # What a file that is loaded as an artifact is usually called.
 SUFFIXES: Final = (
     ".pkl", ".pickle", ".pck", ".pcl", ".p", ".joblib", ".jl", ".dill", ".cloudpickle", ".sav",
-    ".model", ".pt", ".pth", ".ckpt", ".bin", ".pt2", ".ptl", ".npy", ".npz", ".dat", ".mar",
+    ".model", ".pt", ".pth", ".ckpt", ".bin", ".pt2", ".ptl", ".npy", ".npz",
 )  # fmt: skip
+# There, .pth files are lists of directories for the interpreter.
+_PATH_FILES: Final = re.compile(r"(?:site|dist)-packages[/\\][^/\\]*$")
 _PACKED: Final = (".gz", ".bz2", ".xz", ".lzma", ".z", ".lz4", ".zst")
 
 
 def is_artifact_name(name: str) -> bool:
     """Whether a file of this name is expected to be an artifact."""
     lower = name.lower()
+    if lower.endswith(".pth") and _PATH_FILES.search(lower):
+        return False
     for suffix in _PACKED:
         lower = lower.removesuffix(suffix)
     return lower.endswith(SUFFIXES)
