@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -193,6 +194,8 @@ def _notes(accesses: list[Access]) -> Iterator[Diagnostic]:
 def _left(group: Group, obstacle: str) -> Iterator[Diagnostic]:
     rule = REFERENCE.rule
     for site in group.active:
+        if not site.is_unsafe and isinstance(getattr(site.node, "ctx", None), ast.Load):
+            continue  # part of a class that has its own diagnostic
         message = f"{site.name} is not migrated ({obstacle})"
         yield Diagnostic(site.line, rule.id, message, rule.remedy)
     if not group.active:

@@ -8,6 +8,7 @@ based on ASCII can spell any name with other bytes.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -19,12 +20,16 @@ class Prefilter:
 
     def __init__(self, names: Iterable[str]) -> None:
         unique = sorted(set(names), key=len)
-        self._names = [
-            name
+        self._needles = [
+            name.encode("ascii")
             for index, name in enumerate(unique)
             if not any(shorter in name for shorter in unique[:index])
         ]
-        self._needles = [name.encode("ascii") for name in self._names]
+        # A second look at the few files that pass the first: `read_pickle` is another name.
+        self._words = re.compile(
+            rb"(?<!\w)(?:" + b"|".join(name.encode("ascii") for name in unique) + rb")(?!\w)",
+            re.ASCII,
+        )
 
     def hits(self, data: bytes) -> bool:
         """Say whether the source has to be parsed; True also for what cannot be decoded."""
@@ -36,7 +41,7 @@ class Prefilter:
             return True
         if not is_ascii_based(encoding):
             return True
-        if any(needle in data for needle in self._needles):
+        if any(needle in data for needle in self._needles) and self._words.search(data):
             return True
         return not data.isascii() and self._hits_normalised(data, encoding)
 
@@ -48,4 +53,4 @@ class Prefilter:
         if unicodedata.is_normalized("NFKC", text):
             return False
         normal = unicodedata.normalize("NFKC", text)
-        return any(name in normal for name in self._names)
+        return self._words.search(normal.encode("utf-8", "surrogatepass")) is not None
