@@ -135,9 +135,9 @@ def _step(report: FileReport, policy: Policy) -> Step:
     if codec == "pickle" and wrappers:
         # The code opens it with gzip or the like; a container goes inside, which is not made here.
         return Step("leave", report.path, f"{report.format} is not sealed by this version")
-    if policy.zone_for(report.path).trust == "external":
-        if plain_value(policy, report.path, codec) is not None:
-            return Step("convert", report.path, "plain data", codec)
+    external = policy.zone_for(report.path).trust == "external"
+    if external and plain_value(policy, report.path, codec) is not None:
+        return Step("convert", report.path, "plain data", codec)
     return Step("seal", report.path, f"clean {report.format}", codec)
 
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from safehold.policy import Policy
     from safehold.report.assessment import Assessment
 
-HELP = """Harden a service's checkout: scan it and report, point unsafe calls at the facades, seal the
-artifacts that the scanner finds clean (others are set aside by name), write safehold.toml, scan
-again and report. Without --write nothing changes and the diff is shown. Everything that was
+HELP = """Harden a service's checkout: scan it and report, point unsafe calls at the facades, seal
+the artifacts that the scanner finds clean (others are set aside by name), write safehold.toml,
+scan again and report. Without --write nothing changes and the diff is shown. Everything that was
 changed is undone by: safehold migrate PATH --rollback."""
 
 

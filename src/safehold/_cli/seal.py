@@ -29,10 +29,7 @@ def run(options: argparse.Namespace) -> int:
     from safehold._cli import _each
 
     def act(store: Store, path: str) -> str:
-        if options.renew:
-            info = store.renew(path)
-        else:
-            info = store.seal(path, codec=options.codec)
+        info = store.renew(path) if options.renew else store.seal(path, codec=options.codec)
         return f"sealed: zone {info.zone}, codec {info.codec}, generation {info.generation}"
 
     return _each.each(options, act, sealed=options.renew)

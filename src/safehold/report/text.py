@@ -30,8 +30,8 @@ def summary_lines(assessment: Assessment) -> Iterator[str]:
 
 
 def by_rule(findings: Iterable[Finding]) -> Iterator[tuple[Finding, list[Finding]]]:
-    """Yield (first finding, all findings) of each rule, by severity and then by id."""
-    order = sorted(findings, key=lambda item: (-item.rule.severity, item.rule.id))
+    """Yield (first finding, all findings) of each rule, by score and then by id."""
+    order = sorted(findings, key=lambda item: (-item.rule.score, item.rule.id))
     for _, group in groupby(order, key=lambda item: item.rule.id):
         members = sorted(group, key=lambda item: (item.location.path, item.location.line or 0))
         yield members[0], members
@@ -45,7 +45,8 @@ def _lines(assessment: Assessment, title: str) -> Iterator[str]:
     for first, members in by_rule(assessment.findings):
         rule = first.rule
         yield ""
-        yield f"{rule.id} {rule.title} ({rule.severity.label}, CVSS 4.0 {rule.score}, CWE-{rule.cwe})"
+        weight = f"{rule.severity.label}, CVSS 4.0 {rule.score}, CWE-{rule.cwe}"
+        yield f"{rule.id} {rule.title} ({weight})"
         yield f"  why: {rule.why}"
         yield f"  remedy: {rule.remedy}"
         for item in members:
