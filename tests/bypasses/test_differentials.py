@@ -1,0 +1,92 @@
+"""Streams that CPython reads and `pickletools` refuses, so that its users see nothing."""
+
+from __future__ import annotations
+
+import pickletools
+
+import pytest
+
+from tests.bypasses.payloads import Raw, assert_caught, stream, system, value
+
+PREFIXES = {
+    "hexadecimal INT": b"I0x10\n0",
+    "octal INT": b"I010\n0",
+    "NUL in INT": b"I1\0junk\n0",
+    "blank in INT": b"I 7\n0",
+    "hexadecimal LONG": b"L0x10L\n0",
+    "underscore in LONG": b"L1_0L\n0",
+    "infinite FLOAT": b"F-inf\n0",
+    "blanks in PUT": b"Nq\x00p 1 \n0",
+    "underscore in PUT": b"Np1_0\ng10\n00",
+    "plus in GET": b"Np1\ng+1\n00",
+    "frame that is none": b"\x95\x01\0\0\0\0\0\0\0",
+    "protocol opcode in the middle": b"N0\x80\x05",
+    "marks left over": b"(((",
+    "POP of a mark": b"(0",
+}
+
+
+@pytest.mark.parametrize("name", PREFIXES)
+def test_prefix_does_not_hide_the_payload(marker, name):
+    data = b"\x80\x04" + PREFIXES[name] + system(marker).opcodes + b"."
+    assert_caught(data, marker)
+
+
+@pytest.mark.parametrize("name", ["hexadecimal INT", "NUL in INT", "hexadecimal LONG"])
+def test_pickletools_is_blind_there(name):
+    with pytest.raises(ValueError, match=r"invalid literal|could not convert"):
+        list(pickletools.genops(PREFIXES[name] + b"."))
+
+
+def test_non_ascii_string(marker):
+    data = b"S'\xff'\n0" + system(marker).opcodes + b"."
+    assert_caught(data, marker, "latin1")
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [b"", b"0", b"000", b"\xff", b"R", b"c", b"X\xff\xff\xff\x7f", b"h\x63", b"I\n"],
+    ids=["no STOP", "empty", "underflow", "no opcode", "bad call", "cut", "long", "unset", "line"],
+)
+def test_stream_that_breaks_after_the_payload_ran(marker, tail):
+    """GHSA-9gvj-pp9x-gcfr: an error ended the scan, but not before the payload had run."""
+    data = b"\x80\x04" + system(marker).opcodes + tail
+    report = assert_caught(data, marker)
+    assert "SH101" in {finding.rule.id for finding in report.findings}
+
+
+@pytest.mark.parametrize("first", [stream(Raw(b"N")), b"N.", stream(Raw(b"}"))])
+def test_payload_in_a_second_stream(marker, first):
+    assert_caught(first + stream(system(marker)), marker, "twice")
+
+
+def test_memo_left_over_by_the_first_stream(marker):
+    """Each stream alone is harmless; one Unpickler reads both."""
+    first = b"\x80\x04" + value("posix") + b"q\x00" + value("system") + b"q\x01."
+    second = b"\x80\x04h\x00h\x01\x93" + value((f"touch {marker}",)) + b"R."
+    assert_caught(first + second, marker, "one unpickler")
+
+
+def test_memo_left_over_that_the_second_stream_could_do_without(marker):
+    """Read afresh, MEMOIZE counts from zero; read by the same Unpickler, it goes on counting."""
+    first = b"\x80\x04" + value("posix") + b"\x94" + value("system") + b"\x94."
+    second = (
+        b"\x80\x04"
+        + value("collections")
+        + b"\x940"
+        + value("OrderedDict")
+        + b"\x940"
+        + b"h\x00h\x01\x93"
+        + b"("
+        + value(f"touch {marker}")
+        + b"tR."
+    )
+    assert_caught(first + second, marker, "one unpickler")
+
+
+def test_payload_behind_junk_behind_a_pickle():
+    from safehold.scan import scan_bytes
+
+    hidden = b"N." + b"\xff" * 50 + stream(Raw(b"cposix\nsystem\n"))
+    assert scan_bytes(hidden, "a.pkl").verdict == "malicious"
+    assert scan_bytes(b"N." + b"\xff" * 50, "a.pkl").verdict == "suspicious"
