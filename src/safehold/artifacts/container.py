@@ -1,16 +1,8 @@
-"""SFH1, the artifact file format: what seals it stands beside what verifies it.
+"""SFH1 containers: what seals them stands beside what verifies them.
 
-    prefix   48 bytes   magic, header length, alignment, payload length, key tag, artifact id
-    header              canonical MessagePack, see `Header`
-    zeros               up to the alignment (4096 in files, 64 in memory)
-    payload             segments, each starting at a multiple of 64
-    leaves   32 each    SHA-256 of each 1 MiB chunk of the payload
-    root     32 bytes   HMAC-SHA256 over the hash of all that precedes the payload, and the leaves
-    end       8 bytes   magic; nothing follows
-
-The key of the root is HKDF(secret, salt=artifact id, info=format, suite and zone). The
-suite comes from the key and the zone from the policy, never from the file: before the root
-is verified, only the prefix's fixed-width numbers are used.
+The layout is in `safehold.sfh1`. The key of the root is HKDF(secret, salt=artifact id,
+info=format, suite and zone). The suite comes from the key and the zone from the policy, never
+from the file: before the root is verified, only the prefix's fixed-width numbers are used.
 """
 
 from __future__ import annotations
@@ -18,59 +10,56 @@ from __future__ import annotations
 import hmac
 import mmap
 import os
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, TypeVar
-
-import msgspec
+from typing import TypeVar
 
 from safehold.errors import LimitExceeded, NotSealed, Tampered, WrongContext
 from safehold.keys import Key, Keyring
+from safehold.sfh1 import (
+    CHUNK,
+    DIGEST,
+    END,
+    FILE_ALIGN,
+    HEADER_MAX,
+    MAGIC,
+    MEMORY_ALIGN,
+    PREFIX,
+    TAIL_FIXED,
+    Buffer,
+    Header,
+    Shape,
+    decode_header,
+    encode_header,
+    gap_at,
+    is_sealed,
+    payload_length,
+    shape_of,
+    split,
+)
 
-Buffer = bytes | bytearray | memoryview
-_B = TypeVar("_B", bytearray, memoryview)
+__all__ = [
+    "FILE_ALIGN",
+    "MAGIC",
+    "MEMORY_ALIGN",
+    "PREFIX_BYTES",
+    "Buffer",
+    "Expected",
+    "Header",
+    "Sealed",
+    "Segment",
+    "is_sealed",
+    "sealed_chunks",
+    "total_length",
+    "verified_header",
+    "verify_bytes",
+    "verify_file",
+]
 
-MAGIC = b"SFH1\r\n\x1a\n"  # the line endings show a transfer in text mode, as PNG's do
-_END = b"\n\x1a\r\n1HFS"
-_PREFIX = struct.Struct("<8sIIQ8s16s")
-PREFIX_BYTES = _PREFIX.size
-CHUNK = 2**20
-FILE_ALIGN = 4096
-MEMORY_ALIGN = 64
-_SEGMENT_ALIGN = 64
-_HEADER_MAX = 2**20
-_DIGEST = 32
-_TAIL_FIXED = _DIGEST + len(_END)
+PREFIX_BYTES = PREFIX.size
 _SMALL = 2 * CHUNK  # below this a file is read in one call
-
-
-class Header(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What the seal binds besides the payload. Bump `v` and keep the old reader to extend.
-
-    ``at`` is the position in the stream for the second and later containers of one file;
-    ``raw`` marks a payload that is the plain file's own bytes.
-    """
-
-    v: int
-    suite: str
-    key: str
-    zone: str
-    name: str
-    generation: int
-    created: int
-    codec: str
-    segments: list[int]
-    libs: dict[str, str] = {}
-    globals: list[str] = []
-    meta: dict[str, Any] = {}
-    at: int = 0
-    raw: bool = False
-
-
-_encode_header = msgspec.msgpack.Encoder(order="deterministic").encode
-_decode_header = msgspec.msgpack.Decoder(Header).decode
+_B = TypeVar("_B", bytearray, memoryview)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,31 +86,24 @@ def sealed_chunks(
         LimitExceeded: the header (its meta, mostly) is larger than 1 MiB.
         ValueError: a segment's pieces do not have the announced length.
     """
-    text = _encode_header(header)
-    if len(text) > _HEADER_MAX:
-        message = f"header has {len(text)} bytes, at most {_HEADER_MAX} are allowed; shorten meta"
+    text = encode_header(header)
+    if len(text) > HEADER_MAX:
+        message = f"header has {len(text)} bytes, at most {HEADER_MAX} are allowed; shorten meta"
         raise LimitExceeded(message)
-    length = _payload_length(header.segments)
-    head = _PREFIX.pack(MAGIC, len(text), align, length, key.tag, artifact) + text
+    length = payload_length(header.segments)
+    head = PREFIX.pack(MAGIC, len(text), align, length, key.tag, artifact) + text
     head += bytes(-len(head) % align)
     yield head
     leaves: list[bytes] = []
     yield from _hashed(_payload(segments), leaves)
     tail = b"".join(leaves)
-    yield tail + _root(key, header.zone, artifact, head, tail) + _END
-
-
-def _payload_length(lengths: Sequence[int]) -> int:
-    total = 0
-    for length in lengths:
-        total += -total % _SEGMENT_ALIGN + length
-    return total
+    yield tail + _root(key, header.zone, artifact, head, tail) + END
 
 
 def _payload(segments: Sequence[Segment]) -> Iterator[Buffer]:
     position = 0
     for length, pieces in segments:
-        if gap := -position % _SEGMENT_ALIGN:
+        if gap := gap_at(position):
             yield bytes(gap)
             position += gap
         before = position
@@ -160,18 +142,6 @@ def _root(key: Key, zone: str, artifact: bytes, head: Buffer, leaves: Buffer) ->
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
-    """Positions that follow from the prefix; all arithmetic, nothing parsed."""
-
-    head: int
-    payload: int
-    leaves: int
-    total: int
-    tag: bytes
-    artifact: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Expected:
     """What the opened file must be: which keys, which zone, and how large at most.
 
@@ -184,34 +154,26 @@ class Expected:
     others: Sequence[str] = ()
 
 
-def is_sealed(start: Buffer) -> bool:
-    """Say whether bytes start like a container."""
-    return bytes(start[: len(MAGIC)]) == MAGIC
-
-
 def total_length(prefix: Buffer, limit: int) -> int:
     """Return how many bytes a container with this 48-byte prefix has, for reading a stream."""
     return _shape(prefix, limit).total
 
 
-def _shape(prefix: Buffer, limit: int) -> _Shape:
+def _shape(prefix: Buffer, limit: int) -> Shape:
+    if not prefix:
+        message = "the file is empty"
+        raise _Empty(message)
     if not is_sealed(prefix):
         message = "not sealed: no SFH1 container; seal it with: safehold seal PATH"
         raise NotSealed(message)
-    if len(prefix) < PREFIX_BYTES:
-        message = "the container is cut inside its first bytes"
+    shape = shape_of(prefix)
+    if shape is None:
+        message = "the container's first bytes were cut or changed"
         raise Tampered(message)
-    _, text, align, payload, tag, artifact = _PREFIX.unpack_from(prefix)
-    if text > _HEADER_MAX or align not in (FILE_ALIGN, MEMORY_ALIGN):
-        message = "the container's prefix was changed"
-        raise Tampered(message)
-    if payload > limit:
-        message = f"the payload has {payload} bytes, the policy's limit is {limit}"
+    if shape.payload > limit:
+        message = f"the payload has {shape.payload} bytes, the policy's limit is {limit}"
         raise LimitExceeded(message)
-    head = PREFIX_BYTES + text
-    head += -head % align
-    leaves = -(-payload // CHUNK) * _DIGEST
-    return _Shape(head, payload, leaves, head + payload + leaves + _TAIL_FIXED, tag, artifact)
+    return shape
 
 
 def verify_file(fd: int, size: int, expected: Expected) -> Sealed:
@@ -228,15 +190,15 @@ def verify_file(fd: int, size: int, expected: Expected) -> Sealed:
     shape = _shape(_read(fd, 0, bytearray(PREFIX_BYTES)), expected.limit)
     _check_size(shape, size)
     head = _read(fd, 0, bytearray(shape.head))
-    tail = _read(fd, shape.head + shape.payload, bytearray(shape.leaves + _TAIL_FIXED))
+    tail = _read(fd, shape.head + shape.payload, bytearray(shape.leaves + TAIL_FIXED))
     header = _verified_header(shape, head, tail, expected)
     # Anonymous memory: page-aligned, no zero filling, returned to the system when released.
     payload = memoryview(mmap.mmap(-1, shape.payload))
-    for index in range(0, shape.leaves, _DIGEST):
-        start = index // _DIGEST * CHUNK
+    for index in range(0, shape.leaves, DIGEST):
+        start = index // DIGEST * CHUNK
         chunk = _read(fd, shape.head + start, payload[start : start + CHUNK])
-        _verify_leaf(chunk, tail[index : index + _DIGEST])
-    return Sealed(header, shape.artifact, _split(payload, header.segments))
+        _verify_leaf(chunk, tail[index : index + DIGEST])
+    return Sealed(header, shape.artifact, split(payload, header.segments))
 
 
 def verify_bytes(data: bytearray | memoryview | bytes, expected: Expected) -> Sealed:
@@ -248,10 +210,10 @@ def verify_bytes(data: bytearray | memoryview | bytes, expected: Expected) -> Se
     header = _verified_header(shape, view[: shape.head], view[end:], expected)
     payload = view[shape.head : end]
     tail = view[end:]
-    for index in range(0, shape.leaves, _DIGEST):
-        start = index // _DIGEST * CHUNK
-        _verify_leaf(payload[start : start + CHUNK], tail[index : index + _DIGEST])
-    return Sealed(header, shape.artifact, _split(payload, header.segments))
+    for index in range(0, shape.leaves, DIGEST):
+        start = index // DIGEST * CHUNK
+        _verify_leaf(payload[start : start + CHUNK], tail[index : index + DIGEST])
+    return Sealed(header, shape.artifact, split(payload, header.segments))
 
 
 def verified_header(fd: int, size: int, expected: Expected) -> tuple[Header, bytes]:
@@ -259,42 +221,41 @@ def verified_header(fd: int, size: int, expected: Expected) -> tuple[Header, byt
     shape = _shape(_read(fd, 0, bytearray(min(size, PREFIX_BYTES))), expected.limit)
     _check_size(shape, size)
     head = _read(fd, 0, bytearray(shape.head))
-    tail = _read(fd, shape.head + shape.payload, bytearray(shape.leaves + _TAIL_FIXED))
+    tail = _read(fd, shape.head + shape.payload, bytearray(shape.leaves + TAIL_FIXED))
     return _verified_header(shape, head, tail, expected), shape.artifact
 
 
-def _check_size(shape: _Shape, size: int) -> None:
+def _check_size(shape: Shape, size: int) -> None:
     if size != shape.total:
         what = "cut" if size < shape.total else "extended"
         message = f"the container was {what}: {size} bytes, its prefix says {shape.total}"
         raise Tampered(message)
 
 
-def _verified_header(shape: _Shape, head: Buffer, tail: Buffer, expected: Expected) -> Header:
+def _verified_header(shape: Shape, head: Buffer, tail: Buffer, expected: Expected) -> Header:
     """Verify the root, then parse the header that it covers."""
     leaves, root, end = (
         tail[: shape.leaves],
-        tail[shape.leaves : shape.leaves + _DIGEST],
-        tail[shape.leaves + _DIGEST :],
+        tail[shape.leaves : shape.leaves + DIGEST],
+        tail[shape.leaves + DIGEST :],
     )
     key = expected.keyring.by_tag(shape.tag)
     mine = _root(key, expected.zone, shape.artifact, head, leaves)
-    if not hmac.compare_digest(mine, root) or end != _END:
+    if not hmac.compare_digest(mine, root) or end != END:
         for zone in expected.others:
             if hmac.compare_digest(_root(key, zone, shape.artifact, head, leaves), root):
                 message = f"sealed for zone {zone!r}, used in zone {expected.zone!r}"
                 raise WrongContext(message)
         message = f"the seal does not match the bytes (key {key.id!r}, zone {expected.zone!r})"
         raise Tampered(message)
-    length = _PREFIX.unpack_from(head)[1]
-    text = bytes(head[PREFIX_BYTES : PREFIX_BYTES + length])
-    header = _decode_header(text)
+    text = bytes(head[PREFIX_BYTES : PREFIX_BYTES + shape.text])
+    header = decode_header(text)
     if (
-        _encode_header(header) != text
+        encode_header(header) != text
         or header.v != 1
         or header.suite != key.suite
         or header.zone != expected.zone
-        or _payload_length(header.segments) != shape.payload
+        or payload_length(header.segments) != shape.payload
     ):
         # Only a holder of the key can make this; a header has exactly one valid encoding.
         message = "the sealed header is not canonical or contradicts its container"
@@ -306,15 +267,6 @@ def _verify_leaf(chunk: Buffer, leaf: Buffer) -> None:
     if not hmac.compare_digest(sha256(chunk).digest(), leaf):
         message = "the payload does not match its seal"
         raise Tampered(message)
-
-
-def _split(payload: memoryview, lengths: Sequence[int]) -> list[memoryview]:
-    segments, position = [], 0
-    for length in lengths:
-        position += -position % _SEGMENT_ALIGN
-        segments.append(payload[position : position + length])
-        position += length
-    return segments
 
 
 def _read(fd: int, offset: int, into: _B) -> _B:

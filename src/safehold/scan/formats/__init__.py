@@ -17,6 +17,7 @@ from safehold.scan.formats import (
     packed,
     pickle,
     safetensors,
+    sfh1,
     tar,
     text,
 )
@@ -24,6 +25,7 @@ from safehold.scan.formats import zip as zip_format
 from safehold.scan.visit import Format
 
 FORMATS: Final[tuple[Format, ...]] = (
+    sfh1,  # safehold's own containers
     zip_format,  # also npz and torch
     npy,
     tar,  # also torch's first format

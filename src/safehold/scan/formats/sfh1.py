@@ -1,0 +1,63 @@
+"""safehold's own containers: the payload of one that carries code is read like a plain file.
+
+The scanner has no key, so it neither trusts nor checks the seal: ``safehold verify`` does.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from safehold import sfh1
+from safehold.scan import rules
+from safehold.scan.visit import Source, Visit
+
+# What these hold cannot name anything, whatever the bytes are.
+_DATA_CODECS: Final = frozenset({"json", "msgpack"})
+# Names that make the payload wanted in a format of artifacts.
+_SUFFIX: Final = {"joblib": ".joblib"}
+
+
+def read(source: Source, visit: Visit) -> str | None:
+    """Read every container of a file, one behind the other."""
+    if not source.starts(sfh1.MAGIC):
+        return None
+    position = 0
+    view = memoryview(source.data)
+    while position < len(view):
+        if not visit.count_member(source):
+            break
+        rest = view[position:]
+        shape = sfh1.shape_of(rest[: sfh1.PREFIX.size])
+        if shape is None or shape.total > len(rest):
+            visit.note(source, rules.UNREADABLE_STREAM, "a container that is cut", position)
+            break
+        _read_payload(source, visit, rest[: shape.total], shape, position)
+        position += shape.total
+    return "sfh1"
+
+
+def _read_payload(
+    source: Source, visit: Visit, container: memoryview, shape: sfh1.Shape, position: int
+) -> None:
+    try:
+        header = sfh1.decode_header(container[sfh1.PREFIX.size : sfh1.PREFIX.size + shape.text])
+        lengths = header.segments
+    except msgspec.MsgspecError as error:
+        detail = {"error": str(error)[:200]}
+        message = "a container whose header cannot be read"
+        visit.note(source, rules.UNREADABLE_STREAM, message, position, detail)
+        return
+    if any(length < 0 for length in lengths) or sfh1.payload_length(lengths) != shape.payload:
+        message = "a container whose header contradicts its length"
+        visit.note(source, rules.UNREADABLE_STREAM, message, position)
+        return
+    if header.codec in _DATA_CODECS or not lengths:
+        return
+    payload = container[shape.head : shape.head + shape.payload]
+    # The first segment is the stream, the others are raw buffers of arrays.
+    stream = sfh1.split(payload, lengths)[0]
+    name = f"payload{_SUFFIX.get(header.codec, '.pkl')}"
+    inner = source.inner(bytes(stream), name, f"{header.codec}@{position}" if position else name)
+    visit.scan(inner)

@@ -1,0 +1,121 @@
+"""Layout of SFH1, the artifact file format: fixed positions, the header, nothing of keys.
+
+    prefix   48 bytes   magic, header length, alignment, payload length, key tag, artifact id
+    header              canonical MessagePack, see `Header`
+    zeros               up to the alignment (4096 in files, 64 in memory)
+    payload             segments, each starting at a multiple of 64
+    leaves   32 each    SHA-256 of each 1 MiB chunk of the payload
+    root     32 bytes   HMAC-SHA256 over the hash of all that precedes the payload, and the leaves
+    end       8 bytes   magic; nothing follows
+
+`artifacts.container` seals and verifies; the scanner reads the same layout without a key.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+MAGIC = b"SFH1\r\n\x1a\n"  # the line endings show a transfer in text mode, as PNG's do
+END = b"\n\x1a\r\n1HFS"
+PREFIX = struct.Struct("<8sIIQ8s16s")
+CHUNK = 2**20
+FILE_ALIGN = 4096
+MEMORY_ALIGN = 64
+DIGEST = 32
+HEADER_MAX = 2**20
+TAIL_FIXED = DIGEST + len(END)
+_SEGMENT_ALIGN = 64
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Header(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the seal binds besides the payload. Bump `v` and keep the old reader to extend.
+
+    ``at`` is the position in the stream for the second and later containers of one file;
+    ``raw`` marks a payload that is the plain file's own bytes.
+    """
+
+    v: int
+    suite: str
+    key: str
+    zone: str
+    name: str
+    generation: int
+    created: int
+    codec: str
+    segments: list[int]
+    libs: dict[str, str] = {}
+    globals: list[str] = []
+    meta: dict[str, Any] = {}
+    at: int = 0
+    raw: bool = False
+
+
+encode_header = msgspec.msgpack.Encoder(order="deterministic").encode
+decode_header = msgspec.msgpack.Decoder(Header).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Positions that follow from the prefix; all arithmetic, nothing parsed.
+
+    ``text``: bytes of the header; ``head``: start of the payload; ``payload``, ``leaves`` and
+    ``total``: lengths in bytes.
+    """
+
+    text: int
+    align: int
+    head: int
+    payload: int
+    leaves: int
+    total: int
+    tag: bytes
+    artifact: bytes
+
+
+def is_sealed(start: Buffer) -> bool:
+    """Say whether bytes start like a container."""
+    return bytes(start[: len(MAGIC)]) == MAGIC
+
+
+def shape_of(prefix: Buffer) -> Shape | None:
+    """Work the positions out; None when the prefix is cut or its numbers cannot be."""
+    if not is_sealed(prefix) or len(prefix) < PREFIX.size:
+        return None
+    _, text, align, payload, tag, artifact = PREFIX.unpack_from(prefix)
+    if text > HEADER_MAX or align not in (FILE_ALIGN, MEMORY_ALIGN):
+        return None
+    head = PREFIX.size + text
+    head += -head % align
+    leaves = -(-payload // CHUNK) * DIGEST
+    total = head + payload + leaves + TAIL_FIXED
+    return Shape(text, align, head, payload, leaves, total, tag, artifact)
+
+
+def payload_length(lengths: Sequence[int]) -> int:
+    """Return the payload's bytes for segments of these lengths, gaps included."""
+    total = 0
+    for length in lengths:
+        total += gap_at(total) + length
+    return total
+
+
+def gap_at(position: int) -> int:
+    """Return how many zero bytes stand before a segment that may start at `position`."""
+    return -position % _SEGMENT_ALIGN
+
+
+def split(payload: memoryview, lengths: Sequence[int]) -> list[memoryview]:
+    """Return the segments of a payload as views."""
+    segments, position = [], 0
+    for length in lengths:
+        position += gap_at(position)
+        segments.append(payload[position : position + length])
+        position += length
+    return segments

@@ -1,0 +1,76 @@
+"""Containers as the scanner sees them: without a key, by their payload."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+import safehold
+from safehold.keys import generate_key
+from safehold.policy import Policy, Zone
+from safehold.scan import scan_bytes, scan_path
+
+ZONE = Zone("models", ("**",), "internal", ("pickle", "msgpack"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> safehold.Store:
+    policy = Policy(root=tmp_path, zones=(ZONE,))
+    hold = safehold.Context.load(policy, environ={"SAFEHOLD_SECRET_KEY": generate_key()})
+    return safehold.Store(hold)
+
+
+def test_a_sealed_value_is_clean_and_named_by_its_format(store, tmp_path):
+    store.dump({"a": [1, 2]}, tmp_path / "value.pkl")
+
+    (report,) = scan_path(tmp_path / "value.pkl").files
+
+    assert (report.format, report.verdict) == ("sfh1", "clean")
+
+
+def test_data_codecs_are_clean(store, tmp_path):
+    store.dump({"a": (1, 2)}, tmp_path / "value.msgpack", codec="msgpack")
+
+    (report,) = scan_path(tmp_path / "value.msgpack").files
+
+    assert (report.format, report.verdict) == ("sfh1", "clean")
+
+
+def test_a_payload_that_runs_code_is_found_although_it_is_framed(store, tmp_path):
+    store.dump(b"x" * 400, tmp_path / "value.pkl")
+    data = bytearray((tmp_path / "value.pkl").read_bytes())
+    payload = b"cposix\nsystem\n(S'true'\ntR."
+    start = data.index(pickle.dumps(b"x" * 400, protocol=5)[:8])
+    data[start : start + len(payload)] = payload
+
+    report = scan_bytes(bytes(data), "value.pkl")
+
+    assert report.verdict == "malicious"
+    assert report.findings[0].location.member == "payload.pkl"
+
+
+@pytest.mark.parametrize("cut", [9, 47, 48, 60, 4095, 4200])
+def test_a_cut_container_is_not_clean(store, tmp_path, cut):
+    store.dump({"a": list(range(300))}, tmp_path / "value.pkl")
+
+    report = scan_bytes((tmp_path / "value.pkl").read_bytes()[:cut], "value.pkl")
+
+    assert report.verdict != "clean"
+
+
+def test_a_header_that_lies_about_its_segments_is_not_clean(store, tmp_path):
+    store.dump({"a": 1}, tmp_path / "value.pkl")
+    data = (tmp_path / "value.pkl").read_bytes()
+    changed = data.replace(b"segments\x91", b"segments\x90", 1)
+
+    assert changed != data
+    assert scan_bytes(changed, "value.pkl").verdict != "clean"
+
+
+def test_what_stands_behind_a_container_is_not_overlooked(store, tmp_path):
+    store.dump({"a": 1}, tmp_path / "value.pkl")
+    data = (tmp_path / "value.pkl").read_bytes()
+
+    assert scan_bytes(data + b"cposix\nsystem\n(S'true'\ntR.", "value.pkl").verdict != "clean"
