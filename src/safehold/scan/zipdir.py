@@ -52,6 +52,7 @@ class Directory:
     entries: list[Entry] = field(default_factory=list)
     gaps: list[tuple[int, int]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    comment: tuple[int, int] = (0, 0)
     overlaps: bool = False
 
 
@@ -77,6 +78,7 @@ def parse(data: Data, most: int) -> Directory:
         found.problems.append("the comment of the archive is cut off")
         record_stop = len(data)
     taken = [(end, record_stop)]
+    found.comment = (end + _END_SIZE, record_stop)
     tail = end
     if data[max(0, end - 20) : max(0, end - 16)] == _LOCATOR64:
         tail, size, offset = _end64(data, end, size, offset, found)

@@ -130,7 +130,7 @@ def _begins_well(data: Data, packing: _Packing) -> bool:
         found = unpacker.decompress(head, 4096)
     except _ERRORS:
         return False
-    return bool(found) or unpacker.eof
+    return bool(found)
 
 
 class _Stream:

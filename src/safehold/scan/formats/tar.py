@@ -18,6 +18,7 @@ from safehold.scan.weights import NAMES, item_size
 
 _MAGIC_AT: Final = 257
 _BLOCK: Final = 512
+_NONZERO: Final = re.compile(rb"[^\0]")
 _ESCAPES: Final = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:")
 _TORCH: Final = frozenset({"pickle", "storages", "tensors", "sys_info"})
 _MOST_PARTS: Final = 1_000_000
@@ -94,14 +95,15 @@ def _members(source: Source, visit: Visit) -> list[tarfile.TarInfo]:
 
 def _check_end(source: Source, visit: Visit, end: int) -> None:
     """An archive ends with zeros; a reader that skips a bad header goes on behind it."""
-    rest = source.data[end:]
-    for start in range(0, len(rest), 2**18):
-        if bytes(rest[start : start + 2**18]).strip(b"\0"):
-            detail = {"bytes": len(rest)}
-            message = "bytes after the end of the archive"
-            visit.note(source, rules.TRAILING_DATA, message, end, detail)
-            visit.scan(source.inner(rest, "", f"{source.member or ''}@{end}"))
-            return
+    found = _NONZERO.search(source.data, end)
+    if found is None:
+        return
+    # Archives in a row: the next header begins with the block that the first byte is in.
+    start = end + (found.start() - end) // _BLOCK * _BLOCK
+    rest = source.data[start:]
+    message = "bytes after the end of the archive"
+    visit.note(source, rules.TRAILING_DATA, message, start, {"bytes": len(rest)})
+    visit.scan(source.inner(rest, "", f"{source.member or ''}@{start}"))
 
 
 def _read_member(source: Source, visit: Visit, member: tarfile.TarInfo, *, torch: bool) -> None:

@@ -43,6 +43,9 @@ def read(source: Source, visit: Visit) -> str | None:
         if not visit.count_member(source):
             break
         _read_entry(source, visit, entry, torch=name == "torch")
+    start, stop = directory.comment
+    if start < stop:
+        visit.scan(source.inner(data[start:stop], "", f"{source.member or ''}@{start}"))
     for start, stop in directory.gaps:
         _read_gap(source, visit, start, stop)
     return name
