@@ -191,7 +191,7 @@ def test_an_entry_with_a_changed_byte_is_not_believed(tree):
 
 def test_begin_refuses_after_a_cut_off_run_and_names_the_command(tree):
     Journal.begin(tree).close()
-    with pytest.raises(ConfigError, match="safehold migrate .* --rollback"):
+    with pytest.raises(ConfigError, match=r"safehold migrate .* --rollback"):
         Journal.begin(tree)
     rollback(tree)
     Journal.begin(tree).commit()
