@@ -27,6 +27,8 @@ _SYS_OPENAT2 = 437  # the same number on every Linux architecture
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_BENEATH = 0x08
 _NO_WAIT = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # a FIFO must not block the open
+# A directory on the way needs to be searchable, not readable, as for any open.
+_STEP = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _MAX_LINKS = 40  # as the kernel's MAXSYMLINKS
 _TEMPORARY = ".sfh-tmp"
 
@@ -73,14 +75,18 @@ class Root:
         Raises:
             OSError: as ``open`` does; also when the path is not a regular file.
         """
-        text = os.fspath(path)
-        fd = self._open(text, os.O_RDONLY | _NO_WAIT)
+        text = _text(path)
+        return self._checked(self._open(text, os.O_RDONLY | _NO_WAIT), text)
+
+    def open_in(self, directory: int, name: str) -> tuple[int, os.stat_result, Place]:
+        """Open a regular file of a directory that `open_parent` yielded; as `open_file`."""
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | _NO_WAIT, dir_fd=directory)
+        return self._checked(fd, name)
+
+    def _checked(self, fd: int, text: str) -> tuple[int, os.stat_result, Place]:
         try:
             status = os.fstat(fd)
-            if stat.S_ISDIR(status.st_mode):
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), text)
-            if not stat.S_ISREG(status.st_mode):
-                raise OSError(errno.EINVAL, "not a regular file", text)
+            _check_regular(status, text)
             return fd, status, self.place(fd, text)
         except BaseException:
             os.close(fd)
@@ -93,24 +99,23 @@ class Root:
         Yields (directory descriptor, file name, place of the file). A symbolic link at the
         end of the path is followed, so that the link stays and its target is replaced.
         """
-        text = os.fspath(path)
+        text = asked = _text(path)
         for _ in range(_MAX_LINKS):
             head, name = os.path.split(text)
             if name in ("", ".", ".."):
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), text)
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), asked)
             fd = self._open(head or ".", os.O_RDONLY | os.O_DIRECTORY | _NO_WAIT)
             try:
                 directory = _real_path(fd, head or ".")
-                try:
-                    target = os.readlink(name, dir_fd=fd)
-                except OSError:
+                target = _link_target(fd, name)
+                if target is None:
                     real = os.path.join(directory, name)
                     yield fd, name, Place(real, self._relative(real))
                     return
                 text = os.path.join(directory, target)
             finally:
                 os.close(fd)
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(path))
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), asked)
 
     def _relative(self, real: str) -> str | None:
         # Both names come from the kernel and are free of links and dots, and the prefix ends
@@ -130,12 +135,34 @@ class Root:
         return _open_walking(os.path.realpath(full, strict=True), flags)
 
 
+def _text(path: StrPath) -> str:
+    text = os.fsdecode(path)
+    if "\0" in text:  # C would end the name there and open another file
+        message = "embedded null byte"
+        raise ValueError(message)
+    return text
+
+
+def _link_target(directory: int, name: str) -> str | None:
+    try:
+        return os.readlink(name, dir_fd=directory)
+    except OSError:  # no link, or nothing there
+        return None
+
+
+def _check_regular(status: os.stat_result, text: str) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), text)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", text)
+
+
 def _open_walking(real: str, flags: int) -> int:
     parts = [part for part in real.split("/") if part]
-    fd = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open("/", _STEP)
     for index, part in enumerate(parts):
         last = index == len(parts) - 1
-        step = flags if last else os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        step = flags if last else _STEP
         try:
             following = os.open(part, step | os.O_NOFOLLOW, dir_fd=fd)
         except OSError as error:
@@ -221,22 +248,28 @@ def replace_file(
 
     Temporary file in the same directory, fsync, rename, directory fsync. Keeps the mode and
     (as far as permitted) the owner of the file that it replaces.
+
+    Raises:
+        OSError: also when the name belongs to something that is not a regular file.
     """
-    previous = _status(directory, name)
-    temporary = f".{name[:200]}.{secrets.token_hex(6)}{_TEMPORARY}"
+    previous = _replaced(directory, name)
+    temporary = f".{temporary_stem(name)}.{secrets.token_hex(6)}{_TEMPORARY}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(temporary, flags, 0o666 if mode is None else mode, dir_fd=directory)
+    # A new file gets what the umask leaves; one that takes the place of a private file is
+    # private from its first byte.
+    first = 0o666 if mode is None and previous is None else 0o600
+    fd = os.open(temporary, flags, first, dir_fd=directory)
     try:
         try:
             for chunk in chunks:
                 _write_all(fd, chunk)
-            if mode is not None:
-                os.fchmod(fd, mode)
-            elif previous is not None:
-                os.fchmod(fd, stat.S_IMODE(previous.st_mode))
             if previous is not None:
                 with contextlib.suppress(PermissionError):  # only root may give files away
                     os.fchown(fd, previous.st_uid, previous.st_gid)
+            if mode is not None:
+                os.fchmod(fd, mode)
+            elif previous is not None:
+                os.fchmod(fd, previous.st_mode & 0o777)
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -250,11 +283,24 @@ def replace_file(
     os.fsync(directory)
 
 
-def _status(directory: int, name: str) -> os.stat_result | None:
+def temporary_stem(name: str) -> str:
+    """Return the part of a file's name that its temporary files carry, at most 200 bytes."""
+    stem = name[:200]
+    while len(os.fsencode(stem)) > 200:
+        stem = stem[:-1]
+    return stem
+
+
+def _replaced(directory: int, name: str) -> os.stat_result | None:
+    """Return the status of the file that a rename will replace, None if there is none."""
     try:
-        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return None
+    if stat.S_ISLNK(status.st_mode):  # the link itself is replaced; its mode means nothing
+        return None
+    _check_regular(status, name)  # never put a file in the place of a device or a FIFO
+    return status
 
 
 def _write_all(fd: int, chunk: bytes | bytearray | memoryview) -> None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TypeVar
 
+import msgspec
+
 from safehold.errors import LimitExceeded, NotSealed, Tampered, WrongContext
 from safehold.keys import Key, Keyring
 from safehold.sfh1 import (
@@ -60,6 +62,10 @@ __all__ = [
 PREFIX_BYTES = PREFIX.size
 _SMALL = 2 * CHUNK  # below this a file is read in one call
 _B = TypeVar("_B", bytearray, memoryview)
+
+
+class _Empty(NotSealed, EOFError):
+    """A file without a byte; the replaced libraries raise EOFError there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +193,7 @@ def verify_file(fd: int, size: int, expected: Expected) -> Sealed:
     """
     if size <= _SMALL:
         return verify_bytes(_read(fd, 0, bytearray(size)), expected)
-    shape = _shape(_read(fd, 0, bytearray(PREFIX_BYTES)), expected.limit)
-    _check_size(shape, size)
-    head = _read(fd, 0, bytearray(shape.head))
-    tail = _read(fd, shape.head + shape.payload, bytearray(shape.leaves + TAIL_FIXED))
+    shape, head, tail = _ends(fd, size, expected)
     header = _verified_header(shape, head, tail, expected)
     # Anonymous memory: page-aligned, no zero filling, returned to the system when released.
     payload = memoryview(mmap.mmap(-1, shape.payload))
@@ -218,11 +221,18 @@ def verify_bytes(data: bytearray | memoryview | bytes, expected: Expected) -> Se
 
 def verified_header(fd: int, size: int, expected: Expected) -> tuple[Header, bytes]:
     """Verify a file's root alone and return (header, artifact id); the payload is not read."""
-    shape = _shape(_read(fd, 0, bytearray(min(size, PREFIX_BYTES))), expected.limit)
-    _check_size(shape, size)
-    head = _read(fd, 0, bytearray(shape.head))
-    tail = _read(fd, shape.head + shape.payload, bytearray(shape.leaves + TAIL_FIXED))
+    shape, head, tail = _ends(fd, size, expected)
     return _verified_header(shape, head, tail, expected), shape.artifact
+
+
+def _ends(fd: int, size: int, expected: Expected) -> tuple[Shape, bytearray, bytearray]:
+    """Read what stands before and after the payload."""
+    prefix = _read(fd, 0, bytearray(min(size, PREFIX_BYTES)))
+    shape = _shape(prefix, expected.limit)
+    _check_size(shape, size)
+    head = prefix + _read(fd, PREFIX_BYTES, bytearray(shape.head - PREFIX_BYTES))
+    tail = _read(fd, shape.head + shape.payload, bytearray(shape.leaves + TAIL_FIXED))
+    return shape, head, tail
 
 
 def _check_size(shape: Shape, size: int) -> None:
@@ -248,19 +258,27 @@ def _verified_header(shape: Shape, head: Buffer, tail: Buffer, expected: Expecte
                 raise WrongContext(message)
         message = f"the seal does not match the bytes (key {key.id!r}, zone {expected.zone!r})"
         raise Tampered(message)
-    text = bytes(head[PREFIX_BYTES : PREFIX_BYTES + shape.text])
-    header = decode_header(text)
-    if (
-        encode_header(header) != text
-        or header.v != 1
-        or header.suite != key.suite
-        or header.zone != expected.zone
-        or payload_length(header.segments) != shape.payload
+    header = _parsed(bytes(head[PREFIX_BYTES : PREFIX_BYTES + shape.text]))
+    if header is None or (header.suite, header.key, header.zone, shape.payload) != (
+        key.suite,
+        key.id,
+        expected.zone,
+        payload_length(header.segments),
     ):
-        # Only a holder of the key can make this; a header has exactly one valid encoding.
+        # Only a holder of the key can make this.
         message = "the sealed header is not canonical or contradicts its container"
         raise Tampered(message)
     return header
+
+
+def _parsed(text: bytes) -> Header | None:
+    """Return the header of an authentic text; None if it is not the one valid encoding of it."""
+    try:
+        header = decode_header(text)
+        canonical = encode_header(header) == text
+    except (msgspec.MsgspecError, UnicodeError, TypeError, RecursionError):
+        return None
+    return header if canonical and header.v == 1 and min(header.segments, default=0) >= 0 else None
 
 
 def _verify_leaf(chunk: Buffer, leaf: Buffer) -> None:

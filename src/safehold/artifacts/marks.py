@@ -40,6 +40,7 @@ class Marks:
         """The directory is made when the first mark is written."""
         self._directory = directory
         self._keyring = keyring
+        self._subkeys: dict[bytes, bytes] = {}
 
     def read(self, zone: str, name: str) -> Mark | None:
         """Return the mark of an artifact, None when it was never seen.
@@ -94,6 +95,8 @@ class Marks:
         return self._directory / f"{digest[:32]}.mark"
 
     def _mac(self, tag: bytes, zone: str, name: str, body: bytes) -> bytes:
-        key = self._keyring.by_tag(tag).derive(b"safehold/marks/v1")
+        key = self._subkeys.get(tag)
+        if key is None:
+            key = self._subkeys[tag] = self._keyring.by_tag(tag).derive(b"safehold/marks/v1")
         context = zone.encode() + b"\x00" + os.fsencode(name)
         return hmac.digest(key, struct.pack("<I", len(context)) + context + body, "sha256")

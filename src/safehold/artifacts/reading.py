@@ -14,12 +14,12 @@ from safehold.artifacts.callers import calling_file, relative_file
 from safehold.artifacts.codecs import CODECS, Reading, codec_named
 from safehold.artifacts.container import Expected, Header, Sealed
 from safehold.artifacts.marks import Mark, Marks
+from safehold.artifacts.rules import UNTRUSTED_CALLER
 from safehold.artifacts.target import Recorded, Target, recorded
 from safehold.context import Context
-from safehold.errors import Blocked, Rollback, WrongContext
+from safehold.errors import Blocked, Rollback, TypeNotAllowed, WrongContext
 from safehold.events import Event
-
-UNTRUSTED_CALLER = "SH117"
+from safehold.policy import OUTSIDE
 
 Verify = Callable[[Expected], Sealed]
 Decode = Callable[[Sealed, Reading], Any]
@@ -32,10 +32,9 @@ class Reader:
         """Keeps the newest generations seen by this process besides the marks on disk."""
         self._hold = hold
         self._marks = marks
-        self.seen: dict[tuple[str, str], int] = {}
-        self._allow: dict[tuple[str, ...], AllowList] = {}
+        self.seen: dict[tuple[str, str], Mark] = {}
         self._trusted: dict[str, bool] = {}
-        names = [zone.name for zone in (*hold.policy.zones, hold.policy.memory)]
+        names = [zone.name for zone in (*hold.policy.zones, hold.policy.memory, OUTSIDE)]
         self._others = {own: [name for name in names if name != own] for own in names}
 
     def read(
@@ -55,6 +54,7 @@ class Reader:
         with recorded(self._hold.recorder, "load", target) as entry:
             sealed = self._verified(target, verify, entry, min_generation)
             reading = self.reading(sealed.header, target, allow, options)
+            check_declared(sealed.header, reading.allow)
             if decode is not None:
                 return decode(sealed, reading)
             return codec_named(sealed.header.codec).decode(sealed.segments, reading)
@@ -88,10 +88,8 @@ class Reader:
         names = target.zone.allow if allow is None else tuple(allow)
         if header.codec == "joblib":
             names = (*names, "joblib")  # the names of joblib's own array wrapper
-        known = self._allow.get(names)
-        if known is None:
-            known = self._allow[names] = AllowList.of(names)
-        return Reading(known, self._hold.policy.limits.depth, header.raw, options or {})
+        limit = self._hold.policy.limits.depth
+        return Reading(AllowList.of(names), limit, header.raw, options or {})
 
     def check_context(self, header: Header, target: Target) -> None:
         """Raise WrongContext for another name, position or a codec the zone does not have."""
@@ -114,7 +112,7 @@ class Reader:
         caller = calling_file()
         trusted = self._trusted.get(caller)
         if trusted is None:
-            trusted = policy.is_trusted(relative_file(caller, policy.root))
+            trusted = policy.is_trusted(relative_file(caller, self._hold.root.path))
             self._trusted[caller] = trusted
         if trusted:
             return
@@ -122,7 +120,7 @@ class Reader:
             f"{caller} is not trusted to load {target}; add it to trusted in the policy's "
             f"[code] table if it should be"
         )
-        error = Blocked(message, rule=UNTRUSTED_CALLER, zone=target.zone.name, caller=caller)
+        error = Blocked(message, rule=UNTRUSTED_CALLER.id, zone=target.zone.name, caller=caller)
         if policy.mode == "enforce":
             raise error
         self._hold.recorder.record(
@@ -143,36 +141,41 @@ class Reader:
         if header.generation < min_generation:
             message = f"generation {header.generation} is older than {min_generation} asked for"
             raise Rollback(message)
-        if not target.has_mark:
+        newest = self.newest(target)
+        if newest is None:
             return
-        mark = self._marks.read(header.zone, header.name)
-        newest = self.seen.get((header.zone, header.name), 0)
-        newest = newest if mark is None else max(newest, mark.generation)
-        if header.generation < newest:
+        if header.generation < newest.generation:
             message = (
-                f"generation {header.generation} of {target} is older than {newest}, which was "
-                f"seen before; take it back into service with: safehold seal --renew"
+                f"generation {header.generation} of {target} is older than {newest.generation}, "
+                f"which was seen before; take it back into service with: safehold seal --renew"
             )
             raise Rollback(message)
-        if mark == (header.generation, mark.artifact if mark else b"") and (
-            mark.artifact != sealed.artifact
-        ):
+        same = header.generation == newest.generation and sealed.artifact != newest.artifact
+        if same and target.at == 0:
             message = f"another artifact with generation {header.generation} of {target} was seen"
             raise Rollback(message)
+
+    def newest(self, target: Target) -> Mark | None:
+        """Return the newest generation of a file that the marks or this process know."""
+        if not target.name:
+            return None
+        key = (target.zone.name, target.name)
+        marks = (self._marks.read(*key), self.seen.get(key))
+        return max((mark for mark in marks if mark is not None), default=None)
 
     def _remember(self, sealed: Sealed, target: Target) -> None:
         if not target.has_mark:
             return
         header = sealed.header
-        key = (header.zone, header.name)
-        if self.seen.get(key) == header.generation:
+        key, mark = (header.zone, header.name), Mark(header.generation, sealed.artifact)
+        if self.seen.get(key) == mark:
             return  # this process has stored or seen the mark
-        self.seen[key] = header.generation
+        self.seen[key] = mark
         try:
             with self._marks.lock(*key):
                 known = self._marks.read(*key)
-                if known is None or known.generation < header.generation:
-                    self._marks.write(*key, Mark(header.generation, sealed.artifact))
+                if known is None or known.generation < mark.generation:
+                    self._marks.write(*key, mark)
         except OSError as error:
             # A read-only deployment: the check holds within this process, and the trail says so.
             self._hold.recorder.record(
@@ -185,3 +188,22 @@ class Reader:
                     generation=header.generation,
                 )
             )
+
+
+def check_declared(header: Header, allow: AllowList) -> None:
+    """Raise TypeNotAllowed if a sealed artifact declares a name that the list does not permit."""
+    for name in header.globals:
+        if not permits(allow, name):
+            message = (
+                f"{header.name or 'the artifact'} names {name}, which is not in the allow list"
+            )
+            raise TypeNotAllowed(message, name=name)
+
+
+def permits(allow: AllowList, name: str) -> bool:
+    """Look a dotted name up at every place where the module's part could end."""
+    parts = name.split(".")
+    return any(
+        allow.permits(".".join(parts[:index]), ".".join(parts[index:]))
+        for index in range(len(parts) - 1, 0, -1)
+    )

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
-from safehold.artifacts import container
+from safehold.artifacts import container, streams
 from safehold.artifacts.codecs import Encoded, codec_named
 from safehold.artifacts.codecs.pickle import split_pickles
-from safehold.artifacts.container import Buffer, Expected, Header, Sealed
+from safehold.artifacts.container import Buffer, Header, Sealed
 from safehold.artifacts.marks import Marks
 from safehold.artifacts.reading import Decode, Reader
 from safehold.artifacts.target import (
+    Recorded,
     Target,
     check_codec,
     codec_for,
@@ -24,10 +26,9 @@ from safehold.artifacts.target import (
 )
 from safehold.artifacts.writing import Draft, Writer
 from safehold.context import Context
-from safehold.errors import ConfigError, LimitExceeded, Tampered
+from safehold.errors import ConfigError, LimitExceeded, Rollback
 from safehold.paths import StrPath, replace_file
 
-_STREAM_STEP = 2**20
 _NO_INPUT = "Ran out of input"  # what the replaced library says
 
 
@@ -50,6 +51,17 @@ class Info:
     raw: bool
 
 
+class _Opened(NamedTuple):
+    """A file that is read and perhaps replaced, and the event that will tell of it."""
+
+    directory: int
+    name: str
+    fd: int
+    size: int
+    target: Target
+    entry: Recorded
+
+
 class Store:
     """Reads and writes artifacts under one Context."""
 
@@ -58,7 +70,7 @@ class Store:
         self._hold = hold
         marks = Marks(hold.policy.root / hold.policy.marks, hold.keyring)
         self._reader = Reader(hold, marks)
-        self._writer = Writer(hold, marks, self._reader.seen)
+        self._writer = Writer(hold, marks, self._reader)
 
     # -- paths
 
@@ -83,10 +95,11 @@ class Store:
         """
         with self._hold.root.open_parent(path) as (directory, name, place):
             target = target_of_place(self._hold, place)
-            draft = self._writer.draft(
-                value, target, codec=codec, meta=meta, prefer=prefer, encode=encode
-            )
-            return _info(*self._writer.file(directory, name, target, [draft]))
+            with recorded(self._hold.recorder, "dump", target) as entry:
+                draft = self._writer.draft(
+                    value, target, codec=codec, meta=meta, prefer=prefer, encode=encode
+                )
+                return _info(*self._writer.file(directory, name, target, [draft], entry))
 
     def load(
         self,
@@ -121,19 +134,20 @@ class Store:
             os.close(fd)
 
     def inspect(self, path: StrPath) -> Info:
-        """Return metadata whose seal was verified; the payload is not read. Raises as load."""
-        fd, status, place = self._hold.root.open_file(path)
-        target = target_of_place(self._hold, place)
-        try:
-            with recorded(self._hold.recorder, "inspect", target) as entry:
-                header, artifact = container.verified_header(
-                    fd, status.st_size, self._reader.expected(target)
-                )
-                self._reader.check_context(header, target)
-                entry.header(header)
-        finally:
-            os.close(fd)
-        return _info(header, artifact, status.st_size)
+        """Return verified metadata of a file's first container. Raises as load, but for Rollback.
+
+        The payload of a file that holds one container is not read.
+        """
+        with self._opened("inspect", path) as at:
+            expected = self._reader.expected(at.target)
+            if streams.is_single(at.fd, at.size, expected):
+                header, artifact = container.verified_header(at.fd, at.size, expected)
+                self._reader.check_context(header, at.target)
+            else:
+                first = self._containers(at)[0]
+                header, artifact = first.header, first.artifact
+            at.entry.header(header)
+            return _info(header, artifact, at.size)
 
     def verify(self, path: StrPath, *, min_generation: int = 0) -> None:
         """Verify seal, context and freshness of a whole file, all of its containers.
@@ -141,44 +155,36 @@ class Store:
         Raises:
             As load.
         """
-        self._verified(path, "verify", min_generation)
+        with self._opened("verify", path) as at:
+            first = self._containers(at)[0]
+            self._reader.check_fresh(first, at.target, min_generation)
 
-    def _verified(
-        self, path: StrPath, action: str, min_generation: int | None
-    ) -> tuple[list[Sealed], Target]:
-        fd, status, place = self._hold.root.open_file(path)
-        target = target_of_place(self._hold, place)
-        try:
-            with recorded(self._hold.recorder, action, target) as entry:
-                found = self._containers(fd, status.st_size, target)
-                entry.header(found[0].header)
-                if min_generation is not None:
-                    self._reader.check_fresh(found[0], target, min_generation)
-        finally:
-            os.close(fd)
-        return found, target
-
-    def _containers(self, fd: int, size: int, target: Target) -> list[Sealed]:
+    def _containers(self, at: _Opened) -> list[Sealed]:
         """Verify every container of a file; most files hold one."""
-        expected = self._reader.expected(target)
-        prefix = os.pread(fd, container.PREFIX_BYTES, 0)
-        if container.total_length(prefix, expected.limit) >= size:
-            sealed = container.verify_file(fd, size, expected)
-            self._reader.check_context(sealed.header, target)
-            return [sealed]
+        expected = self._reader.expected(at.target)
         found: list[Sealed] = []
-        with open(os.dup(fd), "rb") as file:
-            position = file.seek(0)
-            while start := bytes(_read_up_to(file, container.PREFIX_BYTES)):
-                if not container.is_sealed(start):
-                    message = "bytes were appended to the container"
-                    raise Tampered(message)
-                sealed = _verify_stream(start, file, expected)
-                place = Target(target.zone, target.name, position)
-                self._reader.check_context(sealed.header, place)
-                found.append(sealed)
-                position = file.tell()
+        for position, sealed in streams.verify_all(at.fd, at.size, expected):
+            place = Target(at.target.zone, at.target.name, position)
+            self._reader.check_context(sealed.header, place)
+            found.append(sealed)
+            if sealed.header.generation != found[0].header.generation:
+                message = f"{place} holds containers of different generations"
+                raise Rollback(message)
+        at.entry.header(found[0].header)
         return found
+
+    @contextlib.contextmanager
+    def _opened(self, action: str, path: StrPath) -> Iterator[_Opened]:
+        """Open a file and the directory in which it can be replaced; record the action."""
+        root = self._hold.root
+        with root.open_parent(path) as (directory, name, place):
+            fd, status, _ = root.open_in(directory, name)
+            target = target_of_place(self._hold, place)
+            try:
+                with recorded(self._hold.recorder, action, target) as entry:
+                    yield _Opened(directory, name, fd, status.st_size, target, entry)
+            finally:
+                os.close(fd)
 
     def seal(
         self,
@@ -196,17 +202,24 @@ class Store:
             TypeNotAllowed: the scanner does not find it clean.
             LimitExceeded: larger than the policy's limit.
         """
-        data, target = self._read_plain(path)
-        if container.is_sealed(data):
-            message = f"{os.fspath(path)} is sealed already; see: safehold seal --renew"
-            raise ConfigError(message)
-        chosen = codec or codec_for(target)
-        check_codec(target.zone, chosen)
-        drafts = [
-            self._writer.scanned(Draft(Encoded([part], raw=True), chosen, meta=meta or {}), target)
-            for part in (split_pickles(data) if chosen == "pickle" else [data])
-        ]
-        return self._put(path, target, drafts)
+        with self._opened("seal", path) as at:
+            limit = self._hold.policy.limits.artifact
+            if at.size > limit:
+                message = f"{at.target} has {at.size} bytes, the limit is {limit}"
+                raise LimitExceeded(message)
+            data = streams.read_whole(at.fd, at.size)
+            if container.is_sealed(data):
+                message = f"{at.target} is sealed already; see: safehold seal --renew"
+                raise ConfigError(message)
+            chosen = codec or codec_for(at.target)
+            check_codec(at.target.zone, chosen)
+            drafts = [
+                self._writer.scanned(
+                    Draft(Encoded([part], raw=True), chosen, meta=meta or {}), at.target
+                )
+                for part in (split_pickles(data) if chosen == "pickle" else [data])
+            ]
+            return self._replace(at, drafts)
 
     def renew(self, path: StrPath) -> Info:
         """Give an authentic sealed file the next generation.
@@ -214,17 +227,17 @@ class Store:
         This is how an operator takes an older model back into service. Raises as load, but
         for Rollback.
         """
-        found, target = self._verified(path, "renew", None)
-        drafts = [
-            Draft(
-                Encoded(sealed.segments, sealed.header.libs, raw=sealed.header.raw),
-                sealed.header.codec,
-                sealed.header.globals,
-                sealed.header.meta,
-            )
-            for sealed in found
-        ]
-        return self._put(path, target, drafts)
+        with self._opened("renew", path) as at:
+            drafts = [
+                Draft(
+                    Encoded(sealed.segments, sealed.header.libs, raw=sealed.header.raw),
+                    sealed.header.codec,
+                    sealed.header.globals,
+                    sealed.header.meta,
+                )
+                for sealed in self._containers(at)
+            ]
+            return self._replace(at, drafts)
 
     def unseal(self, path: StrPath) -> None:
         """Replace a sealed file by the plain file that the replaced library reads.
@@ -233,30 +246,20 @@ class Store:
         by pickle or joblib, and data codecs leave their own encoding. Raises as load, but
         for Rollback.
         """
-        found, target = self._verified(path, "unseal", None)
-        plain = [piece for sealed in found for piece in self._plain(sealed, target)]
-        with self._hold.root.open_parent(path) as (directory, name, _):
-            replace_file(directory, name, plain)
+        with self._opened("unseal", path) as at:
+            containers = self._containers(at)
+            plain = [piece for sealed in containers for piece in self._plain(sealed, at.target)]
+            replace_file(at.directory, at.name, plain)
 
     def _plain(self, sealed: Sealed, target: Target) -> list[Buffer]:
         if len(sealed.segments) == 1:
             return list(sealed.segments)
-        codec = codec_named(sealed.header.codec)
-        value = codec.decode(sealed.segments, self._reader.reading(sealed.header, target))
+        reading = self._reader.reading(sealed.header, target)
+        value = codec_named(sealed.header.codec).decode(sealed.segments, reading)
         return [_plain_file(value, sealed.header.codec)]
 
-    def _read_plain(self, path: StrPath) -> tuple[bytes, Target]:
-        fd, status, place = self._hold.root.open_file(path)
-        with open(fd, "rb") as file:
-            limit = self._hold.policy.limits.artifact
-            if status.st_size > limit:
-                message = f"{os.fspath(path)} has {status.st_size} bytes, the limit is {limit}"
-                raise LimitExceeded(message)
-            return file.read(), target_of_place(self._hold, place)
-
-    def _put(self, path: StrPath, target: Target, drafts: Sequence[Draft]) -> Info:
-        with self._hold.root.open_parent(path) as (directory, name, _):
-            return _info(*self._writer.file(directory, name, target, drafts))
+    def _replace(self, at: _Opened, drafts: Sequence[Draft]) -> Info:
+        return _info(*self._writer.file(at.directory, at.name, at.target, drafts, at.entry))
 
     # -- bytes and handles
 
@@ -271,9 +274,10 @@ class Store:
     ) -> bytes:
         """Seal a value into bytes that belong to a zone but to no path. Raises as dump."""
         target = Target(self._hold.policy.zone_named(zone), "")
-        draft = self._writer.draft(value, target, codec=codec, prefer=prefer, encode=encode)
         out = io.BytesIO()
-        self._writer.stream(out.write, target, draft)
+        with recorded(self._hold.recorder, "dump", target) as entry:
+            draft = self._writer.draft(value, target, codec=codec, prefer=prefer, encode=encode)
+            self._writer.stream(out, target, draft, entry)
         return out.getvalue()
 
     def loads(
@@ -288,7 +292,7 @@ class Store:
         """Verify bytes of a zone, then decode them. Raises as load; EOFError for no bytes."""
         target = Target(self._hold.policy.zone_named(zone), "")
         # A private copy: the caller's buffer could change between verifying and decoding.
-        private = bytearray(data)
+        private = bytearray(memoryview(data))
         if not private:
             raise EOFError(_NO_INPUT)
         return self._reader.read(
@@ -313,8 +317,9 @@ class Store:
         Not crash-safe: the caller has opened, and usually emptied, the file.
         """
         target = target_of_handle(self._hold, file)
-        draft = self._writer.draft(value, target, codec=codec, prefer=prefer, encode=encode)
-        return _info(*self._writer.stream(file.write, target, draft))
+        with recorded(self._hold.recorder, "dump", target) as entry:
+            draft = self._writer.draft(value, target, codec=codec, prefer=prefer, encode=encode)
+            return _info(*self._writer.stream(file, target, draft, entry))
 
     def load_from(
         self,
@@ -332,34 +337,16 @@ class Store:
             EOFError: the handle is at its end. Otherwise as load.
         """
         target = target_of_handle(self._hold, file)
-        start = bytes(_read_up_to(file, container.PREFIX_BYTES))
-        if not start:
+        start = streams.read_up_to(file, container.PREFIX_BYTES)
+        if not start and not target.has_mark:  # the end; a file that is empty is another matter
             raise EOFError(_NO_INPUT)
         return self._reader.read(
             target,
-            lambda expected: _verify_stream(start, file, expected),
+            lambda expected: streams.verify_next(start, file, expected),
             allow=allow,
             options=options,
             decode=decode,
         )
-
-
-def _verify_stream(start: bytes, file: IO[bytes], expected: Expected) -> Sealed:
-    total = container.total_length(start, expected.limit)
-    data = bytearray(start)
-    data += _read_up_to(file, total - len(start))
-    return container.verify_bytes(data, expected)
-
-
-def _read_up_to(file: IO[bytes], count: int) -> bytearray:
-    """Read until `count` bytes or the end; memory grows with what is really there."""
-    data = bytearray()
-    while len(data) < count:
-        piece = file.read(min(count - len(data), _STREAM_STEP))
-        if not piece:
-            break
-        data += piece
-    return data
 
 
 def _info(header: Header, artifact: bytes, size: int) -> Info:

@@ -11,7 +11,7 @@ from typing import Any
 from safehold.artifacts.codecs import CODECS
 from safehold.artifacts.container import Header
 from safehold.context import Context
-from safehold.errors import ConfigError, SafeholdError
+from safehold.errors import ConfigError, DecodeError, EncodeError, SafeholdError
 from safehold.events import Event, Recorder
 from safehold.paths import Place
 from safehold.policy import Zone
@@ -27,7 +27,10 @@ class Target:
 
     @property
     def has_mark(self) -> bool:
-        """Say whether freshness is tracked: files, by their first container."""
+        """Say whether it has generations of its own: a file's first container.
+
+        Those that follow in the same file carry the generation of the first.
+        """
         return bool(self.name) and self.at == 0
 
     def __str__(self) -> str:
@@ -114,18 +117,33 @@ class Recorded:
 
 @contextlib.contextmanager
 def recorded(recorder: Recorder, action: str, target: Target) -> Iterator[Recorded]:
-    """Record an operation once: allowed when the block ends, refused when it raises."""
+    """Record an operation once: allowed when the block ends, refused or failed when it raises."""
     entry = Recorded(action, target)
     try:
         yield entry
     except SafeholdError as error:
         event = Event(
             outcome="refused",
-            reason=type(error).__name__,
+            reason=_public_name(type(error)),
             rule=getattr(error, "rule", ""),
             caller=getattr(error, "caller", ""),
-            detail={"message": str(error)[:512]},
+            detail=_message(error),
             **entry.fields,
         )
         recorder.refuse(event, error)
+    except Exception as error:
+        # Whatever else a library or the system raises: the trail tells of the attempt.
+        recorder.record(Event(outcome="failed", reason=type(error).__name__, **entry.fields))
+        raise
     recorder.record(Event(outcome="allowed", **entry.fields))
+
+
+def _public_name(kind: type) -> str:
+    return next(cls.__name__ for cls in kind.__mro__ if not cls.__name__.startswith("_"))
+
+
+def _message(error: SafeholdError) -> dict[str, str]:
+    # What a codec says may quote the value, and the trail holds no content.
+    if isinstance(error, DecodeError | EncodeError):
+        return {}
+    return {"message": str(error)[:512]}

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from safehold import sfh1
 from safehold.allow import AllowList
 from safehold.artifacts import container
 from safehold.artifacts.codecs import CODECS, Encoded, codec_named
 from safehold.artifacts.container import Buffer, Header
 from safehold.artifacts.marks import Mark, Marks
-from safehold.artifacts.target import Target, check_codec, codec_for, recorded
+from safehold.artifacts.reading import Reader, permits
+from safehold.artifacts.target import Recorded, Target, check_codec, codec_for
 from safehold.context import Context
 from safehold.errors import EncodeError, TypeNotAllowed
 from safehold.paths import replace_file
@@ -35,14 +38,22 @@ class Draft:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Written(NamedTuple):
+    """What was written: the first container's header and artifact id, bytes in all."""
+
+    header: Header
+    artifact: bytes
+    size: int
+
+
 class Writer:
     """Seals under one Context."""
 
-    def __init__(self, hold: Context, marks: Marks, seen: dict[tuple[str, str], int]) -> None:
-        """`seen` is the reader's: what this process wrote it has seen."""
+    def __init__(self, hold: Context, marks: Marks, reader: Reader) -> None:
+        """`reader` knows the newest generations: what this process wrote it has seen."""
         self._hold = hold
         self._marks = marks
-        self._seen = seen
+        self._reader = reader
 
     def draft(
         self,
@@ -75,47 +86,45 @@ class Writer:
         """
         if not CODECS[draft.codec].carries_code:
             return draft
-        allow = self._allow(draft, target)
-        names = sorted({item.name for item in _scan(draft, allow).globals})
+        allow = _allow(draft, target)
+        names = sorted({item.name for item in self._scan(draft, allow).globals})
         for name in names:
-            if not _permits(allow, name):
+            if not permits(allow, name):
                 message = (
                     f"{target} would name {name}, which zone {target.zone.name!r} does not "
                     f"allow; add it to the zone's allow list if it is yours"
                 )
                 raise EncodeError(message)
-        return Draft(draft.encoded, draft.codec, names, draft.meta)
+        return replace(draft, globals=names)
 
     def scanned(self, draft: Draft, target: Target) -> Draft:
         """List the names of a foreign draft; refuse what the scanner does not find clean.
 
         Raises:
-            TypeNotAllowed: with the scanner's first finding.
+            TypeNotAllowed: with the scanner's first finding. EncodeError: meta is not plain.
         """
-        report = _scan(draft, self._allow(draft, target))
-        names = sorted({item.name for item in report.globals})
+        report = self._scan(draft, _allow(draft, target))
         if report.verdict != "clean":
             found = report.findings[0]
             message = f"{target} is {report.verdict}: {found.rule.id} {found.message}"
             raise TypeNotAllowed(message, name=str(found.detail.get("global", "")))
-        return Draft(draft.encoded, draft.codec, names, draft.meta)
+        names = sorted({item.name for item in report.globals})
+        return replace(draft, globals=names, meta=_plain_meta(draft.meta))
 
-    def _allow(self, draft: Draft, target: Target) -> AllowList:
-        own = ("joblib",) if draft.codec == "joblib" else ()
-        return AllowList.of(target.zone.allow, *own)
+    def _scan(self, draft: Draft, allow: AllowList) -> FileReport:
+        from safehold.scan import scan_bytes  # large; not needed to read or to store data
+
+        data = draft.encoded.segments[0]
+        return scan_bytes(data, limits=self._hold.policy.limits, allow=allow)
 
     def file(
-        self, directory: int, name: str, target: Target, drafts: Sequence[Draft]
-    ) -> tuple[Header, bytes, int]:
-        """Seal into a file, one container per draft; returns the first's header and id, and size.
-
-        Raises:
-            OSError
-        """
+        self, directory: int, name: str, target: Target, drafts: Sequence[Draft], entry: Recorded
+    ) -> Written:
+        """Seal into a file, one container per draft. Raises OSError."""
         align = container.FILE_ALIGN if len(drafts) == 1 else container.MEMORY_ALIGN
-        with self._sealing(target, drafts[0], align) as sealing:
+        with self._sealing(target, drafts[0], align, entry) as sealing:
             replace_file(directory, name, self._file_pieces(sealing, target, drafts))
-        return sealing.header, sealing.artifact, sealing.size
+        return Written(sealing.header, sealing.artifact, sealing.size)
 
     def _file_pieces(
         self, first: _Sealing, target: Target, drafts: Sequence[Draft]
@@ -124,41 +133,41 @@ class Writer:
         for draft in drafts[1:]:
             place = Target(target.zone, target.name, at=first.size)
             following = _Sealing(
-                self._hold, place, draft, 0, os.urandom(16), container.MEMORY_ALIGN
+                self._hold, place, draft, first.header.generation, container.MEMORY_ALIGN
             )
             for piece in following.pieces():
                 first.size += len(piece)
                 yield piece
 
-    def stream(
-        self, write: Callable[[bytes], object], target: Target, draft: Draft
-    ) -> tuple[Header, bytes, int]:
-        """Seal into a handle's `write`; returns header, artifact id and size."""
-        with self._sealing(target, draft, container.MEMORY_ALIGN) as sealing:
+    def stream(self, file: Any, target: Target, draft: Draft, entry: Recorded) -> Written:
+        """Seal into an open handle."""
+        with self._sealing(target, draft, container.MEMORY_ALIGN, entry) as sealing:
             for piece in sealing.pieces():
-                write(bytes(piece))
-        return sealing.header, sealing.artifact, sealing.size
+                _write_whole(file, piece)
+        return Written(sealing.header, sealing.artifact, sealing.size)
 
     @contextlib.contextmanager
-    def _sealing(self, target: Target, draft: Draft, align: int) -> Iterator[_Sealing]:
+    def _sealing(
+        self, target: Target, draft: Draft, align: int, entry: Recorded
+    ) -> Iterator[_Sealing]:
         key = (target.zone.name, target.name)
-        artifact = os.urandom(16)
         with contextlib.ExitStack() as stack:
-            entry = stack.enter_context(recorded(self._hold.recorder, "dump", target))
             generation = 0
-            if target.has_mark:
+            if target.name:
                 stack.enter_context(self._marks.lock(*key))
-                mark = self._marks.read(*key)
-                generation = max(mark.generation if mark else 0, self._seen.get(key, 0)) + 1
-            sealing = _Sealing(self._hold, target, draft, generation, artifact, align)
+                newest = self._reader.newest(target)
+                # What follows in a file belongs to the generation that the file began with.
+                generation = (newest.generation if newest else 0) + target.has_mark
+            sealing = _Sealing(self._hold, target, draft, generation, align)
             entry.header(sealing.header)
             yield sealing
             entry.fields["size"] = sealing.size
             if target.has_mark:
                 # After the file: a crash in between leaves a file that is newer than its mark,
                 # which loads; the other order would leave one that is refused.
-                self._marks.write(*key, Mark(generation, artifact))
-                self._seen[key] = generation
+                mark = Mark(generation, sealing.artifact)
+                self._marks.write(*key, mark)
+                self._reader.seen[key] = mark
 
 
 class _Sealing:
@@ -170,10 +179,9 @@ class _Sealing:
         target: Target,
         draft: Draft,
         generation: int,
-        artifact: bytes,
         align: int,
     ) -> None:
-        self.artifact = artifact
+        self.artifact = os.urandom(16)
         self.size = 0
         self._key = hold.keyring.signing
         self._align = align
@@ -205,26 +213,25 @@ class _Sealing:
             yield piece
 
 
-def _scan(draft: Draft, allow: AllowList) -> FileReport:
-    from safehold.scan import scan_bytes  # large; not needed to read or to store data
+def _allow(draft: Draft, target: Target) -> AllowList:
+    own = ("joblib",) if draft.codec == "joblib" else ()
+    return AllowList.of(target.zone.allow, *own)
 
-    return scan_bytes(bytes(draft.encoded.segments[0]), allow=allow)
 
-
-def _permits(allow: AllowList, name: str) -> bool:
-    """Look a dotted name up at every place where the module's part could end."""
-    parts = name.split(".")
-    return any(
-        allow.permits(".".join(parts[:index]), ".".join(parts[index:]))
-        for index in range(1, len(parts))
-    )
+def _write_whole(file: Any, piece: Buffer) -> None:
+    """Write all of a piece; an unbuffered file may take less at a time."""
+    data = bytes(piece)
+    count = file.write(data)
+    while isinstance(file, io.RawIOBase) and count is not None and count < len(data):
+        data = data[count:]
+        count = file.write(data)
 
 
 def _plain_meta(meta: Mapping[str, Any] | None) -> dict[str, Any]:
     """Check that meta comes back as it went in. Raises EncodeError."""
     plain = dict(meta or {})
     try:
-        if msgspec.msgpack.decode(msgspec.msgpack.encode(plain)) == plain:
+        if msgspec.msgpack.decode(sfh1.encode_header(plain)) == plain:
             return plain
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
         pass

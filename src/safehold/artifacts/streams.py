@@ -1,0 +1,66 @@
+"""Containers one after the other, in a handle or in a file that several dumps were written to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import IO
+
+from safehold.artifacts import container
+from safehold.artifacts.container import Expected, Sealed
+from safehold.errors import Tampered
+
+_STEP = 2**20
+
+
+def verify_next(data: bytearray, file: IO[bytes], expected: Expected) -> Sealed:
+    """Verify the container that begins with `data` (its prefix) and goes on in the handle.
+
+    Raises:
+        As `container.verify_bytes`.
+    """
+    total = container.total_length(data, expected.limit)
+    read_up_to(file, total, data)
+    return container.verify_bytes(data, expected)
+
+
+def read_up_to(file: IO[bytes], count: int, data: bytearray | None = None) -> bytearray:
+    """Extend `data` to `count` bytes or the end; memory grows with what is really there."""
+    data = bytearray() if data is None else data
+    while len(data) < count:
+        piece = file.read(min(count - len(data), _STEP))
+        if not piece:
+            break
+        data += piece
+    return data
+
+
+def read_whole(fd: int, size: int) -> bytes:
+    """Read a file's bytes, as many as it has now."""
+    with open(os.dup(fd), "rb") as file:
+        return bytes(read_up_to(file, size + 1))
+
+
+def is_single(fd: int, size: int, expected: Expected) -> bool:
+    """Say whether the first container's length, if it is true, leaves no room for a second."""
+    prefix = os.pread(fd, container.PREFIX_BYTES, 0)
+    return container.total_length(prefix, expected.limit) >= size
+
+
+def verify_all(fd: int, size: int, expected: Expected) -> Iterator[tuple[int, Sealed]]:
+    """Yield each container of a file with its position, verified.
+
+    Raises:
+        As `container.verify_file`.
+    """
+    if is_single(fd, size, expected):
+        yield 0, container.verify_file(fd, size, expected)
+        return
+    with open(os.dup(fd), "rb") as file:
+        position = 0
+        while start := read_up_to(file, container.PREFIX_BYTES):
+            if not container.is_sealed(start):
+                message = "bytes were appended to the container"
+                raise Tampered(message)
+            yield position, verify_next(start, file, expected)
+            position = file.tell()
