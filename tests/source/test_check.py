@@ -169,8 +169,10 @@ def test_does_nothing_to(source, look):
             [4],
         ),
         (
-            "import pickle\n@register(pickle.dumps)\n"
-            "async def f():\n    await g(pickle.loads(b''))\n",
+            (
+                "import pickle\n@register(pickle.dumps)\n"
+                "async def f():\n    await g(pickle.loads(b''))\n"
+            ),
             PICKLE + "@register(pickle.dumps)\nasync def f():\n    await g(pickle.loads(b''))\n",
             [2, 4],
         ),

@@ -31,8 +31,10 @@ def migrated(data: bytes) -> bytes | None:
         b"\xef\xbb\xbfimport pickle\npickle.loads(b'')",
         b"\xef\xbb\xbf# coding: utf-8\nimport pickle\npickle.loads(b'')\n\n\n",
         b"# -*- coding: latin-1 -*-\nx = '\xe9\xff'\nimport pickle\npickle.loads(b'')\n",
-        b"#!/usr/bin/python\n# vim: set fileencoding=cp1252 :\n"
-        b"import pickle # \x80\npickle.loads(b'')\n",
+        (
+            b"#!/usr/bin/python\n# vim: set fileencoding=cp1252 :\n"
+            b"import pickle # \x80\npickle.loads(b'')\n"
+        ),
         "# coding: gbk\n名 = '漬物'; import pickle; pickle.loads(b'')\n".encode("gbk"),
         "# coding: shift_jis\ns = 'ソ表'\nimport pickle\npickle.loads(b'')\n".encode("shift_jis"),
         "# coding: utf-8-unix\ns = 'é'; import pickle; pickle.loads(b'')\n".encode(),

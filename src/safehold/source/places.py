@@ -58,7 +58,7 @@ class Places:
         """Return the path behind a file argument: a path, or a handle opened on one."""
         self._sure = True
         pattern, via = self._file(node, scope, 0)
-        return None if pattern is None else self._shown(pattern, via)
+        return self._shown(pattern, via)
 
     def of_bytes(self, node: ast.expr, scope: Scope) -> Shown | None:
         """Return the path whose content an expression is: `open(p).read()`, `p.read_bytes()`."""
@@ -67,7 +67,7 @@ class Places:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if node.func.attr == "read_bytes":
                 pattern = self._evaluate(node.func.value, scope, 0)
-                return None if pattern is None else self._shown(pattern, "bytes")
+                return self._shown(pattern, "bytes")
             if node.func.attr == "read":
                 shown = self.of_file(node.func.value, scope)
                 return None if shown is None else Shown(shown.pattern, "bytes", shown.sure)
@@ -81,13 +81,15 @@ class Places:
         self._sure = True
         if above.func.attr == "write_bytes":
             pattern = self._evaluate(above.func.value, scope, 0)
-            return None if pattern is None else self._shown(pattern, "bytes")
+            return self._shown(pattern, "bytes")
         if above.func.attr == "write":
             shown = self.of_file(above.func.value, scope)
             return None if shown is None else Shown(shown.pattern, "bytes", shown.sure)
         return None
 
-    def _shown(self, pattern: str, via: str) -> Shown:
+    def _shown(self, pattern: str | None, via: str) -> Shown | None:
+        if pattern is None or pattern.startswith("*"):
+            return None  # the head decides about the zone
         relative = pattern.removeprefix(self._root)
         return Shown(posixpath.normpath(relative), via, self._sure)
 
@@ -143,8 +145,7 @@ class Places:
             self.part(piece.value if isinstance(piece, ast.FormattedValue) else piece, scope, depth)
             for piece in node.values
         ]
-        text = "".join(parts)
-        return None if not text or text.startswith("*") else text
+        return "".join(parts) or None
 
     def operation(self, node: ast.BinOp, scope: Scope, depth: int) -> str | None:
         """`base / name`, `base + name`, `"models/%s" % name`."""
@@ -224,7 +225,7 @@ class Places:
         if node.func.attr in _GLOBS and node.args:
             pattern = self.part(node.args[0], scope, depth)
             if last_name(node.func.value) == "glob":
-                return None if pattern.startswith("*") else pattern
+                return pattern
             base = self._evaluate(node.func.value, scope, depth)
             deeper = "**" if node.func.attr == "rglob" else ""
             return None if base is None else posixpath.join(base, deeper, pattern)

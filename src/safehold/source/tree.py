@@ -36,6 +36,7 @@ _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 class _Candidate:
     path: str  # as opened
     relative: str  # as reported
+    is_named: bool = True  # by its name a Python source; others are told by their first line
     is_outside: bool = False
     problem: str | None = None
 
@@ -71,7 +72,7 @@ def audit_file(path: str | Path, *, policy: Policy, name: str | None = None) -> 
     real = os.path.realpath(path)
     relative = os.path.basename(real) if name is None else name
     offset = _offset(os.path.dirname(real), policy)
-    audit = _audit(_Candidate(real, relative), policy, offset, by_content=False)
+    audit = _audit(_Candidate(real, relative), policy, offset)
     return FileAudit(relative) if audit is None else audit
 
 
@@ -108,22 +109,19 @@ def _offset(top: str, policy: Policy) -> str:
     return "" if relative == "." else relative
 
 
-def _audit(
-    candidate: _Candidate, policy: Policy, offset: str, *, by_content: bool = True
-) -> FileAudit | None:
-    named = candidate.path.endswith(_SUFFIXES)
+def _audit(candidate: _Candidate, policy: Policy, offset: str) -> FileAudit | None:
     if candidate.problem is not None:
         return unreadable(candidate.relative, candidate.problem)
     if candidate.is_outside:
         return unreadable(candidate.relative, "a link that leads out of the tree; not followed")
     try:
-        data = _read(candidate.path, None if named or not by_content else _is_script)
+        data = _read(candidate.path, None if candidate.is_named else _is_script)
     except OSError as error:
         return unreadable(candidate.relative, error.strerror or str(error))
     if data is None:
         return unreadable(candidate.relative, f"larger than {LARGEST // 2**20} MiB")
     if not data:
-        return FileAudit(candidate.relative) if named else None
+        return FileAudit(candidate.relative) if candidate.is_named else None
     here = posixpath.join(offset, candidate.relative) if offset else candidate.relative
     return audit_source(data, candidate.relative, policy, here=here)
 
@@ -172,11 +170,11 @@ def _candidates(top: str, exclude: tuple[str, ...]) -> Iterator[_Candidate]:
         real = os.path.realpath(link.path)
         if not os.path.exists(real):
             yield link  # leads nowhere or to itself: the read says so
-        elif not real.startswith(top.rstrip("/") + "/"):
+        elif real != top and not real.startswith(top.rstrip("/") + "/"):
             yield _Candidate(link.path, link.relative, is_outside=True)
         elif real not in seen and os.path.isfile(real):
             seen.add(real)
-            yield _Candidate(real, os.path.relpath(real, top))
+            yield _Candidate(real, os.path.relpath(real, top), link.is_named)
 
 
 def _entries(top: str, exclude: tuple[str, ...]) -> Iterator[tuple[_Candidate, bool]]:
@@ -197,12 +195,12 @@ def _entries(top: str, exclude: tuple[str, ...]) -> Iterator[tuple[_Candidate, b
                 continue
             if entry.is_symlink():
                 if _may_be_source(entry.name) or entry.is_dir():
-                    yield _Candidate(entry.path, relative), True
+                    yield _Candidate(entry.path, relative, _is_named(entry.name)), True
             elif entry.is_dir(follow_symlinks=False):
                 if entry.name not in SKIPPED and not _is_environment(entry.path):
                     below.append((relative + "/", entry.path))
             elif _may_be_source(entry.name) and entry.is_file(follow_symlinks=False):
-                yield _Candidate(entry.path, relative), False
+                yield _Candidate(entry.path, relative, _is_named(entry.name)), False
         stack.extend(reversed(below))
 
 
@@ -211,8 +209,12 @@ def _is_environment(directory: str) -> bool:
     return os.path.exists(os.path.join(directory, "pyvenv.cfg"))
 
 
+def _is_named(name: str) -> bool:
+    return name.endswith(_SUFFIXES)
+
+
 def _may_be_source(name: str) -> bool:
-    return name.endswith(_SUFFIXES) or "." not in name
+    return _is_named(name) or "." not in name
 
 
 def _is_excluded(relative: str, name: str, exclude: tuple[str, ...]) -> bool:
