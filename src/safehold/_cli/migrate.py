@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -79,12 +79,17 @@ def _policy(options: argparse.Namespace, root: Path) -> Policy:
 
 
 def _audits(path: Path, policy: Policy, options: argparse.Namespace) -> Iterator[FileAudit]:
+    from safehold._cli._progress import progress
     from safehold.source import audit_file, audit_tree
 
     if path.is_dir():
-        progress = _progress()
-        yield from audit_tree(path, policy=policy, exclude=options.exclude, progress=progress)
-        progress("")
+        with progress() as tell:
+            yield from audit_tree(
+                path,
+                policy=policy,
+                exclude=options.exclude,
+                progress=lambda name: tell("sources", name),
+            )
     else:
         path.stat()  # a missing file is an error, not a finding
         yield audit_file(path, policy=policy, name=path.name)
@@ -192,27 +197,3 @@ def _print_text(audits: list[FileAudit], *, written: bool) -> None:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _progress() -> Callable[[str], None]:
-    """Count files on a terminal once the work takes over a second."""
-    import sys
-    import time
-
-    if not sys.stderr.isatty():
-        return lambda _: None
-    started = shown = time.monotonic()
-    files = 0
-
-    def progress(path: str) -> None:
-        nonlocal files, shown
-        files += 1
-        now = time.monotonic()
-        if not path and shown > started:
-            sys.stderr.write("\r\x1b[K")
-        elif now - started > 1 and now - shown > 0.1:
-            shown = now
-            sys.stderr.write(f"\r{files} files")
-        sys.stderr.flush()
-
-    return progress

@@ -12,6 +12,7 @@ from safehold.findings import Confidence, Finding, Location, Severity
 from safehold.policy import Policy
 from safehold.source.entries import Libraries, find_entries
 from safehold.source.facades import Access, Accesses, accesses_of, facade_for
+from safehold.source.neighbours import Neighbours
 from safehold.source.outcome import ArtifactUse, Diagnostic, Edit, FileAudit
 from safehold.source.prefilter import Prefilter
 from safehold.source.retarget import Group, changes, group_entries
@@ -28,16 +29,24 @@ LIBRARIES = Libraries(RULES)
 PREFILTER = Prefilter(name for row in RULES for name in row.names)
 
 
-def audit_source(data: bytes, path: str, policy: Policy, *, here: str | None = None) -> FileAudit:
+def audit_source(
+    data: bytes,
+    path: str,
+    policy: Policy,
+    *,
+    here: str | None = None,
+    neighbours: Neighbours | None = None,
+) -> FileAudit:
     """Find unsafe calls in one module's source and plan the edits that mend them.
 
     `path` names the file in findings; `here` is its path relative to the policy's root, where
-    that differs. A source that cannot be read is a finding, never an error.
+    that differs; `neighbours` finds constants of other modules. A source that cannot be read
+    is a finding, never an error.
     """
     if not PREFILTER.hits(data):
         return FileAudit(path)
     with _collector_paused():
-        return _audit(data, path, policy, path if here is None else here)
+        return _audit(data, path, policy, path if here is None else here, neighbours)
 
 
 @contextlib.contextmanager
@@ -55,7 +64,9 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _audit(data: bytes, path: str, policy: Policy, here: str) -> FileAudit:
+def _audit(
+    data: bytes, path: str, policy: Policy, here: str, neighbours: Neighbours | None
+) -> FileAudit:
     try:
         if len(data) > LARGEST:
             raise UnreadableError(f"larger than {LARGEST // 2**20} MiB")
@@ -66,7 +77,8 @@ def _audit(data: bytes, path: str, policy: Policy, here: str) -> FileAudit:
         return unreadable(path, str(error))
     except (RecursionError, MemoryError):
         return unreadable(path, "nested too deeply to be analysed")
-    return _Check(text, module, path, policy, here).run()
+    accesses = Accesses(module, policy, here, neighbours)
+    return _Check(text, module, path, accesses).run()
 
 
 def unreadable(path: str, reason: str) -> FileAudit:
@@ -86,8 +98,7 @@ class _Check:
     text: Text
     module: Module
     path: str
-    policy: Policy
-    here: str
+    accesses: Accesses
     findings: list[Finding] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     artifacts: list[ArtifactUse] = field(default_factory=list)
@@ -98,12 +109,11 @@ class _Check:
         self.lines = Lines(self.text.utf8)
         entries = find_entries(self.module, LIBRARIES)
         sites = Sites(self.module, entries, LIBRARIES)
-        accesses = Accesses(self.module, self.policy, self.here)
         for group in group_entries(entries, sites):
-            self._group(group, list(accesses_of(group, accesses)))
+            self._group(group, list(accesses_of(group, self.accesses)))
         for site in sites.all:
             if site.is_unsafe:
-                self.findings.append(self._finding(site, accesses.of(site)))
+                self.findings.append(self._finding(site, self.accesses.of(site)))
         for item in check_references(self.module, entries, LIBRARIES, self.lines, self.text.utf8):
             self.diagnostics.append(item.diagnostic)
             if item.change is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from safehold.policy import OUTSIDE, Policy, Zone
 from safehold.source.entries import Form
+from safehold.source.neighbours import Neighbours
 from safehold.source.outcome import ArtifactUse
 from safehold.source.places import Places, Shown
 from safehold.source.retarget import Group, bound_names
@@ -56,9 +57,11 @@ class Access:
 class Accesses:
     """Describes the accesses of one module."""
 
-    def __init__(self, module: Module, policy: Policy, here: str) -> None:
+    def __init__(
+        self, module: Module, policy: Policy, here: str, neighbours: Neighbours | None = None
+    ) -> None:
         self._policy = policy
-        self._places = Places(module, here, str(policy.root))
+        self._places = Places(module, here, str(policy.root), neighbours)
         self._values = Values(module)
 
     def of(self, site: Site) -> Access | None:

@@ -10,10 +10,11 @@ import ast
 import os.path
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from safehold.source.entries import last_name
+from safehold.source.neighbours import Neighbours
 from safehold.source.scopes import Binding, How, Module, Scope
 
 _DEPTH = 16
@@ -45,14 +46,18 @@ class Places:
     """Evaluates path expressions of one module.
 
     `here` is the path of the source relative to the policy's root, for `__file__`; `root`
-    makes absolute paths below it relative.
+    makes absolute paths below it relative. Constants of other modules are followed when
+    `neighbours` can find them.
     """
 
-    def __init__(self, module: Module, here: str, root: str) -> None:
+    def __init__(
+        self, module: Module, here: str, root: str, neighbours: Neighbours | None = None
+    ) -> None:
         self._module = module
         self._here = here
         self._root = root.rstrip("/") + "/"
         self._sure = True
+        self._neighbours = neighbours
 
     def of_file(self, node: ast.expr, scope: Scope) -> Shown | None:
         """Return the path behind a file argument: a path, or a handle opened on one."""
@@ -171,15 +176,21 @@ class Places:
         if node.attr == "parent":
             base = self._evaluate(node.value, scope, depth)
             return None if base is None else posixpath.dirname(base) or "."
+        if isinstance(node.value, ast.Name) and node.value.id not in ("self", "cls"):
+            return self._member(node.value.id, node.attr, scope, depth)
         owner = scope.enclosing_class
-        if owner is None or last_name(node.value) not in ("self", "cls"):
+        if owner is None or not isinstance(node.value, ast.Name):
             return None
+        return self._field(owner, node.attr, depth)
+
+    def _field(self, owner: Scope, name: str, depth: int) -> str | None:
+        """Return what a class keeps under a name."""
         found = {
             self._evaluate(value, inner, depth)
-            for value, inner in self._module.attributes.get((owner, node.attr), ())
+            for value, inner in self._module.attributes.get((owner, name), ())
         } | {
             self._evaluate(binding.value, owner, depth)
-            for binding in owner.bindings.get(node.attr, ())
+            for binding in owner.bindings.get(name, ())
             if binding.value is not None
         }
         return found.pop() if len(found) == 1 else None
@@ -205,8 +216,50 @@ class Places:
         found = {self._bound(binding, owner, depth) for owner, binding in bindings}
         return found.pop() if len(found) == 1 else None
 
+    def _member(self, base: str, name: str, scope: Scope, depth: int) -> str | None:
+        """`settings.MODELS`: of a module, or a field of an object made of a class."""
+        for owner, binding in scope.lookup(base):
+            if binding.how is How.ASSIGN and isinstance(binding.value, ast.Call):
+                return self._instance(binding.value, name, depth)
+            if binding.alias is None:
+                return None
+            for dotted, level, inner in _imported(binding, base):
+                found = self._foreign(dotted, level, (*inner, name), depth)
+                if found is not None:
+                    return found
+            del owner
+        return None
+
+    def _instance(self, call: ast.Call, name: str, depth: int) -> str | None:
+        """Return the default that a class of this module gives to a field."""
+        self._sure = False
+        for scope in self._module.scopes:
+            if isinstance(scope.node, ast.ClassDef) and scope.node.name == last_name(call.func):
+                return self._field(scope, name, depth)
+        return None
+
+    def _foreign(self, dotted: str, level: int, names: tuple[str, ...], depth: int) -> str | None:
+        """Evaluate a name, or a name and its field, in another module of the tree."""
+        if self._neighbours is None or depth > _DEPTH:
+            return None
+        neighbour = self._neighbours.find(dotted, level, self._here)
+        if neighbour is None:
+            return None
+        there = Places(neighbour.module, neighbour.here, self._root, self._neighbours)
+        scope = neighbour.module.scope
+        if len(names) == 1:
+            found = there.name(ast.Name(names[0], ast.Load()), scope, depth + 1)
+        else:
+            found = there._member(names[0], names[1], scope, depth + 1)
+        self._sure = self._sure and there._sure
+        return found
+
     def _bound(self, binding: Binding, owner: Scope, depth: int) -> str | None:
         value = binding.value
+        if binding.how is How.FROM and isinstance(binding.statement, ast.ImportFrom):
+            statement = binding.statement
+            names = (binding.alias.name,) if binding.alias else ()
+            return self._foreign(statement.module or "", statement.level, names, depth)
         if value is None or binding.how is How.WITH:
             return None
         if binding.how is How.LOOP:
@@ -275,6 +328,19 @@ class Places:
         if first is None:
             return None
         return posixpath.join(first, *(self.part(item, scope, depth) for item in arguments[1:]))
+
+
+def _imported(binding: Binding, name: str) -> Iterator[tuple[str, int, tuple[str, ...]]]:
+    """Yield the modules that an imported name can be: (dotted, level, names to look up in it)."""
+    statement, alias = binding.statement, binding.alias
+    if alias is None or statement is None:
+        return
+    if isinstance(statement, ast.Import):
+        yield (alias.name if alias.asname else name), 0, ()
+        return
+    base = statement.module or ""
+    yield (f"{base}.{alias.name}" if base else alias.name), statement.level, ()
+    yield base, statement.level, (alias.name,)
 
 
 def _opened(node: ast.Call) -> ast.expr | None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from safehold.policy import Policy
 from safehold.source.check import audit_source, unreadable
 from safehold.source.journal import Journal
+from safehold.source.neighbours import Neighbours
 from safehold.source.outcome import Diagnostic, FileAudit
 from safehold.source.rules.unreadable import LARGEST, UNREADABLE
 
@@ -59,10 +60,11 @@ def audit_tree(
     top = os.path.realpath(root)
     offset = _offset(top, policy)
     os.scandir(top).close()
+    neighbours = Neighbours(str(policy.root))
     for candidate in _candidates(top, tuple(exclude)):
         if progress is not None:
             progress(candidate.relative)
-        audit = _audit(candidate, policy, offset)
+        audit = _audit(candidate, policy, offset, neighbours)
         if audit is not None:
             yield audit
 
@@ -72,7 +74,7 @@ def audit_file(path: str | Path, *, policy: Policy, name: str | None = None) -> 
     real = os.path.realpath(path)
     relative = os.path.basename(real) if name is None else name
     offset = _offset(os.path.dirname(real), policy)
-    audit = _audit(_Candidate(real, relative), policy, offset)
+    audit = _audit(_Candidate(real, relative), policy, offset, Neighbours(str(policy.root)))
     return FileAudit(relative) if audit is None else audit
 
 
@@ -109,7 +111,9 @@ def _offset(top: str, policy: Policy) -> str:
     return "" if relative == "." else relative
 
 
-def _audit(candidate: _Candidate, policy: Policy, offset: str) -> FileAudit | None:
+def _audit(
+    candidate: _Candidate, policy: Policy, offset: str, neighbours: Neighbours
+) -> FileAudit | None:
     if candidate.problem is not None:
         return unreadable(candidate.relative, candidate.problem)
     if candidate.is_outside:
@@ -123,7 +127,7 @@ def _audit(candidate: _Candidate, policy: Policy, offset: str) -> FileAudit | No
     if not data:
         return FileAudit(candidate.relative) if candidate.is_named else None
     here = posixpath.join(offset, candidate.relative) if offset else candidate.relative
-    return audit_source(data, candidate.relative, policy, here=here)
+    return audit_source(data, candidate.relative, policy, here=here, neighbours=neighbours)
 
 
 def _read(path: str, wanted: Callable[[bytes], bool] | None) -> bytes | None:
