@@ -1,49 +1,102 @@
-"""Rules for callables that are harmless with the arguments real dumps give them, and only then."""
+"""Rules for callables that are harmless with the arguments real dumps give them, and only then.
+
+The scanner asks these rules with arguments that it worked out without running anything: literals
+are themselves, a name is any object with the attributes ``module`` and ``name``, what could not be
+worked out is an object that equals nothing.
+"""
 
 from __future__ import annotations
 
 import _codecs
+import functools
 from collections.abc import Callable
 from typing import Any
 
+# The argument rules; a missing one means that the preset's `called` decides.
 Rule = Callable[[tuple[Any, ...]], bool]
 
 # Names under which CPython's pickler asks for latin-1; other codecs decompress or transform.
 _LATIN1 = frozenset({"latin1", "latin-1"})
 _SINGLETONS = (None, NotImplemented, Ellipsis)
+# Histogram gradient boosting keeps `partial(check_array, ...)` for its categories.
+_PARTIAL_OF = ("sklearn.utils.validation", "check_array")
+_LONGEST_NUMBER = 4300  # digits; CPython's own limit for int(text)
+
+
+def named(value: object) -> tuple[str, str] | None:
+    """Return module and qualified name of a class, a function or the scanner's stand-in."""
+    module = getattr(value, "__module__", None)
+    name = getattr(value, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str):
+        module, name = getattr(value, "module", None), getattr(value, "name", None)
+    return (module, name) if isinstance(module, str) and isinstance(name, str) else None
 
 
 def _latin1(args: tuple[Any, ...]) -> bool:
-    return len(args) == 2 and isinstance(args[0], str) and _is_latin1(args[1])
+    return (
+        len(args) == 2
+        and isinstance(args[0], str)
+        and isinstance(args[1], str)
+        and args[1] in _LATIN1
+    )
 
 
-def _is_latin1(name: object) -> bool:
-    return isinstance(name, str) and name in _LATIN1
-
-
-def _bytes(args: tuple[Any, ...]) -> bool:
+def _content(args: tuple[Any, ...]) -> bool:
     """``bytearray(10**11)`` is a memory bomb; real dumps give the content."""
     if len(args) < 2:
-        return all(isinstance(arg, bytes | bytearray | memoryview) for arg in args)
+        return all(isinstance(arg, bytes | bytearray) for arg in args)
     return _latin1(args)
 
 
+def _number(args: tuple[Any, ...]) -> bool:
+    """``int(Decimal("1e99999999"))`` computes for hours; real dumps give a literal."""
+    return all(
+        isinstance(arg, int | float) or (isinstance(arg, str) and len(arg) <= _LONGEST_NUMBER)
+        for arg in args
+    )
+
+
 def _singleton(args: tuple[Any, ...]) -> bool:
-    return len(args) == 1 and any(args[0] is one for one in _SINGLETONS)
+    if len(args) != 1:
+        return False
+    return any(args[0] is one for one in _SINGLETONS) or named(args[0]) in {
+        ("builtins", "NotImplemented"),
+        ("builtins", "Ellipsis"),
+    }
 
 
-def _empty_array(args: tuple[Any, ...]) -> bool:
-    """The array is made empty and gets its shape with its state."""
-    return len(args) == 3 and args[1] == (0,) and type(args[1]) is tuple
+def _empty(args: tuple[Any, ...]) -> bool:
+    """An array is made empty and gets its shape with its state, which is checked there."""
+    return len(args) == 3 and type(args[1]) is tuple and args[1] in {(0,), (1,)}
+
+
+def _scalar(args: tuple[Any, ...]) -> bool:
+    """``scalar(dtype)`` alone allocates what the type says."""
+    return len(args) == 2
+
+
+def _masked(args: tuple[Any, ...]) -> bool:
+    return len(args) == 4 and type(args[2]) is tuple and args[2] in {(0,), ()}
+
+
+def _partial(args: tuple[Any, ...]) -> bool:
+    return len(args) == 1 and named(args[0]) == _PARTIAL_OF
 
 
 RULES: dict[tuple[str, str], Rule] = {
     ("_codecs", "encode"): _latin1,
     ("builtins", "type"): _singleton,
-    ("builtins", "bytes"): _bytes,
-    ("builtins", "bytearray"): _bytes,
-    ("numpy.core.multiarray", "_reconstruct"): _empty_array,
-    ("numpy._core.multiarray", "_reconstruct"): _empty_array,
+    ("builtins", "bytes"): _content,
+    ("builtins", "bytearray"): _content,
+    ("builtins", "int"): _number,
+    ("builtins", "float"): _number,
+    ("builtins", "complex"): _number,
+    ("functools", "partial"): _partial,
+    ("numpy.core.multiarray", "_reconstruct"): _empty,
+    ("numpy._core.multiarray", "_reconstruct"): _empty,
+    ("numpy.core.multiarray", "scalar"): _scalar,
+    ("numpy._core.multiarray", "scalar"): _scalar,
+    ("numpy.ma.core", "_mareconstruct"): _masked,
 }
 
 
@@ -65,14 +118,27 @@ def type_of(value: object) -> type:
     Raises:
         ValueError: any other value.
     """
-    if not _singleton((value,)):
+    if not any(value is one for one in _SINGLETONS):
         message = "type() is allowed for None, NotImplemented and Ellipsis only"
         raise ValueError(message)
     return type(value)
+
+
+def partial_of(*args: Any) -> functools.partial[Any]:
+    """Stand in for ``functools.partial``, for the one function that models keep in it.
+
+    Raises:
+        ValueError: another function.
+    """
+    if not _partial(args):
+        message = f"functools.partial is allowed of {'.'.join(_PARTIAL_OF)} only"
+        raise ValueError(message)
+    return functools.partial(args[0])
 
 
 # What the unpickler gets instead of the named callable.
 STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
     ("_codecs", "encode"): encode_latin1,
     ("builtins", "type"): type_of,
+    ("functools", "partial"): partial_of,
 }

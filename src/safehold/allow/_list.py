@@ -10,11 +10,14 @@ from types import ModuleType
 from typing import Any
 
 from safehold import dangers
-from safehold.allow._arguments import RULES, STAND_INS
-from safehold.allow._presets import PRESETS, Preset, Role, preset
+from safehold.allow._arguments import RULES, STAND_INS, named
+from safehold.allow._presets import PRESETS, Role, preset, with_needed
 from safehold.errors import ConfigError, TypeNotAllowed
 
 _EVERYTHING = "*"
+_GETATTR = ("builtins", "getattr")
+# numpy 2 renamed its private package; the old one warns, and old files still name it.
+_MOVED = ("numpy.core", "numpy._core")
 
 
 class AllowList:
@@ -23,25 +26,29 @@ class AllowList:
     ``everything`` permits all names but those in `safehold.dangers`.
     """
 
-    __slots__ = ("_classes", "_dotted", "_functions", "_resolved", "everything", "names")
+    __slots__ = ("_called", "_classes", "_functions", "_own", "_resolved", "everything", "names")
 
     names: tuple[str, ...]
     everything: bool
 
     def __init__(self, names: Iterable[str]) -> None:
-        self.names = tuple(sorted({"builtins", *names}))
-        self.everything = _EVERYTHING in self.names
-        presets = [_preset(name) for name in self.names if _is_preset(name)]
+        given = frozenset(names)
+        self.names = tuple(sorted(given | {"builtins"}))
+        self.everything = _EVERYTHING in given
+        own = frozenset(name for name in given if "." in name or ":" in name)
+        presets = [preset(name) for name in with_needed(given - own - {_EVERYTHING})]
         self._classes = frozenset().union(*(one.classes for one in presets))
         self._functions = frozenset().union(*(one.functions for one in presets))
-        self._dotted = frozenset(_own(name) for name in self.names if not _is_preset(name))
+        self._called = frozenset().union(*(one.called for one in presets))
+        self._own = frozenset(map(_dotted, own))
         self._resolved: dict[tuple[str, str], Any] = {}
 
     @classmethod
     def of(cls, names: Iterable[str] = (), *extra: str) -> AllowList:
         """Return the list for preset names, exact dotted names or ``"*"``; built once per set.
 
-        The preset ``builtins`` is always part of it.
+        The preset ``builtins`` is always part of it, and so is what a preset's objects hold:
+        "sklearn" brings scipy, numpy and joblib.
 
         Raises:
             ConfigError: an unknown preset, a name that is not dotted, or a dangerous name.
@@ -66,11 +73,7 @@ class AllowList:
 
         A name of the policy's own, and any name under ``"*"``, has the wider role "class".
         """
-        found = self._exact(module, qualname)
-        if found is None:
-            modern = dangers.modern(module, qualname)
-            if modern != (module, qualname):
-                found = self._exact(*modern)
+        found = self._exact(*self._spelled(module, qualname))
         if found is None and self.everything and dangers.lookup(module, qualname) is None:
             return "class"
         return found
@@ -78,13 +81,27 @@ class AllowList:
     def arguments_ok(self, module: str, qualname: str, args: tuple[Any, ...]) -> bool:
         """Whether a call with these arguments is one that real dumps make.
 
-        An argument that the caller could not work out may be any object of its own class.
+        Classes of a preset that no dump calls with arguments want none; functions that no dump
+        calls want no call at all. `safehold.allow._arguments` says what the arguments may be.
         """
-        rule = RULES.get(self._spelled(module, qualname))
-        return rule is None or rule(args)
+        spelled = self._spelled(module, qualname)
+        if spelled == _GETATTR:
+            return self._is_member(args)
+        rule = RULES.get(spelled)
+        if rule is not None:
+            return rule(args)
+        name = ":".join(spelled)
+        if name in self._called:
+            return True
+        if name in self._functions:
+            return False
+        return not args or name not in self._classes
 
     def resolve(self, module: str, qualname: str) -> Any:
         """Return the named object, to be used as ``find_class``.
+
+        A few callables come as stand-ins that check their arguments. Roles and the other
+        argument rules are not enforced here: CPython's unpickler calls what it is given.
 
         Raises:
             TypeNotAllowed: not in the list, not installed, or not reached the plain way: through
@@ -102,24 +119,38 @@ class AllowList:
             return "class"
         if name in self._functions:
             return "function"
-        if f"{module}.{qualname}" in self._dotted:
-            return "class"
-        return None
+        return "class" if f"{module}.{qualname}" in self._own else None
 
     def _spelled(self, module: str, qualname: str) -> tuple[str, str]:
+        """Return the name as it stands in the list: as given, or as Python 3 spells it."""
         if self._exact(module, qualname) is not None:
             return module, qualname
         return dangers.modern(module, qualname)
+
+    def _is_member(self, args: tuple[Any, ...]) -> bool:
+        """``getattr`` is how protocols below 4 spell ``Class.member``, which must be allowed."""
+        if len(args) != 2 or type(args[1]) is not str:
+            return False
+        owner = named(args[0])
+        return owner is not None and self._exact(owner[0], f"{owner[1]}.{args[1]}") is not None
+
+    def _member(self, owner: Any, name: str) -> Any:
+        if not isinstance(owner, type) or not self._is_member((owner, name)):
+            raise _refused("builtins", "getattr", "is allowed for listed members of classes only")
+        return self.resolve(owner.__module__, f"{owner.__qualname__}.{name}")
 
     def _load(self, module: str, qualname: str) -> Any:
         if not self.permits(module, qualname):
             raise _refused(module, qualname, "is not in the allow list")
         module, qualname = self._spelled(module, qualname)
+        if (module, qualname) == _GETATTR:
+            return self._member
         stand_in = STAND_INS.get((module, qualname))
         if stand_in is not None:
             return stand_in
         found = _walk(_imported(module, qualname), module, qualname)
-        if self.everything or f"{module}.{qualname}" in self._dotted:
+        name = f"{module}:{qualname}"
+        if name not in self._classes and name not in self._functions:
             _check_origin(found, module, qualname)
         return found
 
@@ -129,26 +160,19 @@ def _cached(names: frozenset[str]) -> AllowList:
     return AllowList(names)
 
 
-def _is_preset(name: str) -> bool:
-    return name in PRESETS or ("." not in name and ":" not in name)
-
-
-def _preset(name: str) -> Preset:
-    if name == _EVERYTHING:
-        return Preset(name, "", frozenset(), frozenset())
-    return preset(name)
-
-
-def _own(name: str) -> str:
+def _dotted(name: str) -> str:
+    """Check an exact name of the policy's own and return it in dotted form."""
     dotted = name.replace(":", ".", 1)
     parts = dotted.split(".")
     if not all(part.isidentifier() for part in parts):
-        message = f"allow: {name!r} is neither a preset nor an exact dotted name"
+        message = (
+            f"allow: {name!r} is neither a preset ({', '.join(PRESETS)}) nor an exact dotted name"
+        )
         raise ConfigError(message)
     for border in range(1, len(parts)):
         danger = dangers.lookup(".".join(parts[:border]), ".".join(parts[border:]))
         if danger is not None:
-            message = f"allow: {name!r} cannot be allowed, it {danger.why}"
+            message = f"allow: {name!r} cannot be allowed: it {danger.why}"
             raise ConfigError(message)
     return dotted
 
@@ -160,6 +184,13 @@ def _refused(module: str, qualname: str, why: str) -> TypeNotAllowed:
 
 def _imported(module: str, qualname: str) -> ModuleType:
     """Import a module and check that each package on the way is the one of that name."""
+    old, new = _MOVED
+    if module.startswith(f"{old}."):
+        moved = new + module.removeprefix(old)
+        try:
+            return import_module(moved)
+        except ImportError:
+            pass  # numpy 1, or a module that only numpy 1 has
     try:
         found = import_module(module)
     except (ImportError, ValueError) as error:
@@ -181,16 +212,16 @@ def _walk(start: ModuleType, module: str, qualname: str) -> Any:
             found = getattr(found, part)
         except AttributeError as error:
             raise _refused(module, qualname, "does not exist in the installed version") from error
-    if not callable(found) or isinstance(found, ModuleType):
-        raise _refused(module, qualname, "is neither a class nor a function")
+    if isinstance(found, ModuleType):
+        raise _refused(module, qualname, "is a module")
     return found
 
 
 def _check_origin(found: Any, module: str, qualname: str) -> None:
-    """Refuse a harmless name behind which another module's dangerous callable stands."""
-    home = getattr(found, "__module__", None)
-    name = getattr(found, "__qualname__", None)
-    if isinstance(home, str) and isinstance(name, str):
-        danger = dangers.lookup(home, name)
-        if danger is not None:
-            raise _refused(module, qualname, f"is {home}.{name}, which {danger.why}")
+    """Refuse what is not callable, or another module's dangerous callable under this name."""
+    if not callable(found):
+        raise _refused(module, qualname, "is neither a class nor a function")
+    home = named(found)
+    danger = None if home is None else dangers.lookup(*home)
+    if home is not None and danger is not None:
+        raise _refused(module, qualname, f"is {'.'.join(home)}, which {danger.why}")

@@ -10,20 +10,34 @@ from typing import Literal
 
 from safehold.errors import ConfigError
 
-# class: instantiated and given state. function: called by REDUCE, never given state.
+# class: instantiated and given state. function: called or merely named, never given state.
 Role = Literal["class", "function"]
 
 PRESETS: tuple[str, ...] = ("builtins", "joblib", "numpy", "pandas", "scipy", "sklearn")
 
+# A model of one library holds objects of these; joblib is how arrays are stored in its files.
+_WITH: dict[str, tuple[str, ...]] = {
+    "numpy": ("joblib",),
+    "pandas": ("numpy", "joblib"),
+    "scipy": ("numpy", "joblib"),
+    "sklearn": ("scipy", "numpy", "joblib"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """Names of one library that may stand in an artifact, as ``module:qualname``."""
+    """Names of one library that may stand in an artifact, as ``module:qualname``.
+
+    ``called`` are the functions that real dumps call and the classes that they call with
+    arguments; ``elsewhere`` are names of other versions than the newest one covered.
+    """
 
     name: str
     versions: str
     classes: frozenset[str]
     functions: frozenset[str]
+    called: frozenset[str] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
 
 
 @cache
@@ -43,7 +57,14 @@ def preset(name: str) -> Preset:
         versions=data["versions"],
         classes=_names(data["classes"]),
         functions=_names(data["functions"]),
+        called=_names(data["called"]),
+        elsewhere=_names(data["elsewhere"]),
     )
+
+
+def with_needed(names: frozenset[str]) -> frozenset[str]:
+    """Return preset names together with those that they cannot do without."""
+    return names.union({"builtins"}, *(_WITH.get(name, ()) for name in names))
 
 
 def _names(modules: dict[str, list[str]]) -> frozenset[str]:
