@@ -8,11 +8,12 @@ of imports, edits as spans, proof that nothing else changed.
 from __future__ import annotations
 
 from safehold.source.check import audit_source
-from safehold.source.diff import diff
-from safehold.source.journal import Journal, Run, runs
+from safehold.source.journal import Journal
 from safehold.source.outcome import ArtifactUse, Diagnostic, Edit, FileAudit
-from safehold.source.rollback import RollbackReport, rollback
+from safehold.source.records import Run, runs
 from safehold.source.tree import audit_file, audit_tree, migrate_file
+from safehold.source.undo import RollbackReport, rollback
+from safehold.source.unified import diff
 
 __all__ = [
     "ArtifactUse",

@@ -17,75 +17,21 @@ import errno
 import fcntl
 import hashlib
 import itertools
-import json
 import os
 import shutil
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from safehold.errors import ConfigError
 from safehold.paths import replace_file
+from safehold.source.records import DIRECTORY, ENTRIES, JournalEntry, runs
 
-DIRECTORY = ".safehold/journal"
-ENTRIES = "entries"
-_SUM = 16  # hex digits; against torn writes, not against forgery
 _BLOCK = 2**20
 
-Operation = Literal[
-    "begin", "replace", "adopt", "create", "directory", "rename", "remove", "after", "commit"
-]
 Step = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class JournalEntry:
-    """One announced change.
-
-    ``backup``: name of the kept old file in the run's directory. ``to``: new name of a rename.
-    ``after``: SHA-256 of the new content, once it is known. ``number``: of an ``after`` entry,
-    the number of the change that it belongs to.
-    """
-
-    operation: Operation
-    path: str = ""
-    number: int = 0
-    backup: str | None = None
-    to: str | None = None
-    after: str | None = None
-    mode: int | None = None
-    mtime_ns: int | None = None
-
-    def line(self) -> bytes:
-        """Return the entry as it stands in the file."""
-        body = json.dumps(
-            {key: value for key in self.__slots__ if (value := getattr(self, key)) is not None},
-            separators=(",", ":"),
-        ).encode()
-        return body + b" " + _checksum(body) + b"\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run whose changes can be rolled back."""
-
-    id: str
-    path: Path
-    entries: tuple[JournalEntry, ...]
-    is_finished: bool
-    is_active: bool
-    ended: float
-
-    @property
-    def changes(self) -> tuple[JournalEntry, ...]:
-        """The entries that announce a change of the tree."""
-        return tuple(item for item in self.entries if item.operation in _CHANGES)
-
-
-_CHANGES = ("replace", "adopt", "create", "directory", "rename", "remove")
 
 
 class Journal:
@@ -344,49 +290,6 @@ def _refuse_unfinished(root: Path) -> None:
             )
 
 
-def runs(root: str | Path) -> list[Run]:
-    """Return the runs below a root that can be rolled back, the oldest first."""
-    home = Path(os.path.realpath(root)) / DIRECTORY
-    found = []
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        for name in sorted(os.listdir(home)):
-            path = home / name
-            if path.is_dir() and not name.endswith(GONE):
-                found.append(_load_run(path))
-    return found
-
-
-GONE = ".gone"
-"""End of the name of a run that is rolled back and half removed."""
-
-
-def _load_run(path: Path) -> Run:
-    entries: list[JournalEntry] = []
-    try:
-        data = (path / ENTRIES).read_bytes()
-    except FileNotFoundError:
-        return Run(path.name, path, (), is_finished=False, is_active=False, ended=0.0)
-    for line in data.split(b"\n"):
-        body, _, checksum = line.rpartition(b" ")
-        if not body or checksum != _checksum(body):
-            break  # cut short: the change was never begun
-        entries.append(JournalEntry(**json.loads(body)))
-    finished = any(entry.operation == "commit" for entry in entries)
-    ended = os.stat(path / ENTRIES).st_mtime
-    return Run(path.name, path, tuple(entries), finished, _is_locked(path / ENTRIES), ended)
-
-
-def _is_locked(path: Path) -> bool:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
-
-
 def _new_id(home: Path) -> str:
     """Return a name that sorts after those of all earlier runs."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
@@ -397,10 +300,6 @@ def _new_id(home: Path) -> str:
         if not any(other.startswith(name) for other in os.listdir(home)):
             return name
     raise AssertionError
-
-
-def _checksum(body: bytes) -> bytes:
-    return hashlib.blake2b(body, digest_size=_SUM // 2).hexdigest().encode()
 
 
 def _kept(status: os.stat_result) -> dict[str, Any]:

@@ -17,17 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from safehold.errors import ConfigError
-from safehold.source.journal import (
-    DIRECTORY,
-    GONE,
-    JournalEntry,
-    Run,
-    Step,
-    copy_file,
-    digest_of,
-    runs,
-    sync_directory,
-)
+from safehold.source.journal import Step, copy_file, digest_of, sync_directory
+from safehold.source.records import DIRECTORY, GONE, JournalEntry, Run, runs
 
 # Seconds after a run's last entry during which a file without a known digest counts as the
 # run's own: other code may still have been writing when an unfinished run was killed.
