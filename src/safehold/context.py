@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from safehold.events import Exporter, Recorder
-from safehold.keys import Keyring
+from safehold.keys import Environment, Keyring
 from safehold.observe.trail import Trail
 from safehold.paths import Root, StrPath
 from safehold.policy import Policy
@@ -39,6 +39,7 @@ class Context:
         Raises:
             ConfigError: policy or a key source is not usable; WeakKey for a guessable key.
         """
+        environ = Environment(environ)  # shows no variable, should a frame's locals be logged
         if not isinstance(policy, Policy):
             policy = Policy.load(str(policy))
         keyring = Keyring.load(policy.key_sources, policy.root, environ)
