@@ -17,6 +17,7 @@ from safehold.scan import FileReport, scan_bytes
 LOADERS = {
     "pickle": "import pickle; pickle.load(open(path, 'rb'))",
     "latin1": "import pickle; pickle.load(open(path, 'rb'), encoding='latin1')",
+    "stream": "import io, pickle; pickle.load(io.BytesIO(open(path, 'rb').read()))",
     "twice": "import pickle; f = open(path, 'rb'); pickle.load(f); pickle.load(f)",
     "five times": "import pickle; f = open(path, 'rb'); [pickle.load(f) for _ in range(5)]",
     "one unpickler": "import pickle; u = pickle.Unpickler(open(path, 'rb')); u.load(); u.load()",

@@ -38,6 +38,20 @@ def test_pickletools_is_blind_there(name):
         list(pickletools.genops(PREFIXES[name] + b"."))
 
 
+def test_read_across_the_end_of_a_frame(marker):
+    """From a file, the C loader drops what is left of the frame and reads what follows it."""
+    argument = value((f"touch {marker}",))
+    frame = b"ccollections"
+    data = b"\x80\x04\x95" + len(frame).to_bytes(8, "little") + frame
+    assert_caught(data + b"posix\nsystem\n" + argument + b"R.", marker, "stream")
+
+
+def test_second_load_begins_after_the_frame_of_the_first(marker):
+    frame = b"N." + b"\x80\x04N" * 300
+    data = b"\x80\x04\x95" + len(frame).to_bytes(8, "little") + frame
+    assert_caught(data + stream(system(marker)), marker, "twice")
+
+
 def test_non_ascii_string(marker):
     data = b"S'\xff'\n0" + system(marker).opcodes + b"."
     assert_caught(data, marker, "latin1")

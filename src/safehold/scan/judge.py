@@ -6,7 +6,7 @@ with the allow list and the table of dangers and keeps one note per distinct obs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -174,7 +174,14 @@ class Judge:
         dotted = _short(f"{module}.{name}")
         if not status.known:
             self._unwanted(status, dotted, offset)
-        return Global(module, name, protocol, known=status.known)
+        return Global(module, name, protocol, guarded=status.known and status.danger is not None)
+
+    def held(self, values: Iterable[Any], offset: int) -> None:
+        """Judge that values are put into a container, an argument list or a state."""
+        for value in values:
+            if isinstance(value, Global) and value.guarded:
+                status = self._names.status(value.module, value.name, value.protocol)
+                self._unwanted(status, _short(value.dotted), offset)
 
     def called(self, maker: Any, args: Any, offset: int) -> Made:
         """Judge ``maker(*args)``."""
@@ -196,7 +203,7 @@ class Judge:
             if args:
                 self._unusual(maker, args, offset, "a class of your own is called with arguments")
         elif not self._names.arguments_ok(status, argument(args)):
-            self._unusual(maker, args, offset, "unusual arguments")
+            self._misused(status, maker, args, offset, "unusual arguments")
         if Made in map(type, args) and any(map(_is_range, args)):
             message = f"{_short(show(maker))} unfolds a range while loading"
             self.note(rules.LIMIT_EXCEEDED, message, offset, {"call": call_text(maker, args)})
@@ -214,13 +221,15 @@ class Judge:
         if not status.known:
             self._show_call(maker, given)
         elif status.role == "function":
-            self._unusual(maker, given, offset, "a function is used as a class")
+            self._misused(status, maker, given, offset, "a function is used as a class")
         elif not status.own and not self._names.arguments_ok(status, argument(given)):
-            self._unusual(maker, given, offset, "unusual arguments")
+            self._misused(status, maker, given, offset, "unusual arguments")
         return made
 
     def built(self, target: Any, state: Any, offset: int) -> None:
         """Judge that a value is given a state."""
+        if isinstance(state, Global):
+            self.held((state,), offset)
         if isinstance(target, Global):
             self._tampered(target, offset)
         elif isinstance(target, Made):
@@ -245,13 +254,13 @@ class Judge:
         message = "a global whose name is made while loading"
         detail = {"module": show(module), "name": show(name)}
         self.note(rules.ATTACK_CONSTRUCTION, message, offset, detail)
-        return Global("<computed>", "<computed>", 4, known=False)
+        return Global("<computed>", "<computed>", 4)
 
     def extension(self, code: int, offset: int) -> Global:
         """Judge a global given as a code of the extension registry."""
         message = "a global hidden behind a code of the extension registry"
         self.note(rules.ATTACK_CONSTRUCTION, message, offset, {"code": code})
-        return Global("<extension>", str(code), 4, known=False)
+        return Global("<extension>", str(code), 4)
 
     def _count(self, rule: Rule) -> int:
         return sum(1 for key in self._notes if key[0] == rule.id)
@@ -277,6 +286,15 @@ class Judge:
         note = self._evidence.get(_short(maker.dotted))
         if note is not None and "call" not in note.detail:
             note.detail["call"] = call_text(maker, args)
+
+    def _misused(
+        self, status: Status, maker: Global, args: tuple[Any, ...], offset: int, why: str
+    ) -> None:
+        if status.danger is None:
+            self._unusual(maker, args, offset, why)
+            return
+        self._unwanted(status, _short(maker.dotted), offset)
+        self._show_call(maker, args)
 
     def _unusual(self, maker: Global, args: tuple[Any, ...], offset: int, why: str) -> None:
         dotted = _short(maker.dotted)

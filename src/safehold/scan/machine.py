@@ -69,7 +69,6 @@ class Machine:
         "arrays",
         "data",
         "fence",
-        "frame_stop",
         "judge",
         "limit",
         "marks",
@@ -108,8 +107,7 @@ class Machine:
         self.persistent: list[Any] = []
         # GETs of an index that nothing was put at.
         self.missing = 0
-        self.frame_stop = 0
-        # End of what may be read now, and where reading goes on after it (Python loader only).
+        # End of what may be read now, and where reading goes on after it if that is a frame.
         self.limit = self.size
         self.resume: int | None = None
 
@@ -145,8 +143,10 @@ class Machine:
 
     def _stopped(self) -> Outcome:
         top = self.pop()
-        if self.frame_stop > self.pos:
-            self.judge.broken("a frame goes on after the end of its stream", self.pos)
+        if self.resume is not None and self.pos < self.limit:
+            # The next load of a file begins after the frame, that of bytes after the STOP.
+            message = "a frame goes on after the end of its stream"
+            self.judge.note(rules.ATTACK_CONSTRUCTION, message, self.pos)
         return Outcome("stop", self.pos, top)
 
     # Reading
@@ -160,9 +160,9 @@ class Machine:
         pos = self.pos
         end = pos + count
         if end > self.limit:
-            if count == 0 or pos < self.limit or self.resume is None:
+            if count == 0 or self.resume is None:
                 raise Ended("the stream ends inside an opcode")
-            pos = self._next_frame()
+            pos = self._beyond_frame()
             end = pos + count
             if end > self.limit:
                 raise Ended("the stream ends inside an opcode")
@@ -183,16 +183,21 @@ class Machine:
         if self.pos >= self.limit and self.resume is not None:
             self._next_frame()
         start = self.pos
-        data = self.data
-        if isinstance(data, bytes):
-            stop = data.find(b"\n", start, self.limit) + 1
-        else:
-            found = _NEWLINE.search(data, start, self.limit)
-            stop = found.end() if found is not None else 0
+        stop = self._line_end(start)
+        if not stop and self.resume is not None:
+            start = self._beyond_frame()
+            stop = self._line_end(start)
         if not stop:
             raise Ended("the stream ends inside a line")
         self.pos = stop
         return start, stop
+
+    def _line_end(self, start: int) -> int:
+        data = self.data
+        if isinstance(data, bytes):
+            return data.find(b"\n", start, self.limit) + 1
+        found = _NEWLINE.search(data, start, self.limit)
+        return found.end() if found is not None else 0
 
     def short_line(self) -> bytes:
         """Return the next line with its newline.
@@ -207,8 +212,17 @@ class Machine:
             raise Broken("a line longer than any number or name")
         return bytes(self.data[start:stop])
 
+    def _beyond_frame(self) -> int:
+        """Return where reading goes on when a frame holds less than is asked for."""
+        if self.pos >= self.limit:
+            return self._next_frame()
+        if self.arrays is not None:
+            raise Ended("a frame ends inside an opcode")
+        self._leave_frame()
+        return self.pos
+
     def _next_frame(self) -> int:
-        """Go on after the frame that was read ahead (Python loader only)."""
+        """Go on after the frame that was read ahead."""
         if self.resume is None or self.resume >= self.size:
             raise Ended("the stream ends without a STOP")
         self.pos = self.resume
@@ -218,16 +232,30 @@ class Machine:
 
     def enter_frame(self, length: int) -> None:
         """Begin a frame of ``length`` bytes."""
+        inside = self.resume is not None and self.pos < self.limit
         if self.arrays is None:
             if length > self.size - self.pos:
                 self.judge.broken("a frame is longer than the file", self.pos)
-            self.frame_stop = self.pos + length
-            return
-        if self.resume is not None and self.pos < self.limit:
+            if inside and self.pos + length <= self.limit:
+                return
+        elif inside:
             raise Broken("a frame begins inside another")
+        if inside:
+            self._leave_frame()
         self.pos = self.file_position
         self.limit = self.resume = min(self.pos + length, self.size)
-        self.frame_stop = self.limit
+
+    def _leave_frame(self) -> None:
+        """Go on as `pickle.loads` does, for which frames mean nothing.
+
+        Reading from a file, the C loader reads a frame ahead and, asked for more bytes than are
+        left of it, drops those and reads what follows the frame: another stream than that of a
+        reader that has all bytes at hand.
+        """
+        message = "something is read across the end of a frame"
+        self.judge.note(rules.ATTACK_CONSTRUCTION, message, self.pos)
+        self.limit = self.size
+        self.resume = None
 
     @property
     def file_position(self) -> int:

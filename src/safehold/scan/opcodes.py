@@ -30,6 +30,7 @@ from safehold.scan.values import (
     UNKNOWN,
     Blob,
     Box,
+    Global,
     Opaque,
     Run,
     weighs_more,
@@ -123,8 +124,8 @@ def _length(m: Machine, width: int, *, signed: bool) -> int:
 def _text(width: int) -> Handler:
     def push(m: Machine) -> None:
         start = m.pos + width
-        length = int.from_bytes(m.data[m.pos : start], "little") if start <= m.limit else -1
-        if 0 <= length <= m.limit - start:
+        length = int.from_bytes(m.data[m.pos : start], "little")
+        if length <= m.limit - start:
             m.pos = start + length
         else:
             length = m.number(width)
@@ -210,6 +211,7 @@ def _empty_tuple(m: Machine) -> None:
 def _small_tuple(count: int) -> Handler:
     def make(m: Machine) -> None:
         items = [m.pop() for _ in range(count)]
+        _hold(m, items)
         m.stack.append(tuple(reversed(items)))
 
     return make
@@ -220,19 +222,21 @@ def _tuple(m: Machine) -> None:
 
 
 def _as_tuple(m: Machine, items: list[Any]) -> Any:
+    _hold(m, items)
     expanded = m.expanded(items, _KEPT_TUPLE)
     return Opaque("tuple") if expanded is None else tuple(expanded)
 
 
 def _list(m: Machine) -> None:
     box = Box("list")
-    _fill(box, m.above_mark())
+    _fill(m, box, m.above_mark())
     m.stack.append(box)
 
 
 def _dict(m: Machine) -> None:
     box = Box("dict")
     items = m.above_mark()
+    _hold(m, items)
     _set_items(m, box, items)
     m.stack.append(box)
 
@@ -241,11 +245,17 @@ def _frozenset(m: Machine) -> None:
     box = Box("frozenset")
     items = m.above_mark()
     _check_keys(m, items)
-    _fill(box, items)
+    _fill(m, box, items)
     m.stack.append(box)
 
 
-def _fill(box: Box, items: list[Any]) -> None:
+def _hold(m: Machine, items: list[Any]) -> None:
+    if Global in map(type, items):
+        m.judge.held(items, m.pos)
+
+
+def _fill(m: Machine, box: Box, items: list[Any]) -> None:
+    _hold(m, items)
     if box.items is None and len(items) <= KEPT_ITEMS and Run not in map(type, items):
         box.items = items
         return
@@ -274,8 +284,9 @@ def _add_items(m: Machine) -> None:
 
 def _add(m: Machine, target: Any, items: list[Any], kinds: tuple[str, ...]) -> None:
     if isinstance(target, Box) and target.kind in kinds:
-        _fill(target, items)
+        _fill(m, target, items)
     else:
+        _hold(m, items)
         m.judge.extended(target, kinds, m.pos)
 
 
@@ -291,6 +302,7 @@ def _set_items_marked(m: Machine) -> None:
 
 
 def _put_items(m: Machine, target: Any, items: list[Any]) -> None:
+    _hold(m, items)
     if isinstance(target, Box) and target.kind == "dict":
         _set_items(m, target, items)
     else:

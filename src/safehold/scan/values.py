@@ -39,15 +39,18 @@ class Blob:
 
 
 class Global:
-    """Something the pickle names; ``known`` is whether it may be named at all."""
+    """Something the pickle names.
 
-    __slots__ = ("known", "module", "name", "protocol")
+    ``guarded``: it may be called with some arguments, and do nothing else (``getattr``).
+    """
 
-    def __init__(self, module: str, name: str, protocol: int, *, known: bool) -> None:
+    __slots__ = ("guarded", "module", "name", "protocol")
+
+    def __init__(self, module: str, name: str, protocol: int, *, guarded: bool = False) -> None:
         self.module = module
         self.name = name
         self.protocol = protocol
-        self.known = known
+        self.guarded = guarded
 
     @property
     def dotted(self) -> str:
