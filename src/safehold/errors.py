@@ -25,10 +25,15 @@ from __future__ import annotations
 
 # The C module alone: `pickle` would import re, struct and the Python fallback at start-up.
 from _pickle import PicklingError, UnpicklingError
+from typing import Any
 
 
 class SafeholdError(Exception):
     """Base of every error that safehold raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors travel between worker processes, which calls no __init__ with keywords.
+        return _without_init, (type(self), self.args), self.__dict__
 
 
 class ConfigError(SafeholdError):
@@ -117,3 +122,7 @@ class WrongContext(VerificationError):
 
 class Rollback(VerificationError):
     """Authentic bytes that are older than a generation already seen."""
+
+
+def _without_init(kind: type[SafeholdError], args: tuple[object, ...]) -> SafeholdError:
+    return kind.__new__(kind, *args)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 
@@ -83,18 +83,18 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One observation: what, where, how bad, how sure.
+    """One observation: what, where, how bad, how sure; made by `of`.
 
-    ``severity`` defaults to the rule's; ``detail`` is JSON-ready evidence, never a secret.
+    ``detail`` is JSON-ready evidence, never a secret.
     """
 
     rule: Rule
     message: str
-    location: Location = field(default_factory=Location)
-    severity: Severity = Severity.INFO
-    confidence: Confidence = Confidence.HIGH
-    detail: Mapping[str, Any] = field(default_factory=dict)
-    remedy: str = ""
+    location: Location
+    severity: Severity
+    confidence: Confidence
+    detail: Mapping[str, Any]
+    remedy: str
 
     @classmethod
     def of(
