@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safehold.errors import ConfigError
 
@@ -182,14 +183,8 @@ class _OpenHow(ctypes.Structure):
 
 
 def _openat2(directory: int, path: str, flags: int) -> int:
-    how = _OpenHow(flags, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
-    fd: int = _libc().syscall(
-        _SYS_OPENAT2,
-        ctypes.c_int(directory),
-        os.fsencode(path),
-        ctypes.byref(how),
-        ctypes.c_size_t(ctypes.sizeof(how)),
-    )
+    how, size = _open_how(flags)
+    fd: int = _syscall()(_SYS_OPENAT2, directory, os.fsencode(path), how, size)
     if fd < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), path)
@@ -197,8 +192,19 @@ def _openat2(directory: int, path: str, flags: int) -> int:
 
 
 @functools.cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
+def _open_how(flags: int) -> tuple[Any, int]:
+    how = _OpenHow(flags, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
+    return ctypes.byref(how), ctypes.sizeof(how)
+
+
+@functools.cache
+def _syscall() -> Any:
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    call.restype = ctypes.c_long
+    call.argtypes = (
+        ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t
+    )  # fmt: skip
+    return call
 
 
 @functools.cache

@@ -8,17 +8,23 @@ from pathlib import Path
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
 _FROZEN = "<frozen importlib"
+# Its `Memory` loads on behalf of the function that it wraps.
+_PASSED_THROUGH = "joblib"
 
 
 def calling_file() -> str:
-    """Return the file name of the nearest frame outside safehold, ``<none>`` without one.
+    """Return the file name of the nearest frame outside safehold and joblib, or ``<none>``.
 
     Code that already runs in the process can forge it; such code is out of model.
     """
+    passed = sys.modules.get(_PASSED_THROUGH)
+    own: tuple[str, ...] = (_PACKAGE, _FROZEN)
+    if passed is not None and passed.__file__:
+        own = (*own, os.path.dirname(passed.__file__) + os.sep)
     frame = sys._getframe(1)  # noqa: SLF001  (inspect.stack reads source files: far too slow)
     while True:
         name = frame.f_code.co_filename
-        if not name.startswith(_PACKAGE) and not name.startswith(_FROZEN):
+        if not name.startswith(own):
             return name
         if frame.f_back is None:
             return "<none>"

@@ -42,6 +42,7 @@ from safehold.sfh1 import (
 )
 
 __all__ = [
+    "CHUNK",
     "FILE_ALIGN",
     "MAGIC",
     "MEMORY_ALIGN",
@@ -192,7 +193,8 @@ def verify_file(fd: int, size: int, expected: Expected) -> Sealed:
         NotSealed, Tampered, UnknownKey, WrongContext, LimitExceeded
     """
     if size <= _SMALL:
-        return verify_bytes(_read(fd, 0, bytearray(size)), expected)
+        data = bytearray(os.pread(fd, size, 0))
+        return verify_bytes(data + _read(fd, len(data), bytearray(size - len(data))), expected)
     shape, head, tail = _ends(fd, size, expected)
     header = _verified_header(shape, head, tail, expected)
     # Anonymous memory: page-aligned, no zero filling, returned to the system when released.

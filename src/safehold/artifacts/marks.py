@@ -41,6 +41,8 @@ class Marks:
         self._directory = directory
         self._keyring = keyring
         self._subkeys: dict[bytes, bytes] = {}
+        # The mark of each artifact as it was last read and found authentic.
+        self._known: dict[tuple[str, str], tuple[bytes, Mark]] = {}
 
     def read(self, zone: str, name: str) -> Mark | None:
         """Return the mark of an artifact, None when it was never seen.
@@ -48,7 +50,7 @@ class Marks:
         Raises:
             Tampered: the mark's authentication fails. UnknownKey: made with an unlisted key.
         """
-        path = self._path(zone, name)
+        path = self._path(zone, name, ".mark")
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -57,6 +59,9 @@ class Marks:
             data = os.read(fd, _MARK.size + _DIGEST + 1)
         finally:
             os.close(fd)
+        known = self._known.get((zone, name))
+        if known is not None and known[0] == data:
+            return known[1]
         body = data[: _MARK.size]
         if len(data) != _MARK.size + _DIGEST or not body.startswith(_MAGIC):
             message = f"the high-water mark {path} is damaged; see docs: how-to/restore-a-model"
@@ -65,16 +70,18 @@ class Marks:
         if not hmac.compare_digest(self._mac(tag, zone, name, body), data[_MARK.size :]):
             message = f"the high-water mark {path} was changed; see docs: how-to/restore-a-model"
             raise Tampered(message)
-        return Mark(generation, artifact)
+        mark = Mark(generation, artifact)
+        self._known[zone, name] = (data, mark)
+        return mark
 
     def write(self, zone: str, name: str, mark: Mark) -> None:
         """Store a mark, crash-safe. Call it under `lock`. Raises OSError."""
         tag = self._keyring.signing.tag
         body = _MARK.pack(_MAGIC, tag, mark.generation, mark.artifact)
-        path = self._path(zone, name)
+        path = self._path(zone, name, ".mark")
         fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            replace_file(fd, path.name, [body + self._mac(tag, zone, name, body)], mode=0o640)
+            replace_file(fd, os.path.basename(path), [body + self._mac(tag, zone, name, body)], mode=0o640)
         finally:
             os.close(fd)
 
@@ -82,7 +89,7 @@ class Marks:
     def lock(self, zone: str, name: str) -> Iterator[None]:
         """Hold the artifact's lock between processes. Raises OSError if it cannot be made."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o750)
-        path = self._path(zone, name).with_suffix(".lock")
+        path = self._path(zone, name, ".lock")
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
@@ -90,13 +97,17 @@ class Marks:
         finally:
             os.close(fd)
 
-    def _path(self, zone: str, name: str) -> Path:
-        digest = sha256(zone.encode() + b"\x00" + os.fsencode(name)).hexdigest()
-        return self._directory / f"{digest[:32]}.mark"
+    def _path(self, zone: str, name: str, suffix: str) -> str:
+        digest = sha256(_context(zone, name)).hexdigest()
+        return f"{self._directory}/{digest[:32]}{suffix}"
 
     def _mac(self, tag: bytes, zone: str, name: str, body: bytes) -> bytes:
         key = self._subkeys.get(tag)
         if key is None:
             key = self._subkeys[tag] = self._keyring.by_tag(tag).derive(b"safehold/marks/v1")
-        context = zone.encode() + b"\x00" + os.fsencode(name)
+        context = _context(zone, name)
         return hmac.digest(key, struct.pack("<I", len(context)) + context + body, "sha256")
+
+
+def _context(zone: str, name: str) -> bytes:
+    return f"{zone}\0{name}".encode()

@@ -15,7 +15,7 @@ from safehold.artifacts.codecs import CODECS, Reading, codec_named
 from safehold.artifacts.container import Expected, Header, Sealed
 from safehold.artifacts.marks import Mark, Marks
 from safehold.artifacts.rules import UNTRUSTED_CALLER
-from safehold.artifacts.target import Recorded, Target, recorded
+from safehold.artifacts.target import Recorded, Target
 from safehold.context import Context
 from safehold.errors import Blocked, Rollback, TypeNotAllowed, WrongContext
 from safehold.events import Event
@@ -33,6 +33,7 @@ class Reader:
         self._hold = hold
         self._marks = marks
         self.seen: dict[tuple[str, str], Mark] = {}
+        self._allow: dict[tuple[str, ...], AllowList] = {}
         self._trusted: dict[str, bool] = {}
         names = [zone.name for zone in (*hold.policy.zones, hold.policy.memory, OUTSIDE)]
         self._others = {own: [name for name in names if name != own] for own in names}
@@ -51,7 +52,7 @@ class Reader:
 
         `options` go to the unpickler. `decode` takes the place of the codec's own decoder.
         """
-        with recorded(self._hold.recorder, "load", target) as entry:
+        with Recorded(self._hold.recorder, "load", target) as entry:
             sealed = self._verified(target, verify, entry, min_generation)
             reading = self.reading(sealed.header, target, allow, options)
             check_declared(sealed.header, reading.allow)
@@ -88,8 +89,10 @@ class Reader:
         names = target.zone.allow if allow is None else tuple(allow)
         if header.codec == "joblib":
             names = (*names, "joblib")  # the names of joblib's own array wrapper
-        limit = self._hold.policy.limits.depth
-        return Reading(AllowList.of(names), limit, header.raw, options or {})
+        known = self._allow.get(names)
+        if known is None:
+            known = self._allow[names] = AllowList.of(names)
+        return Reading(known, self._hold.policy.limits.depth, header.raw, options or {})
 
     def check_context(self, header: Header, target: Target) -> None:
         """Raise WrongContext for another name, position or a codec the zone does not have."""

@@ -20,7 +20,6 @@ from safehold.artifacts.target import (
     Target,
     check_codec,
     codec_for,
-    recorded,
     target_of_handle,
     target_of_place,
 )
@@ -95,7 +94,7 @@ class Store:
         """
         with self._hold.root.open_parent(path) as (directory, name, place):
             target = target_of_place(self._hold, place)
-            with recorded(self._hold.recorder, "dump", target) as entry:
+            with Recorded(self._hold.recorder, "dump", target) as entry:
                 draft = self._writer.draft(
                     value, target, codec=codec, meta=meta, prefer=prefer, encode=encode
                 )
@@ -181,7 +180,7 @@ class Store:
             fd, status, _ = root.open_in(directory, name)
             target = target_of_place(self._hold, place)
             try:
-                with recorded(self._hold.recorder, action, target) as entry:
+                with Recorded(self._hold.recorder, action, target) as entry:
                     yield _Opened(directory, name, fd, status.st_size, target, entry)
             finally:
                 os.close(fd)
@@ -275,7 +274,7 @@ class Store:
         """Seal a value into bytes that belong to a zone but to no path. Raises as dump."""
         target = Target(self._hold.policy.zone_named(zone), "")
         out = io.BytesIO()
-        with recorded(self._hold.recorder, "dump", target) as entry:
+        with Recorded(self._hold.recorder, "dump", target) as entry:
             draft = self._writer.draft(value, target, codec=codec, prefer=prefer, encode=encode)
             self._writer.stream(out, target, draft, entry)
         return out.getvalue()
@@ -317,7 +316,7 @@ class Store:
         Not crash-safe: the caller has opened, and usually emptied, the file.
         """
         target = target_of_handle(self._hold, file)
-        with recorded(self._hold.recorder, "dump", target) as entry:
+        with Recorded(self._hold.recorder, "dump", target) as entry:
             draft = self._writer.draft(value, target, codec=codec, prefer=prefer, encode=encode)
             return _info(*self._writer.stream(file, target, draft, entry))
 

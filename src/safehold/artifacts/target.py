@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from safehold.artifacts.codecs import CODECS
 from safehold.artifacts.container import Header
@@ -97,9 +95,10 @@ def _text(name: str) -> str:
 
 
 class Recorded:
-    """The fields of an event, filled while the operation goes on."""
+    """Records an operation once: allowed when the block ends, refused or failed when it raises."""
 
-    def __init__(self, action: str, target: Target) -> None:
+    def __init__(self, recorder: Recorder, action: str, target: Target) -> None:
+        self._recorder = recorder
         self.fields: dict[str, Any] = {
             "action": action,
             "zone": target.zone.name,
@@ -114,28 +113,28 @@ class Recorded:
             "generation": header.generation,
         }
 
+    def __enter__(self) -> Self:
+        return self
 
-@contextlib.contextmanager
-def recorded(recorder: Recorder, action: str, target: Target) -> Iterator[Recorded]:
-    """Record an operation once: allowed when the block ends, refused or failed when it raises."""
-    entry = Recorded(action, target)
-    try:
-        yield entry
-    except SafeholdError as error:
-        event = Event(
-            outcome="refused",
-            reason=_public_name(type(error)),
-            rule=getattr(error, "rule", ""),
-            caller=getattr(error, "caller", ""),
-            detail=_message(error),
-            **entry.fields,
-        )
-        recorder.refuse(event, error)
-    except Exception as error:
-        # Whatever else a library or the system raises: the trail tells of the attempt.
-        recorder.record(Event(outcome="failed", reason=type(error).__name__, **entry.fields))
-        raise
-    recorder.record(Event(outcome="allowed", **entry.fields))
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        if error is None:
+            self._recorder.record(Event(outcome="allowed", **self.fields))
+        elif isinstance(error, SafeholdError):
+            event = Event(
+                outcome="refused",
+                reason=_public_name(type(error)),
+                rule=getattr(error, "rule", ""),
+                caller=getattr(error, "caller", ""),
+                detail=_message(error),
+                **self.fields,
+            )
+            self._recorder.refuse(event, error)
+        elif isinstance(error, Exception):
+            # Whatever else a library or the system raises: the trail tells of the attempt.
+            reason = type(error).__name__
+            self._recorder.record(Event(outcome="failed", reason=reason, **self.fields))
 
 
 def _public_name(kind: type) -> str:

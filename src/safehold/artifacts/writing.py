@@ -121,7 +121,7 @@ class Writer:
         self, directory: int, name: str, target: Target, drafts: Sequence[Draft], entry: Recorded
     ) -> Written:
         """Seal into a file, one container per draft. Raises OSError."""
-        align = container.FILE_ALIGN if len(drafts) == 1 else container.MEMORY_ALIGN
+        align = _align(drafts)
         with self._sealing(target, drafts[0], align, entry) as sealing:
             replace_file(directory, name, self._file_pieces(sealing, target, drafts))
         return Written(sealing.header, sealing.artifact, sealing.size)
@@ -211,6 +211,12 @@ class _Sealing:
         ):
             self.size += len(piece)
             yield piece
+
+
+def _align(drafts: Sequence[Draft]) -> int:
+    """Give a large payload whole pages; a small one would only grow."""
+    large = sum(map(len, drafts[0].encoded.segments)) >= container.CHUNK
+    return container.FILE_ALIGN if large and len(drafts) == 1 else container.MEMORY_ALIGN
 
 
 def _allow(draft: Draft, target: Target) -> AllowList:

@@ -1,15 +1,18 @@
 """The `pickle` module's interface over plain data: nothing that it reads can name a class.
 
 Values are stored as sealed MessagePack without loss, or `EncodeError` says what has no
-lossless form. `load` and `dump` take a path as well as a handle.
+lossless form. `load` and `dump` take a path as well as a handle. The options of pickle are
+accepted and mean nothing here.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from pickle import (
     DEFAULT_PROTOCOL,
     HIGHEST_PROTOCOL,
+    PickleBuffer,
     PickleError,
     PicklingError,
     UnpicklingError,
@@ -36,7 +39,14 @@ __all__ = [
 _CODEC = "msgpack"
 
 
-def dump(obj: object, file: Any, protocol: int | None = None, **options: Any) -> None:
+def dump(
+    obj: object,
+    file: Any,
+    protocol: int | None = None,
+    *,
+    fix_imports: bool = True,
+    buffer_callback: Callable[[PickleBuffer], Any] | None = None,
+) -> None:
     """Seal plain data into a path or a binary handle. Raises as `safehold.Store.dump`."""
     if isinstance(file, str | os.PathLike):
         active_store().dump(obj, file, codec=_CODEC)
@@ -44,19 +54,40 @@ def dump(obj: object, file: Any, protocol: int | None = None, **options: Any) ->
         active_store().dump_to(obj, file, codec=_CODEC)
 
 
-def dumps(obj: object, protocol: int | None = None, **options: Any) -> bytes:
+def dumps(
+    obj: object,
+    protocol: int | None = None,
+    *,
+    fix_imports: bool = True,
+    buffer_callback: Callable[[PickleBuffer], Any] | None = None,
+) -> bytes:
     """Seal plain data into bytes. Raises as `safehold.Store.dumps`."""
     return active_store().dumps(obj, codec=_CODEC)
 
 
-def load(file: Any, **options: Any) -> Any:
+def load(
+    file: Any,
+    *,
+    fix_imports: bool = True,
+    encoding: str = "ASCII",
+    errors: str = "strict",
+    buffers: Iterable[Any] | None = (),
+) -> Any:
     """Verify and load plain data of a path or handle. Raises as `safehold.Store.load`."""
     if isinstance(file, str | os.PathLike):
         return active_store().load(file, decode=_decode)
     return active_store().load_from(file, decode=_decode)
 
 
-def loads(data: Any, /, **options: Any) -> Any:
+def loads(
+    data: Any,
+    /,
+    *,
+    fix_imports: bool = True,
+    encoding: str = "ASCII",
+    errors: str = "strict",
+    buffers: Iterable[Any] | None = (),
+) -> Any:
     """Verify and load bytes that `dumps` made. Raises as `safehold.Store.loads`."""
     return active_store().loads(data, decode=_decode)
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import IO, Any
 
-from safehold.errors import MissingExtra, SafeholdError
+from safehold.errors import MissingExtra
 
 try:
     import joblib
@@ -48,16 +50,20 @@ def dump(
     Raises:
         As `safehold.Store.dump`.
     """
-
-    def encode() -> Encoded:
-        return encode_compressed(value, compress, protocol)
-
-    encoder = encode if compress else None
+    encode = _encoder(value, compress, protocol)
     if isinstance(filename, str | os.PathLike):
-        active_store().dump(value, filename, prefer=_PREFER, encode=encoder)
-        return [os.fspath(filename)]
-    active_store().dump_to(value, filename, prefer=_PREFER, encode=encoder)
+        name = os.fspath(filename)
+        active_store().dump(value, name, prefer=_PREFER, encode=encode)
+        return [name]
+    active_store().dump_to(value, filename, prefer=_PREFER, encode=encode)
     return None
+
+
+def _encoder(
+    value: object, compress: Any, protocol: int | None = None
+) -> Callable[[], Encoded] | None:
+    """Return how to encode where compression is asked for; None: as the codec does."""
+    return partial(encode_compressed, value, compress, protocol) if compress else None
 
 
 def load(
@@ -90,9 +96,9 @@ class _SealedStore(FileSystemStoreBackend):  # type: ignore[misc]  # joblib is u
         directory = os.path.join(self.location, *call_id)
         try:
             self.create_location(directory)
-            active_store().dump(item, os.path.join(directory, "output.pkl"), prefer=_PREFER)
-        except (SafeholdError, OSError) as error:
-            # What joblib does: the result is returned, only not cached.
+            path = os.path.join(directory, "output.pkl")
+            active_store().dump(item, path, prefer=_PREFER, encode=_encoder(item, self.compress))
+        except Exception as error:  # noqa: BLE001  (as joblib: the result is not cached, that is all)
             warnings.warn(f"result not cached: {error}", CacheWarning, stacklevel=2)
 
 
@@ -102,6 +108,37 @@ joblib.register_store_backend(_BACKEND, _SealedStore)
 class Memory(joblib.Memory):  # type: ignore[misc]  # joblib is untyped
     """`joblib.Memory` whose cached results are sealed."""
 
-    def __init__(self, location: Any = None, backend: str = "local", **options: Any) -> None:
+    def __init__(
+        self,
+        location: Any = None,
+        backend: str = "local",
+        mmap_mode: str | None = None,
+        compress: Any = False,
+        verbose: int = 1,
+        backend_options: dict[str, Any] | None = None,
+    ) -> None:
         """As `joblib.Memory`; the local backend is replaced by the sealing one."""
-        super().__init__(location, _BACKEND if backend == "local" else backend, **options)
+        super().__init__(location, _sealing(backend), mmap_mode, compress, verbose, backend_options)
+
+
+class MemorizedResult(joblib.MemorizedResult):  # type: ignore[misc]  # joblib is untyped
+    """`joblib.MemorizedResult` that reads what `Memory` sealed."""
+
+    def __init__(
+        self,
+        location: Any,
+        call_id: Any,
+        backend: str = "local",
+        mmap_mode: str | None = None,
+        verbose: int = 0,
+        timestamp: float | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """As `joblib.MemorizedResult`; the local backend is replaced by the sealing one."""
+        super().__init__(
+            location, call_id, _sealing(backend), mmap_mode, verbose, timestamp, metadata
+        )
+
+
+def _sealing(backend: str) -> str:
+    return _BACKEND if backend == "local" else backend

@@ -23,6 +23,7 @@ from safehold.artifacts.container import Sealed
 from safehold.compat import active_store
 
 _PREFER = "pickle"
+_LOOK_UP = "persistent_load"
 __all__ = tuple(pickle.__all__)
 # Constants and errors; what reads or writes is defined below.
 _PASSED = frozenset(__all__) | {"bytes_types", "compatible_formats", "decode_long",
@@ -183,5 +184,9 @@ class Unpickler(pickle_codec.Unpickler):
         if sealed.header.codec != _PREFER:
             return codec_named(sealed.header.codec).decode(sealed.segments, reading)
         options = {"buffers": sealed.segments[1:], **reading.options}
-        super().__init__(io.BytesIO(sealed.segments[0]), reading.allow, **options)
+        assigned = getattr(self, _LOOK_UP, None)
+        super().__init__(pickle_codec.Segment(sealed.segments[0]), reading.allow, **options)
+        inherited = getattr(type(self), _LOOK_UP, None) is getattr(pickle.Unpickler, _LOOK_UP, None)
+        if inherited and assigned is not None:
+            setattr(self, _LOOK_UP, assigned)  # which a second __init__ forgets
         return pickle_codec.load_checked(super().load)

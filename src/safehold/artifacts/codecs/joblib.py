@@ -59,18 +59,20 @@ class _JoblibUnpickler(numpy_pickle.NumpyUnpickler):  # type: ignore[misc]  # jo
 
 
 class _ArrayWrapper(numpy_pickle.NumpyArrayWrapper):  # type: ignore[misc]  # joblib is untyped
-    """Reads arrays of objects with the allow-list; joblib's own calls `pickle.load` there."""
+    """Reads arrays of objects with the allow-list; joblib before 1.6 calls `pickle.load` there."""
 
     def read_array(self, unpickler: _JoblibUnpickler, *rest: Any) -> Any:
+        if not isinstance(self.dtype, unpickler.np.dtype):
+            message = "an array's description names no dtype"
+            raise TypeError(message)
         if not self.dtype.hasobject:
             return super().read_array(unpickler, *rest)
-        array = pickle_codec.Unpickler(unpickler.file_handle, unpickler.allow).load()
-        if self.order == "F":
-            array = array.reshape(self.shape[::-1]).transpose()
-        return array.reshape(self.shape)
+        return pickle_codec.Unpickler(unpickler.file_handle, unpickler.allow).load()
 
 
-if not issubclass(_JoblibUnpickler, pickle._Unpickler):  # noqa: SLF001
+if not issubclass(_JoblibUnpickler, pickle._Unpickler) or not hasattr(  # noqa: SLF001
+    numpy_pickle_utils, "_validate_fileobject_and_memmap"
+):
     # A joblib whose reader is no longer Python's would not ask our find_class.
     package = f"a joblib that safehold knows (found {joblib.__version__})"
     raise MissingExtra(package, "joblib")

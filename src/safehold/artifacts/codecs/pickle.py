@@ -6,6 +6,7 @@ first is that nothing reaches this file before its seal was verified.
 
 from __future__ import annotations
 
+import copyreg
 import io
 import pickle
 import pickletools
@@ -15,6 +16,35 @@ from typing import Any
 from safehold.allow import AllowList
 from safehold.artifacts.codecs import Encoded, Reading
 from safehold.errors import DecodeError, EncodeError
+
+
+class Segment:
+    """Verified bytes as the file of an unpickler, which reads them where they are."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self.at = 0
+
+    def peek(self, _size: int = 0) -> memoryview:
+        """Return all that is left. The C unpickler takes it as its buffer, without a copy."""
+        return self._data[self.at :]
+
+    def read(self, size: int) -> memoryview:
+        """Return the next bytes; called with what was consumed of a peek."""
+        start, self.at = self.at, min(self.at + size, len(self._data))
+        return self._data[start : self.at]
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer, as the C unpickler does for large bytearrays."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def readline(self) -> bytes:
+        """Return the next line, for a stream that is cut inside its first one."""
+        left = bytes(self.peek())
+        end = left.find(b"\n") + 1
+        return bytes(self.read(end or len(left)))
 
 
 class Unpickler(pickle.Unpickler):
@@ -45,10 +75,10 @@ def encode(value: object, depth: int) -> Encoded:  # noqa: ARG001  (C recursion 
 
 def decode(segments: Sequence[memoryview], reading: Reading) -> object:
     """Unpickle verified segments: the stream, then its out-of-band buffers."""
-    stream = io.BytesIO(segments[0])
+    stream = Segment(segments[0])
     options = {"buffers": segments[1:], **reading.options}
     value = load_checked(Unpickler(stream, reading.allow, **options).load)
-    if stream.tell() != len(segments[0]):
+    if stream.at != len(segments[0]):
         message = "the sealed file holds more than one pickle; seal it with: safehold seal"
         raise DecodeError(message)
     return value
@@ -56,6 +86,9 @@ def decode(segments: Sequence[memoryview], reading: Reading) -> object:
 
 def load_checked(load: Callable[[], Any]) -> Any:
     """Load, turning the many errors of a malformed stream into DecodeError."""
+    if copyreg._extension_cache:  # type: ignore[attr-defined]  # noqa: SLF001
+        # What an extension code meant before would be used without asking find_class.
+        copyreg.clear_extension_cache()
     try:
         return load()
     except (pickle.UnpicklingError, ImportError):

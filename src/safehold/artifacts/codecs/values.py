@@ -8,8 +8,11 @@ Values that both formats hold natively pass as they are, all others become (tag,
 from __future__ import annotations
 
 import base64
+import contextlib
 import math
+import struct
 import sys
+from _pickle import PicklingError
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,13 +21,34 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
-from uuid import UUID
+from uuid import UUID, SafeUUID
 from zoneinfo import ZoneInfo
 
 from safehold.errors import DecodeError, EncodeError, LimitExceeded, MissingExtra
 
 Tagger = Callable[[str, Any], Any]
 """(tag, plain tree of native values) -> the codec's form of a tagged value."""
+
+
+_DOUBLE = struct.Struct(">d")  # the bits, since a NaN has more than one form
+_DOUBLES = struct.Struct(">dd")
+
+
+class _NoFormError(Exception):
+    """A value that has no lossless form; `path` grows on the way out, innermost first."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.path: list[Any] = []
+
+    def located(self) -> EncodeError:
+        place = "".join(f"[{_shown(part)}]" for part in reversed(self.path))
+        return EncodeError(f"value{place} {self.reason}")
+
+
+def _shown(part: Any) -> str:
+    return repr(part)[:80] if type(part) in (str, int, float, bool, bytes) else type(part).__name__
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +66,23 @@ def _zone_out(zone: tzinfo | None) -> Any:
         return None
     if zone is UTC:
         return "UTC"
-    if type(zone) is ZoneInfo and zone.key:
+    if type(zone) is ZoneInfo and zone.key and _is_of_the_system(zone):
         return ["zone", zone.key]
     if type(zone) is timezone:
         offset = zone.utcoffset(None)
         if zone == timezone(offset) and zone.tzname(None) == timezone(offset).tzname(None):
             return ["offset", offset.days, offset.seconds, offset.microseconds]
-    message = f"time zone {zone!r} has no lossless form; use UTC, an offset or a ZoneInfo"
-    raise EncodeError(message)
+    message = f"has the time zone {zone!r}, which has no lossless form; use UTC or a ZoneInfo"
+    raise _NoFormError(message)
+
+
+def _is_of_the_system(zone: ZoneInfo) -> bool:
+    """Say whether the key alone makes the zone again; one read from a file refuses to pickle."""
+    try:
+        zone.__reduce__()
+    except PicklingError:
+        return False
+    return True
 
 
 def _zone_in(value: Any) -> tzinfo | None:
@@ -82,10 +115,10 @@ _FACTORIES = {kind.__name__: kind for kind in (bool, dict, float, int, list, set
 
 def _defaultdict_out(value: defaultdict[Any, Any]) -> Any:
     factory = value.default_factory
-    name = None if factory is None else getattr(factory, "__name__", "")
+    name = None if factory is None else str(getattr(factory, "__name__", ""))
     if name is not None and _FACTORIES.get(name) is not factory:
-        message = f"a defaultdict of {factory!r} has no lossless form; use a builtin type or a dict"
-        raise EncodeError(message)
+        message = f"is a defaultdict of {factory!r}, which has no lossless form; use a dict"
+        raise _NoFormError(message)
     return [name, _pairs(value)]
 
 
@@ -95,10 +128,9 @@ def _pairs(value: Mapping[Any, Any]) -> list[list[Any]]:
 
 def _in_order(value: set[Any] | frozenset[Any]) -> list[Any]:
     """List members in one order where they can be ordered, so that equal sets encode alike."""
-    try:
+    with contextlib.suppress(TypeError, ValueError, ArithmeticError):
         return sorted(value)
-    except TypeError:
-        return list(value)
+    return list(value)
 
 
 _KINDS = (
@@ -107,18 +139,17 @@ _KINDS = (
     Kind("frozenset", frozenset, _in_order, frozenset),
     Kind("deque", deque, lambda value: [list(value), value.maxlen], lambda v: deque(v[0], v[1])),
     Kind("ordered", OrderedDict, _pairs, OrderedDict),
-    Kind("counter", Counter, _pairs,
-         lambda pairs: Counter(dict(pairs))),
+    Kind("counter", Counter, _pairs, lambda pairs: Counter(dict(pairs))),
     Kind("defaultdict", defaultdict, _defaultdict_out,
          lambda parts: defaultdict(parts[0] and _FACTORIES[parts[0]], parts[1])),
     Kind("pairs", dict, _pairs, dict),
     Kind("bytes", bytes, lambda value: base64.b64encode(value).decode(),
          lambda text: base64.b64decode(text, validate=True)),
     Kind("bytearray", bytearray, bytes, bytearray),
-    Kind("complex", complex, lambda value: [value.real.hex(), value.imag.hex()],
-         lambda parts: complex(float.fromhex(parts[0]), float.fromhex(parts[1]))),
+    Kind("complex", complex, lambda value: _DOUBLES.pack(value.real, value.imag),
+         lambda data: complex(*_DOUBLES.unpack(data))),
     Kind("int", int, hex, lambda text: int(text, 16)),
-    Kind("float", float, float.hex, float.fromhex),
+    Kind("float", float, _DOUBLE.pack, lambda data: _DOUBLE.unpack(data)[0]),
     Kind("str", str, lambda value: value.encode("utf-8", "surrogatepass"),
          lambda data: data.decode("utf-8", "surrogatepass")),
     Kind("datetime", datetime, _datetime_out, _datetime_in),
@@ -132,7 +163,8 @@ _KINDS = (
     Kind("decimal", Decimal, str, Decimal),
     Kind("fraction", Fraction, lambda value: [value.numerator, value.denominator],
          lambda parts: Fraction(*parts)),
-    Kind("uuid", UUID, lambda value: value.bytes, lambda data: UUID(bytes=data)),
+    Kind("uuid", UUID, lambda value: [value.bytes, value.is_safe.value],
+         lambda parts: UUID(bytes=parts[0], is_safe=SafeUUID(parts[1]))),
     Kind("range", range, lambda value: [value.start, value.stop, value.step],
          lambda parts: range(*parts)),
     Kind("slice", slice, lambda value: [value.start, value.stop, value.step],
@@ -164,97 +196,157 @@ class Flattener:
     text: bool
     reserved: str = ""
 
-    def flatten(self, value: Any, level: int = 0, where: str = "value") -> Any:
+    def flatten(self, value: Any) -> Any:
         """Return the tree. Raises EncodeError naming the place, LimitExceeded for depth."""
+        try:
+            return self._flat(value, 0)
+        except _NoFormError as error:
+            raise error.located() from None
+        except RecursionError:
+            raise self._too_deep() from None
+
+    def _too_deep(self) -> LimitExceeded:
+        return LimitExceeded(f"the value is nested deeper than {self.depth} levels (or in itself)")
+
+    def _flat(self, value: Any, level: int) -> Any:
         kind = type(value)
-        if kind is str or kind is float or kind is int:
-            return self._scalar(value, kind)
+        if kind is str:
+            return value if value.isascii() or _is_unicode(value) else self._native(value)
+        if kind is float:
+            return value if not self.text or math.isfinite(value) else self._native(value)
+        if kind is int:
+            return value if -(2**63) <= value < 2**64 else self._native(value)
         if value is None or kind is bool:
             return value
         if level >= self.depth:
-            message = f"{where} is nested deeper than {self.depth} levels (or holds itself)"
-            raise LimitExceeded(message)
+            raise self._too_deep()
         if kind is list:
-            return [
-                self.flatten(item, level + 1, f"{where}[{index}]")
-                for index, item in enumerate(value)
-            ]
+            return self._list(value, level)
         if kind is dict:
-            return self._dict(value, level, where)
+            return self._dict(value, level)
         if kind is bytes and not self.text:
             return value
-        return self._tagged(value, kind, level, where)
+        return self._tagged(value, kind, level)
 
-    def _scalar(self, value: Any, kind: type) -> Any:
-        if kind is str:
-            # Lone surrogates are not UTF-8; `isascii` answers most texts at once.
-            if value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value):
-                return value
-        elif kind is float:
-            if not self.text or math.isfinite(value):
-                return value
-        elif -(2**63) <= value < 2**64:
-            return value
-        entry = _BY_TYPE[kind]
-        return self.tagger(entry.tag, self.flatten(entry.take(value), self.depth - 1))
+    def _native(self, value: Any) -> Any:
+        entry = _BY_TYPE[type(value)]
+        return self.tagger(entry.tag, self._flat(entry.take(value), self.depth - 1))
 
-    def _dict(self, value: dict[Any, Any], level: int, where: str) -> Any:
-        plain = {}
-        for key, item in value.items():
-            if type(key) is not str or (not key.isascii() and _has_surrogate(key)):
-                return self._tagged(value, dict, level, where)
-            if self.reserved and key.startswith(self.reserved):
-                return self._tagged(value, dict, level, where)
-            plain[key] = self.flatten(item, level + 1, f"{where}[{key!r}]")
+    def _list(self, value: list[Any], level: int) -> list[Any]:
+        plain: list[Any] = []
+        try:
+            for item in value:
+                plain.append(self._flat(item, level + 1))  # noqa: PERF401  (the count is the place)
+        except _NoFormError as error:
+            error.path.append(len(plain))
+            raise
         return plain
 
-    def _tagged(self, value: Any, kind: type, level: int, where: str) -> Any:
+    def _dict(self, value: dict[Any, Any], level: int) -> Any:
+        plain = {}
+        key = None
+        try:
+            for key, item in value.items():
+                if type(key) is not str or not (key.isascii() or _is_unicode(key)):
+                    break
+                if self.reserved and key.startswith(self.reserved):
+                    break
+                plain[key] = self._flat(item, level + 1)
+            else:
+                return plain
+        except _NoFormError as error:
+            error.path.append(key)
+            raise
+        return self._tagged(value, dict, level)
+
+    def _tagged(self, value: Any, kind: type, level: int) -> Any:
         entry = _BY_TYPE.get(kind)
-        if entry is not None:
-            return self.tagger(entry.tag, self.flatten(entry.take(value), level + 1, where))
-        if kind.__module__ == "numpy" or kind.__module__.startswith("numpy."):
-            tag, plain = _numpy_out(value, where)
-            return self.tagger(tag, self.flatten(plain, level + 1, where))
-        message = (
-            f"{where} is a {kind.__module__}.{kind.__qualname__}, which this codec cannot hold "
-            f"without loss; store plain values, or keep the file in an internal zone"
-        )
-        raise EncodeError(message)
+        if entry is None:
+            tag, plain = _numpy_out(value, kind)
+            return self.tagger(tag, self._flat(plain, level + 1))
+        try:
+            return self.tagger(entry.tag, self._flat(entry.take(value), level + 1))
+        except _NoFormError as error:
+            if entry.take is _pairs:
+                _name_key(error.path, value)
+            raise
 
 
-def _has_surrogate(text: str) -> bool:
-    return any("\ud800" <= char <= "\udfff" for char in text)
+def _name_key(path: list[Any], value: Mapping[Any, Any]) -> None:
+    """Put the key in the place of its position among the pairs."""
+    index, side = path.pop(), path.pop()
+    key = list(value)[index]
+    path.append(key if side else f"key {_shown(key)}")
 
 
-def _numpy_out(value: Any, where: str) -> tuple[str, Any]:
-    numpy = sys.modules["numpy"]
-    if type(value) is numpy.ndarray:
-        dtype = _dtype_out(value.dtype, where)
-        order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
-        return "ndarray", [dtype, list(value.shape), order, value.tobytes(order)]
-    if isinstance(value, numpy.dtype):
-        return "npdtype", _dtype_out(value, where)
-    if isinstance(value, numpy.generic) and type(value) is value.dtype.type:
-        return "npscalar", [_dtype_out(value.dtype, where), value.tobytes()]
-    message = f"{where} is a {type(value).__qualname__}, which this codec cannot hold"
-    raise EncodeError(message)
+def _is_unicode(text: str) -> bool:
+    """Say whether a text has a UTF-8 form; lone surrogates have none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
-def _dtype_out(dtype: Any, where: str) -> Any:
-    if dtype.hasobject or dtype.kind == "T" or dtype.metadata:
-        message = f"{where} has the dtype {dtype!r}, which this codec cannot hold"
-        raise EncodeError(message)
-    if dtype.subdtype is not None or dtype.fields is not None:
-        numpy = sys.modules["numpy"]
-        descr = numpy.lib.format.dtype_to_descr(dtype)
-        if numpy.lib.format.descr_to_dtype(descr) != dtype or not isinstance(descr, list):
-            message = f"{where} has a structured dtype without a lossless description"
-            raise EncodeError(message)
-        return descr
-    return dtype.str
+def _numpy_out(value: Any, kind: type) -> tuple[str, Any]:
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        if kind is numpy.ndarray:
+            order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
+            dtype = _dtype_out(value.dtype)
+            return "ndarray", [dtype, list(value.shape), order, value.tobytes(order)]
+        if isinstance(value, numpy.dtype):
+            return "npdtype", _dtype_out(value)
+        if isinstance(value, numpy.generic) and kind is value.dtype.type:
+            return "npscalar", [_dtype_out(value.dtype), value.tobytes()]
+    message = (
+        f"is a {kind.__module__}.{kind.__qualname__}, which this codec cannot hold without "
+        f"loss; store plain values, or keep the file in an internal zone"
+    )
+    raise _NoFormError(message)
+
+
+def _dtype_out(dtype: Any) -> Any:
+    """Describe a dtype by what makes exactly the same one again."""
+    plain: Any = None
+    if not dtype.hasobject and not _has_metadata(dtype):
+        if dtype.fields is not None:
+            plain = sys.modules["numpy"].lib.format.dtype_to_descr(dtype)
+        elif dtype.subdtype is None:
+            # The character keeps apart what has one size: long and long long.
+            plain = next((text for text in (dtype.str, dtype.str[0] + dtype.char)
+                          if _is_same(text, dtype)), None)  # fmt: skip
+    if plain is None or not _is_same(plain, dtype):
+        message = f"has the dtype {dtype!r}, which this codec cannot hold"
+        raise _NoFormError(message)
+    return plain
+
+
+def _has_metadata(dtype: Any) -> bool:
+    inner = dtype.base if dtype.subdtype is not None else None
+    fields = [field[0] for field in (dtype.fields or {}).values()]
+    return bool(dtype.metadata) or any(map(_has_metadata, fields if inner is None else [inner]))
+
+
+def _is_same(plain: Any, dtype: Any) -> bool:
+    try:
+        made = _dtype_in(plain)
+    except (TypeError, ValueError):
+        return False
+    return (
+        made == dtype and made.type is dtype.type and made.isalignedstruct == dtype.isalignedstruct
+    )
+
+
+def _dtype_in(plain: Any) -> Any:
+    return sys.modules["numpy"].lib.format.descr_to_dtype(plain)
 
 
 # --- putting together ----------------------------------------------------------------------
+
+# What constructors raise for arguments that they do not like.
+_INVALID = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, SyntaxError,
+            TypeError, ValueError, struct.error)  # fmt: skip
 
 
 def rebuild(tag: str, plain: Any) -> Any:
@@ -263,9 +355,7 @@ def rebuild(tag: str, plain: Any) -> Any:
         if tag in ("ndarray", "npscalar", "npdtype"):
             return _numpy_in(tag, plain)
         return _BY_TAG[tag].make(plain)
-    except MissingExtra:
-        raise
-    except (KeyError, ValueError, TypeError, IndexError, ArithmeticError) as error:
+    except _INVALID as error:
         message = f"{tag!r} holds an invalid value: {error}"
         raise DecodeError(message) from error
 
@@ -276,15 +366,17 @@ def _numpy_in(tag: str, plain: Any) -> Any:
     except ImportError as error:
         package = "numpy"
         raise MissingExtra(package, "numpy") from error
-    dtype = numpy.lib.format.descr_to_dtype(plain[0] if tag != "npdtype" else plain)
-    if dtype.hasobject:
-        message = "an array of Python objects cannot be stored as data"
-        raise DecodeError(message)
     if tag == "npdtype":
-        return dtype
-    if tag == "npscalar":
-        if dtype.itemsize == 0:  # an empty text; frombuffer refuses it
-            return dtype.type()
-        return numpy.frombuffer(plain[1], dtype=dtype, count=1)[0]
-    _, shape, order, data = plain
-    return numpy.ndarray(tuple(shape), dtype=dtype, buffer=bytearray(data), order=order)
+        return _dtype_in(plain)
+    dtype, data = _dtype_in(plain[0]), plain[-1]
+    if dtype.hasobject or type(data) is not bytes:
+        message = "not the bytes of an array of plain values"
+        raise DecodeError(message)
+    if tag == "ndarray":
+        _, shape, order, _ = plain
+        return numpy.ndarray(tuple(shape), dtype=dtype, buffer=bytearray(data), order=order)
+    if dtype.kind == "S":
+        return dtype.type(data)  # an array's item would lose the zeros at its end
+    if dtype.kind == "U":
+        return dtype.type(data.decode(f"utf-32-{sys.byteorder[0]}e", "surrogatepass"))
+    return numpy.ndarray((), dtype=dtype, buffer=bytearray(data))[()]
