@@ -334,15 +334,49 @@ def test_unreadable_source_is_a_finding(data, said, look):
     "data",
     [
         b"# coding: utf-7\n+AGk-mport pickle\npickle.loads(b'')\n",
+        b"# coding: utf-7\nimport p+AGk-ckle as p\np.loads(b'')\n",
         b"# coding: unicode_escape\n\\x69mport pickl\\x65\\npickle.loads(b'')\\n\n",
-        "# coding: iso-2022-jp\n# 漬物\nimport pickle\npickle.loads(b'')\n".encode("iso-2022-jp"),
     ],
 )
-def test_a_codec_in_which_names_look_different_does_not_slip_through(data, look):
+def test_a_codec_in_which_names_look_different_is_seen_through_and_left_alone(data, look):
     audit = look(data)
     assert "SH151" in [finding.rule.id for finding in audit.findings]
-    if audit.after is None:
-        assert audit.outcome == "diagnosed"
+    assert audit.after is None
+    assert any("same bytes" in item.message for item in audit.diagnostics)
+
+
+def test_a_codec_with_shift_states_is_edited_when_its_bytes_come_back(look):
+    data = "# coding: iso-2022-jp\n# 漬物\nimport pickle\npickle.loads(b'')\n"
+    audit = look(data.encode("iso-2022-jp"))
+    expected = data.replace("import pickle", PICKLE.strip(), 1)
+    assert audit.after == expected.encode("iso-2022-jp")
+
+
+@pytest.mark.parametrize("name", ["\uff50ickle", "pic\U0001d5c4le", "\uff4aoblib"])
+def test_letters_that_python_normalises_do_not_slip_through(name, look):
+    audit = look(f"from {name} import load\nload(f)\n")
+    assert lines(audit) == [2]
+    assert audit.after is not None
+
+
+def test_a_name_of_a_class_body_is_not_seen_from_its_methods(look):
+    audit = look("class C:\n    import pickle\n    def f(self):\n        pickle.load(x)\n")
+    assert [finding.rule.id for finding in audit.findings] == ["SH158"]
+    assert "never imported" in audit.diagnostics[0].message
+
+
+def test_one_branch_that_cannot_move_keeps_the_other_in_place(look):
+    audit = look(
+        "try:\n    import joblib.numpy_pickle as p\nexcept ImportError:\n    import pickle as p\n"
+        "p.load(f)\n"
+    )
+    assert audit.after is None
+    assert audit.diagnostics[0].line == 5
+
+
+def test_a_deep_attribute_chain_around_a_path_does_not_crash(look):
+    audit = look("import joblib\njoblib.load(a" + ".b" * 900 + ".get('x', 'y'))\n")
+    assert lines(audit) == [2]
 
 
 def test_sixty_thousand_lines_take_seconds(look):

@@ -25,7 +25,10 @@ def tree(tmp_path):
 
 def outcomes(root, **options) -> dict[str, str]:
     policy = default_policy(root)
-    return {audit.path: audit.outcome for audit in audit_tree(root, policy=policy, **options)}
+    audits = list(audit_tree(root, policy=policy, **options))
+    found = {audit.path: audit.outcome for audit in audits}
+    assert len(found) == len(audits)
+    return found
 
 
 def test_every_source_is_listed_once_in_a_fixed_order(tree):

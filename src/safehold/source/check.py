@@ -73,12 +73,12 @@ def _audit(
         text = decode(data)
         tree = parse(text.utf8)
         module = analyse(tree)
+        accesses = Accesses(module, policy, here, neighbours)
+        return _Check(text, module, path, accesses).run()
     except UnreadableError as error:
         return unreadable(path, str(error))
     except (RecursionError, MemoryError):
         return unreadable(path, "nested too deeply to be analysed")
-    accesses = Accesses(module, policy, here, neighbours)
-    return _Check(text, module, path, accesses).run()
 
 
 def unreadable(path: str, reason: str) -> FileAudit:

@@ -295,7 +295,7 @@ class Places:
         if name == "dirname" and node.args:
             base = self._evaluate(node.args[0], scope, depth)
             return None if base is None else posixpath.dirname(base) or "."
-        if name in ("getenv", "get") and len(node.args) == 2 and "env" in ast.unparse(node.func):
+        if _reads_environment(node.func) and len(node.args) == 2:
             self._sure = False
             return self._evaluate(node.args[1], scope, depth)
         if not isinstance(node.func, ast.Attribute):
@@ -364,6 +364,13 @@ def _nearest(scope: Scope, node: ast.Name) -> tuple[Scope, Binding] | None:
     if before:
         return max(before, key=lambda item: item[1].line)
     return bindings[0] if len(bindings) == 1 else None
+
+
+def _reads_environment(func: ast.expr) -> bool:
+    """`os.getenv`, `os.environ.get`."""
+    if isinstance(func, ast.Attribute) and func.attr == "get":
+        return last_name(func.value) == "environ"
+    return last_name(func) == "getenv"
 
 
 def _is_path_module(func: ast.expr) -> bool:
