@@ -5,7 +5,6 @@ An assessment is made by looking; what a report says "after" comes from looking 
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,6 @@ from pathlib import Path
 from safehold.allow import AllowList
 from safehold.artifacts import Store
 from safehold.artifacts import rules as artifact_rules
-from safehold.artifacts.container import MAGIC, is_sealed
 from safehold.context import Context
 from safehold.errors import SafeholdError
 from safehold.findings import Finding, Location, Severity
@@ -89,7 +87,7 @@ def assess(
     ):
         tell("artifacts", report.path)
         name = _relative(report.path, root)
-        if _starts_sealed(root / name):
+        if report.format == _SEALED_FORMAT:
             sealed.append(name)
         else:
             reports.append(_located(report, name))
@@ -112,6 +110,7 @@ def is_code_carrying(report: FileReport) -> bool:
     return report.format.rpartition("+")[2] in _CODE_FORMATS
 
 
+_SEALED_FORMAT = "sfh1"
 _CODE_FORMATS = frozenset({"pickle", "joblib"})
 
 
@@ -125,12 +124,6 @@ def _located(report: FileReport, name: str) -> FileReport:
         replace(item, location=replace(item.location, path=name)) for item in report.findings
     )
     return replace(report, path=name, findings=findings)
-
-
-def _starts_sealed(path: Path) -> bool:
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        return is_sealed(file.read(len(MAGIC)))
-    return False
 
 
 def _kept(reports: Sequence[FileReport], policy: Policy) -> Iterator[Finding]:

@@ -28,6 +28,8 @@ def own_classes(root: Path, names: Iterable[str]) -> frozenset[str]:
 
 def _is_own_plain_class(root: Path, name: str) -> bool:
     parts = name.split(".")
+    if not all(part.isidentifier() for part in parts):
+        return False
     for split in range(len(parts) - 1, 0, -1):
         file = _module_file(root, parts[:split])
         if file is not None:
