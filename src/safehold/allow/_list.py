@@ -119,7 +119,9 @@ class AllowList:
             return "class"
         if name in self._functions:
             return "function"
-        return "class" if f"{module}.{qualname}" in self._own else None
+        if f"{module}.{qualname}" in self._own and dangers.lookup(module, qualname) is None:
+            return "class"
+        return None
 
     def _spelled(self, module: str, qualname: str) -> tuple[str, str]:
         """Return the name as it stands in the list: as given, or as Python 3 spells it."""
@@ -169,11 +171,14 @@ def _dotted(name: str) -> str:
             f"allow: {name!r} is neither a preset ({', '.join(PRESETS)}) nor an exact dotted name"
         )
         raise ConfigError(message)
-    for border in range(1, len(parts)):
-        danger = dangers.lookup(".".join(parts[:border]), ".".join(parts[border:]))
-        if danger is not None:
-            message = f"allow: {name!r} cannot be allowed: it {danger.why}"
-            raise ConfigError(message)
+    # Where the module ends is not known; "shop.pickle.Model" is a class of a module shop.pickle.
+    found = [
+        dangers.lookup(".".join(parts[:border]), ".".join(parts[border:]))
+        for border in range(1, len(parts))
+    ]
+    if found[-1] is not None and all(found):
+        message = f"allow: {name!r} cannot be allowed: it {found[-1].why}"
+        raise ConfigError(message)
     return dotted
 
 
