@@ -13,7 +13,8 @@ _NUMBERS = (
 )
 _GLOBALS = (b"cos\nsystem\n", b"ccollections\nOrderedDict\n", b"c__builtin__\nset\n")
 _SIMPLE = (
-    *(b"N", b"\x88", b"\x89", b"]", b"}", b")", b"\x8f", b"K\x07", b"M\x07\x07", b"J\xff\xff\xff\xff"),
+    *(b"N", b"\x88", b"\x89", b"]", b"}", b")", b"\x8f", b"K\x07", b"M\x07\x07"),
+    b"J\xff\xff\xff\xff",
     *(b"G" + struct.pack(">d", 1.5), b"\x8a\x02\x01\x02", b"C\x01a", b"B\x01\0\0\0a"),
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ Bad input never raises: a file that cannot be read is a report with the verdict 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ __all__ = [
 Progress = Callable[[FileReport], None]
 # Files per task of a worker: small files cost less than handing them over.
 _BATCH = 64
+_NOTHING = frozenset({errno.ENOENT, errno.ELOOP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +162,8 @@ def _scan_file(found: Found, settings: _Settings) -> FileReport | None:
     except TooLarge as error:
         return _too_large(found.path, error.size, settings.limits)
     except (OSError, ValueError) as error:
-        # A dangling link in a tree is nobody's artifact, unless its name says so.
-        if isinstance(error, FileNotFoundError) and not wanted:
+        # A link to nothing or to itself is nobody's artifact, unless its name says so.
+        if isinstance(error, OSError) and error.errno in _NOTHING and not wanted:
             return None
         reason = error.strerror if isinstance(error, OSError) else None
         return _error(found.path, reason or str(error), settings)

@@ -119,10 +119,10 @@ class Names:
 class Judge:
     """Collects what one artifact does; never raises for what it sees."""
 
-    __slots__ = ("_evidence", "_left_out", "_names", "_notes", "uses")
+    __slots__ = ("_evidence", "_left_out", "_notes", "names", "uses")
 
     def __init__(self, names: Names) -> None:
-        self._names = names
+        self.names = names
         self._notes: dict[tuple[str, str], Note] = {}
         self._evidence: dict[str, Note] = {}
         self._left_out: dict[str, int] = {}
@@ -169,7 +169,7 @@ class Judge:
 
     def named(self, module: str, name: str, protocol: int, offset: int) -> Global:
         """Judge a name by itself and return it as a value."""
-        status = self._names.status(module, name, protocol)
+        status = self.names.status(module, name, protocol)
         self._used(status, "named")
         dotted = _short(f"{module}.{name}")
         if not status.known:
@@ -180,7 +180,7 @@ class Judge:
         """Judge that values are put into a container, an argument list or a state."""
         for value in values:
             if isinstance(value, Global) and value.guarded:
-                status = self._names.status(value.module, value.name, value.protocol)
+                status = self.names.status(value.module, value.name, value.protocol)
                 self._unwanted(status, _short(value.dotted), offset)
 
     def called(self, maker: Any, args: Any, offset: int) -> Made:
@@ -193,7 +193,7 @@ class Judge:
         if not isinstance(maker, Global):
             self._computed(maker, offset)
             return made
-        status = self._names.status(maker.module, maker.name, maker.protocol)
+        status = self.names.status(maker.module, maker.name, maker.protocol)
         self._used(status, "called")
         if not status.known:
             self._show_call(maker, args)
@@ -202,7 +202,7 @@ class Judge:
         elif status.own:
             if args:
                 self._unusual(maker, args, offset, "a class of your own is called with arguments")
-        elif not self._names.arguments_ok(status, argument(args)):
+        elif not self.names.arguments_ok(status, argument(args)):
             self._misused(status, maker, args, offset, "unusual arguments")
         if Made in map(type, args) and any(map(_is_range, args)):
             message = f"{_short(show(maker))} unfolds a range while loading"
@@ -215,14 +215,14 @@ class Judge:
         if not isinstance(maker, Global):
             self._computed(maker, offset)
             return made
-        status = self._names.status(maker.module, maker.name, maker.protocol)
+        status = self.names.status(maker.module, maker.name, maker.protocol)
         self._used(status, "instantiated")
         given = args if isinstance(args, tuple) else (UNKNOWN,)
         if not status.known:
             self._show_call(maker, given)
         elif status.role == "function":
             self._misused(status, maker, given, offset, "a function is used as a class")
-        elif not status.own and not self._names.arguments_ok(status, argument(given)):
+        elif not status.own and not self.names.arguments_ok(status, argument(given)):
             self._misused(status, maker, given, offset, "unusual arguments")
         return made
 
@@ -324,7 +324,7 @@ class Judge:
     def _is_base(self, value: Any) -> bool:
         if not isinstance(value, Global):
             return False
-        status = self._names.status(value.module, value.name, value.protocol)
+        status = self.names.status(value.module, value.name, value.protocol)
         return status.module == "builtins" and status.name in _BASES
 
     def _check_slots(self, target: Made, state: Any, offset: int) -> None:

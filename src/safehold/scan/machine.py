@@ -67,6 +67,7 @@ class Machine:
 
     __slots__ = (
         "arrays",
+        "buffers",
         "data",
         "fence",
         "judge",
@@ -105,6 +106,8 @@ class Machine:
         self.fence = 0
         self.proto = 0
         self.persistent: list[Any] = []
+        # How many buffers from outside the stream it takes.
+        self.buffers = 0
         # GETs of an index that nothing was put at.
         self.missing = 0
         # End of what may be read now, and where reading goes on after it if that is a frame.

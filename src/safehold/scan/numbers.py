@@ -32,6 +32,9 @@ def parse_int(line: bytes) -> Any:
     """
     if len(line) > _LONGEST:
         return INTEGER
+    if line[:1] == b"\0":
+        # No digits at all, and strtol says zero.
+        return False if len(line) == 3 else 0
     match = _STRTOL.match(line)
     if match is not None:
         sign, hexadecimal, octal, decimal = match.groups()

@@ -19,7 +19,8 @@ _HIDDEN: Final = re.compile(rb"\x80[\x01-\x05]|\(?[ci][A-Za-z_][\w.]*\n[A-Za-z_]
 _NAME: Final = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*", re.ASCII)
 _MOST_HIDDEN: Final = 256
 _MOST_STREAMS: Final = 10_000
-HOSTILE: Final[frozenset[Rule]] = frozenset({rules.DANGEROUS_GLOBAL, rules.ATTACK_CONSTRUCTION})
+_PERSID: Final = 0x50
+_HOSTILE: Final[frozenset[Rule]] = frozenset({rules.DANGEROUS_GLOBAL, rules.ATTACK_CONSTRUCTION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ def read_first(source: Source, visit: Visit) -> First | None:
 
 
 def _read_first(source: Source, visit: Visit) -> First | None:
-    if not len(source.data):
+    # A persistent id first: `pickle.load` refuses it, and PK is how zip archives begin.
+    if not len(source.data) or source.data[0] == _PERSID:
         return None
     judge = Judge(visit.names)
     machine, outcome = run(source.data, judge)
@@ -77,7 +79,7 @@ def names_danger(judge: Judge) -> bool:
 
 def is_hostile(judge: Judge) -> bool:
     """Whether a judge saw more than something unknown or unreadable."""
-    return any(note.rule in HOSTILE for note in judge.notes)
+    return any(note.rule in _HOSTILE for note in judge.notes)
 
 
 def close(source: Source, judge: Judge, machine: Machine, outcome: Outcome) -> None:
@@ -86,6 +88,8 @@ def close(source: Source, judge: Judge, machine: Machine, outcome: Outcome) -> N
         judge.broken(outcome.reason, outcome.stop)
     if machine.persistent and not source.persistent:
         judge.broken("uses persistent ids, which only a loader of its own can resolve", None)
+    if machine.buffers and not source.buffers:
+        judge.broken("needs buffers that are kept outside the stream", None)
 
 
 def read_following(source: Source, names: Names, machine: Machine, outcome: Outcome) -> list[Judge]:
@@ -101,7 +105,8 @@ def read_following(source: Source, names: Names, machine: Machine, outcome: Outc
         if not outcome.complete:
             _trailing(source, stop, outcome, judge, names)
             return judges
-        _read_again(data, stop, memo, machine, judge, names)
+        if memo:
+            judge = judges[-1] = _read_again(data, stop, memo, machine, judge)
         close(source, judge, machine, outcome)
         # One Unpickler keeps its memo from stream to stream.
         memo.update(machine.memo)
@@ -111,18 +116,20 @@ def read_following(source: Source, names: Names, machine: Machine, outcome: Outc
 
 
 def _read_again(
-    data: Data, start: int, memo: dict[int, Any], fresh: Machine, judge: Judge, names: Names
-) -> None:
-    """Read a later stream with the memo that the earlier ones left, too."""
-    if not memo:
-        return
-    other = Judge(names)
-    run(data, other, start=start, memo=dict(memo))
-    if fresh.missing:
-        # Only readable that way: everything it does counts.
-        merge(judge, other.notes)
-        return
-    merge(judge, (note for note in other.notes if note.rule is rules.DANGEROUS_GLOBAL))
+    data: Data, start: int, memo: dict[int, Any], fresh: Machine, judge: Judge
+) -> Judge:
+    """Read a later stream with the memo that the earlier ones left, too.
+
+    A stream that needs the memo of the one before it is judged by that reading; of any other
+    it is an odd one, in which only dangers count.
+    """
+    other = Judge(judge.names)
+    again, outcome = run(data, other, start=start, memo=dict(memo))
+    main, extra = judge, other
+    if fresh.missing and outcome.complete and not again.missing:
+        main, extra = other, judge
+    merge(main, (note for note in extra.notes if note.rule is rules.DANGEROUS_GLOBAL))
+    return main
 
 
 def merge(judge: Judge, notes: Iterable[Note]) -> None:

@@ -46,7 +46,7 @@ class Source:
     """Bytes to be read: a file, a member of an archive, or what a wrapper unpacked to.
 
     ``named`` is set for what the caller asked for by name, ``persistent`` where the loader
-    resolves persistent ids (torch).
+    resolves persistent ids (torch), ``buffers`` where it has the out-of-band buffers at hand.
     """
 
     data: Data
@@ -55,6 +55,7 @@ class Source:
     depth: int = 0
     named: bool = False
     persistent: bool = False
+    buffers: bool = False
 
     @property
     def wanted(self) -> bool:
@@ -65,9 +66,18 @@ class Source:
         """Whether the bytes begin with one of these."""
         return any(bytes(self.data[: len(magic)]) == magic for magic in magics)
 
-    def inner(self, data: Data, name: str, member: str, *, persistent: bool = False) -> Source:
+    def inner(
+        self,
+        data: Data,
+        name: str,
+        member: str,
+        *,
+        persistent: bool = False,
+        buffers: bool = False,
+    ) -> Source:
         """Return the source of something inside this one."""
-        return Source(data, name, member, self.depth + 1, persistent=persistent)
+        depth = self.depth + 1
+        return Source(data, name, member, depth, persistent=persistent, buffers=buffers)
 
     def unwrapped(self, data: Data, kind: str) -> Source:
         """Return the source of what a wrapper like gzip holds; it is wanted as this one is."""

@@ -54,6 +54,8 @@ class Directory:
     problems: list[str] = field(default_factory=list)
     comment: tuple[int, int] = (0, 0)
     overlaps: bool = False
+    # More members than asked for: nothing can be said about the bytes between them.
+    truncated: bool = False
 
 
 def find_end(data: Data) -> int | None:
@@ -125,6 +127,7 @@ def _read_central(data: Data, pos: int, stop: int, shift: int, found: Directory,
         pos = extra_start + extra_length + comment_length
     if pos != stop and len(found.entries) < most:
         found.problems.append("the central directory is broken")
+    found.truncated = len(found.entries) >= most
 
 
 def _wide(extra: bytes, size: int, packed: int, offset: int) -> tuple[int, int, int]:
@@ -148,6 +151,8 @@ def _locate(data: Data, found: Directory, taken: list[tuple[int, int]]) -> None:
     for entry in found.entries:
         _read_local(data, entry)
         taken.append((entry.header, entry.stop))
+    if found.truncated:
+        return
     taken.sort()
     reached = 0
     for start, stop in taken:

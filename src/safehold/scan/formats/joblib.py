@@ -16,7 +16,6 @@ from safehold.scan.judge import Judge, Names
 from safehold.scan.machine import Broken, Ended, Machine
 from safehold.scan.opcodes import run
 from safehold.scan.streams import (
-    HOSTILE,
     close,
     merge,
     read_first,
@@ -55,8 +54,8 @@ def read(source: Source, visit: Visit) -> str | None:
     else:
         report_hidden(source, visit, outcome.stop, visit.names)
     close(source, judge, machine, outcome)
-    # Array bytes are no opcodes, so reading them as such ends badly: only hostile acts count.
-    merge(judge, (note for note in first.judge.notes if note.rule in HOSTILE))
+    # Array bytes are no opcodes, so reading them as such ends badly: only dangers count.
+    merge(judge, (note for note in first.judge.notes if note.rule is rules.DANGEROUS_GLOBAL))
     for one in (judge, *following):
         visit.take(source, one)
     return "joblib"

@@ -125,12 +125,25 @@ def _begins_well(data: Data, packing: _Packing) -> bool:
     head = bytes(data[:_CHUNK])
     if packing.name == "zlib" and (int.from_bytes(head[:2], "big") % 31 or head[1] & 0x20):
         return False
+    if packing.name == "lzma" and not _is_lzma_header(head):
+        return False
     unpacker = packing.new()
     try:
         found = unpacker.decompress(head, 4096)
     except _ERRORS:
         return False
     return bool(found)
+
+
+def _is_lzma_header(head: bytes) -> bool:
+    """The format has no magic; these are the conditions under which ``lzma`` detects it."""
+    dictionary = int.from_bytes(head[1:5], "little")
+    # A power of two, or the sum of two neighbouring ones.
+    top = 1 << max(0, dictionary.bit_length() - 1)
+    if dictionary not in (top, top + top // 2, 0xFFFFFFFF):
+        return False
+    size = int.from_bytes(head[5:13], "little")
+    return size == 2**64 - 1 or size < 2**38
 
 
 class _Stream:

@@ -59,5 +59,6 @@ def _read_payload(
     # The first segment is the stream, the others are raw buffers of arrays.
     stream = sfh1.split(payload, lengths)[0]
     name = f"payload{_SUFFIX.get(header.codec, '.pkl')}"
-    inner = source.inner(bytes(stream), name, f"{header.codec}@{position}" if position else name)
+    member = f"{header.codec}@{position}" if position else name
+    inner = source.inner(bytes(stream), name, member, buffers=len(lengths) > 1)
     visit.scan(inner)

@@ -1,0 +1,164 @@
+"""Bombs end as findings, in bounded time and memory."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import pickle
+import struct
+import time
+import tracemalloc
+import zipfile
+
+import pytest
+
+from safehold.policy import Limits
+from safehold.scan import machine, scan_bytes, scan_path
+from tests.bypasses.payloads import stream, system
+
+
+def rules(report):
+    return {finding.rule.id for finding in report.findings}
+
+
+def laughs(levels=40):
+    """A tuple that holds itself twice, forty times over, used as a key."""
+    return b"\x80\x04}()" + b"2\x86" * levels + b"K\x01u."
+
+
+def test_key_that_never_ends_hashing():
+    assert "SH105" in rules(scan_bytes(laughs(), "a.pkl"))
+    assert "SH105" not in rules(scan_bytes(laughs(levels=3), "a.pkl"))
+
+
+def test_nesting_deeper_than_the_interpreter_allows():
+    for opcode in (b"\x85", b"]\x94" * 2):
+        data = b"\x80\x04)" + opcode * 200_000 + b"."
+        assert scan_bytes(data, "a.pkl").verdict == "clean"
+
+
+@pytest.mark.parametrize("put", [b"r\xff\xff\xff\x7f", b"p999999999\n"])
+def test_memo_index_that_reserves_memory(put):
+    assert "SH105" in rules(scan_bytes(b"N" + put + b".", "a.pkl"))
+
+
+@pytest.mark.parametrize(
+    ("data", "rule"),
+    [
+        (b"X\xff\xff\xff\x7f", "SH103"),
+        (b"\x8d\xff\xff\xff\xff\xff\xff\xff\xff", "SH103"),
+        (b"\x96\xff\xff\xff\xff\xff\xff\xff\x7f.", "SH103"),
+        (b"\x8b\xff\xff\xff\xff.", "SH103"),
+    ],
+)
+def test_lengths_beyond_the_file_reserve_nothing(data, rule):
+    tracemalloc.start()
+    report = scan_bytes(b"\x80\x04" + data, "a.pkl")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert rule in rules(report)
+    assert peak < 2**20
+
+
+def test_stack_is_bounded(monkeypatch):
+    monkeypatch.setattr(machine, "MAX_STACK", 1000)
+    assert "SH105" in rules(scan_bytes(b"]" * 30_000 + b".", "a.pkl"))
+
+
+def test_memo_is_bounded(monkeypatch):
+    monkeypatch.setattr(machine, "MAX_MEMO", 1000)
+    assert "SH105" in rules(scan_bytes(b"]" + b"\x94" * 30_000 + b".", "a.pkl"))
+
+
+def test_opcodes_are_bounded(monkeypatch):
+    monkeypatch.setattr(machine, "MAX_OPCODES", 20_000)
+    assert "SH105" in rules(scan_bytes(b"]" + b"20" * 30_000 + b".", "a.pkl"))
+
+
+def test_a_million_numbers_take_no_time_and_no_memory():
+    data = pickle.dumps([float(number) for number in range(1_000_000)])
+    tracemalloc.start()
+    started = time.process_time()
+    report = scan_bytes(data, "a.pkl")
+    spent = time.process_time() - started
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert report.verdict == "clean"
+    assert spent < 2
+    assert peak < 2**20
+
+
+def test_text_and_bytes_are_left_in_the_file(tmp_path):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps(["x" * 30_000_000, b"y" * 30_000_000]))
+    tracemalloc.start()
+    report = scan_path(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert report.files[0].verdict == "clean"
+    assert peak < 4 * 2**20
+
+
+def test_archives_in_archives_end():
+    data = pickle.dumps(1)
+    for _ in range(9):
+        data = gzip.compress(data)
+    assert scan_bytes(data, "a.gz").verdict == "clean"
+    report = scan_bytes(data, "a.gz", Limits(depth=8))
+    assert rules(report) == {"SH105"}
+
+
+def test_wrappers_nested_without_end_are_never_clean():
+    data = pickle.dumps(1)
+    for _ in range(300):
+        data = gzip.compress(data, 1)
+    assert scan_bytes(data, "a.gz").verdict in {"suspicious", "error"}
+
+
+def test_members_are_counted():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number in range(20):
+            archive.writestr(f"{number}", b"")
+    assert scan_bytes(buffer.getvalue(), "a.zip").verdict == "clean"
+    report = scan_bytes(buffer.getvalue(), "a.zip", Limits(members=10))
+    assert rules(report) == {"SH105"}
+
+
+def test_expansion_is_bounded_and_what_came_before_is_read(tmp_path):
+    evil = stream(system(tmp_path / "never"))
+    data = gzip.compress(evil + bytes(200 * 2**20), 9)
+    report = scan_bytes(data, "a.gz", Limits(expansion=10))
+    assert rules(report) >= {"SH101", "SH105"}
+
+
+def test_unpacked_bytes_of_all_members_count_together():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(5):
+            archive.writestr(f"{number}", bytes(2**20))
+    limits = Limits(artifact=3 * 2**20)
+    assert "SH105" in rules(scan_bytes(buffer.getvalue(), "a.zip", limits))
+
+
+def test_overlapping_members_are_an_attack():
+    """Many directory entries that share one packed member: the non-recursive zip bomb."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a", bytes(1000))
+    data = buffer.getvalue()
+    start = data.index(b"PK\x01\x02")
+    end = data.index(b"PK\x05\x06")
+    row = data[start:end]
+    tail = bytearray(data[end:])
+    tail[8:16] = struct.pack("<HHI", 3, 3, 3 * len(row))
+    report = scan_bytes(data[:start] + row * 3 + bytes(tail), "a.zip")
+    assert report.verdict == "malicious"
+
+
+def test_file_beyond_the_limit(tmp_path):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps("x" * 1000))
+    [report] = scan_path(path, Limits(artifact=100)).files
+    assert (report.verdict, rules(report)) == ("suspicious", {"SH105"})
+    assert rules(scan_bytes(path.read_bytes(), "a.pkl", Limits(artifact=100))) == {"SH105"}
