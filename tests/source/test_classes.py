@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from safehold.source.classes import own_classes
+from safehold.source.classes import classes_at_hand, own_classes
 
 PLAIN = "class Spec:\n    size = 1\n    def area(self):\n        return self.size\n"
 
@@ -96,3 +96,41 @@ def test_nested_classes_are_followed(tmp_path):
     write(tmp_path, "m.py", "class A:\n    class B:\n        x = 1\n")
 
     assert own_classes(tmp_path, ["m.A.B", "m.A.C"]) == {"m.A.B"}
+
+
+def test_classes_at_hand_are_those_a_file_defines_or_imports_by_name(tmp_path):
+    write(tmp_path, "app/__init__.py", "")
+    write(tmp_path, "app/specs.py", PLAIN)
+    write(tmp_path, "app/other.py", "class Far: ...\n")
+    write(
+        tmp_path,
+        "app/train.py",
+        "from collections import OrderedDict\nfrom app.specs import Spec as S\nclass Run: ...\n"
+        "class Odd:\n    def __reduce__(self): ...\n",
+    )
+
+    found = classes_at_hand(tmp_path, ["app/train.py"])
+
+    assert found == {"app.specs.Spec", "app.train.Run"}
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("app/train.py", "from .specs import Spec"),
+        ("app/jobs/train.py", "from ..specs import Spec"),
+        ("app/__init__.py", "from .specs import Spec"),
+        ("app/jobs/__init__.py", "from ..specs import Spec"),
+    ],
+)
+def test_relative_imports_are_followed(tmp_path, file, line):
+    write(tmp_path, "app/specs.py", PLAIN)
+    write(tmp_path, file, line + "\n")
+
+    assert classes_at_hand(tmp_path, [file]) == {"app.specs.Spec"}
+
+
+def test_a_file_that_does_not_parse_has_nothing_at_hand(tmp_path):
+    write(tmp_path, "m.py", "class Spec(:\n")
+
+    assert classes_at_hand(tmp_path, ["m.py", "missing.py", "odd-name.py"]) == frozenset()

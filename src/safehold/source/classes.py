@@ -26,6 +26,44 @@ def own_classes(root: Path, names: Iterable[str]) -> frozenset[str]:
     return frozenset(name for name in names if _is_own_plain_class(root, name))
 
 
+def classes_at_hand(root: Path, files: Iterable[str]) -> frozenset[str]:
+    """Return the tree's own plain classes that these source files define or import by name.
+
+    What a file that writes artifacts has at hand is what it may put into them.
+    """
+    names: set[str] = set()
+    for file in files:
+        module = _module_name(root, file)
+        tree = _parsed(root / file)
+        if module is None or tree is None:
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                names.add(f"{module}.{node.name}")
+            elif isinstance(node, ast.ImportFrom):
+                package = _imported_from(node, module, is_package=file.endswith("__init__.py"))
+                names.update(f"{package}.{alias.name}" for alias in node.names)
+    return own_classes(root, names)
+
+
+def _module_name(root: Path, file: str) -> str | None:
+    """Return the dotted name under which a source file of the tree is imported."""
+    parts = list(Path(file).with_suffix("").parts)
+    if parts[-1] == "__init__":
+        parts.pop()
+    if len(parts) > 1 and parts[0] in _PREFIXES and not (root / parts[0] / "__init__.py").exists():
+        parts.pop(0)
+    return ".".join(parts) if parts and all(part.isidentifier() for part in parts) else None
+
+
+def _imported_from(node: ast.ImportFrom, module: str, *, is_package: bool) -> str:
+    if node.level == 0:
+        return node.module or ""
+    parts = module.split(".")
+    kept = len(parts) - node.level + (1 if is_package else 0)
+    return ".".join([*parts[: max(kept, 0)], *([node.module] if node.module else [])])
+
+
 def _is_own_plain_class(root: Path, name: str) -> bool:
     parts = name.split(".")
     if not all(part.isidentifier() for part in parts):

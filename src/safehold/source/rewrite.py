@@ -6,6 +6,8 @@ import ast
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from types import NoneType
+from typing import Any
 
 from safehold.source.text import Text, UnreadableError
 
@@ -102,21 +104,28 @@ def apply(text: Text, tree: ast.Module, changes: Iterable[Change]) -> bytes:
 
 def same_tree(left: ast.AST, right: ast.AST) -> bool:
     """Compare two trees, with the lines of their statements, without recursion."""
-    stack: list[tuple[object, object]] = [(left, right)]
+    stack: list[tuple[Any, Any]] = [(left, right)]
     while stack:
         one, other = stack.pop()
         if type(one) is not type(other):
             return False
-        if isinstance(one, ast.AST) and isinstance(other, ast.AST):
-            if isinstance(one, ast.stmt) and one.lineno != getattr(other, "lineno", None):
+        if isinstance(one, ast.AST):
+            if isinstance(one, ast.stmt) and one.lineno != other.lineno:
                 return False
-            stack.extend(
-                (getattr(one, name, None), getattr(other, name, None)) for name in one._fields
-            )
-        elif isinstance(one, list) and isinstance(other, list):
+            for name in one._fields:
+                value, its = getattr(one, name, None), getattr(other, name, None)
+                if isinstance(value, _LEAVES):
+                    if type(value) is not type(its) or value != its:
+                        return False
+                else:
+                    stack.append((value, its))
+        elif isinstance(one, list):
             if len(one) != len(other):
                 return False
             stack.extend(zip(one, other, strict=True))
-        elif one != other or (isinstance(one, float | complex) and repr(one) != repr(other)):
-            return False  # repr tells 0.0 from -0.0; `nan` cannot stand in source
+        elif one != other or repr(one) != repr(other):
+            return False  # repr tells 0.0 from -0.0
     return True
+
+
+_LEAVES = (str, int, bytes, NoneType)
