@@ -186,6 +186,28 @@ def test_objects_in_a_data_directory_get_a_zone_of_their_own(tree, capsys):
     assert "SH116" in capsys.readouterr().out
 
 
+def test_classes_that_a_writer_has_at_hand_are_allowed_before_any_file_exists(tree, monkeypatch):
+    (tree / "app" / "shapes.py").write_text("class Shape:\n    side = 1\n")
+    (tree / "app" / "train.py").write_text(
+        "import pickle\nfrom app.shapes import Shape\n\n"
+        "def save():\n    with open('models/shape.pkl', 'wb') as out:\n"
+        "        pickle.dump(Shape(), out)\n"
+        "def echo():\n    return pickle.loads(pickle.dumps(Shape())).side\n"
+    )
+    main(["harden", str(tree), "--write"])
+    monkeypatch.setenv("SAFEHOLD_POLICY", str(tree / "safehold.toml"))
+    code = (
+        "from app.train import save, echo; from app.io import read; "
+        "save(); print(read('models/shape.pkl').side, echo())"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tree, check=False, capture_output=True, text=True
+    )
+
+    assert (done.stdout, done.stderr) == ("1 1\n", "")
+
+
 def test_a_class_of_the_tree_that_runs_code_when_loaded_is_not_allowed(tree):
     (tree / "app" / "shapes.py").write_text(
         "class Shape:\n    def __setstate__(self, state):\n        pass\n"

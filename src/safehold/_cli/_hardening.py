@@ -27,10 +27,11 @@ from safehold.report.assessment import (
 from safehold.scan import FileReport, scan_paths
 from safehold.scan.rules import UNKNOWN_GLOBAL
 from safehold.source import FileAudit, Journal, audit_tree, migrate_file
-from safehold.source.classes import own_classes
+from safehold.source.classes import classes_at_hand, own_classes
 
 POLICY_NAME = "safehold.toml"
 _DATA = "msgpack"
+_PRESETS = ("numpy", "pandas", "scipy", "sklearn")
 _FOUND_ZONE = "found-models"
 _MODEL_SUFFIXES = CODECS["joblib"].suffixes
 
@@ -186,18 +187,28 @@ def _extended(
         base = next(zone for zone in zones if zone.trust == "internal")
         zones.insert(0, replace(base, name=_FOUND_ZONE, paths=tuple(patterns)))
     policy = replace(policy, zones=tuple(zones))
-    needed: dict[str, set[str]] = {}
+    writers = [audit.path for audit in before.sources if _writes(audit)]
+    at_hand = classes_at_hand(policy.root, writers)
+    needed = {zone.name: set(at_hand) for zone in zones if zone.trust == "internal"}
     for report in reports:
-        if report.verdict == "clean":
-            names = {use.name for use in report.globals} & own
-            needed.setdefault(policy.zone_for(report.path).name, set()).update(names)
+        zone = policy.zone_for(report.path)
+        if report.verdict == "clean" and zone.name in needed:
+            needed[zone.name].update({use.name for use in report.globals} & own)
     return replace(
-        policy, zones=tuple(_allowing(zone, needed.get(zone.name, set())) for zone in zones)
+        policy,
+        zones=tuple(_allowing(zone, needed.get(zone.name, set())) for zone in zones),
+        # What a service pickles to bytes and reads back is of the same kinds as its files.
+        memory=_allowing(policy.memory, {*_PRESETS, *at_hand}),
     )
 
 
+def _writes(audit: FileAudit) -> bool:
+    """Say whether the source shows that it writes artifacts, to a path or not."""
+    return any(finding.detail.get("use") == "write" for finding in audit.findings)
+
+
 def _allowing(zone: Zone, names: set[str]) -> Zone:
-    return replace(zone, allow=(*zone.allow, *sorted(names))) if names else zone
+    return replace(zone, allow=(*zone.allow, *sorted(names - set(zone.allow))))
 
 
 def _written_models(before: Assessment, policy: Policy) -> set[str]:

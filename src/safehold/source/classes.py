@@ -8,7 +8,7 @@ and the like in their body, no metaclass, no decorator but dataclass.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -33,27 +33,32 @@ def classes_at_hand(root: Path, files: Iterable[str]) -> frozenset[str]:
     """
     names: set[str] = set()
     for file in files:
-        module = _module_name(root, file)
         tree = _parsed(root / file)
-        if module is None or tree is None:
-            continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef):
-                names.add(f"{module}.{node.name}")
-            elif isinstance(node, ast.ImportFrom):
-                package = _imported_from(node, module, is_package=file.endswith("__init__.py"))
-                names.update(f"{package}.{alias.name}" for alias in node.names)
+        for module in _module_names(root, file):
+            names.update(_at_hand(tree, module, is_package=file.endswith("__init__.py")))
     return own_classes(root, names)
 
 
-def _module_name(root: Path, file: str) -> str | None:
-    """Return the dotted name under which a source file of the tree is imported."""
+def _at_hand(tree: ast.Module | None, module: str, *, is_package: bool) -> Iterator[str]:
+    for node in ast.walk(tree) if tree is not None else ():
+        if isinstance(node, ast.ClassDef):
+            yield f"{module}.{node.name}"
+        elif isinstance(node, ast.ImportFrom):
+            package = _imported_from(node, module, is_package=is_package)
+            yield from (f"{package}.{alias.name}" for alias in node.names)
+
+
+def _module_names(root: Path, file: str) -> Iterator[str]:
+    """Yield the dotted names under which a source file of the tree may be imported."""
     parts = list(Path(file).with_suffix("").parts)
     if parts[-1] == "__init__":
         parts.pop()
+    starts = [parts]
     if len(parts) > 1 and parts[0] in _PREFIXES and not (root / parts[0] / "__init__.py").exists():
-        parts.pop(0)
-    return ".".join(parts) if parts and all(part.isidentifier() for part in parts) else None
+        starts.append(parts[1:])
+    yield from (
+        ".".join(start) for start in starts if start and all(part.isidentifier() for part in start)
+    )
 
 
 def _imported_from(node: ast.ImportFrom, module: str, *, is_package: bool) -> str:
