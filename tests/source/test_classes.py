@@ -117,17 +117,17 @@ def test_classes_at_hand_are_those_a_file_defines_or_imports_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("file", "line"),
     [
-        ("app/train.py", "from .specs import Spec"),
-        ("app/jobs/train.py", "from ..specs import Spec"),
-        ("app/__init__.py", "from .specs import Spec"),
-        ("app/jobs/__init__.py", "from ..specs import Spec"),
+        ("svc/train.py", "from .specs import Spec"),
+        ("svc/jobs/train.py", "from ..specs import Spec"),
+        ("svc/__init__.py", "from .specs import Spec"),
+        ("svc/jobs/__init__.py", "from ..specs import Spec"),
     ],
 )
 def test_relative_imports_are_followed(tmp_path, file, line):
-    write(tmp_path, "app/specs.py", PLAIN)
+    write(tmp_path, "svc/specs.py", PLAIN)
     write(tmp_path, file, line + "\n")
 
-    assert classes_at_hand(tmp_path, [file]) == {"app.specs.Spec"}
+    assert classes_at_hand(tmp_path, [file]) == {"svc.specs.Spec"}
 
 
 def test_a_file_that_does_not_parse_has_nothing_at_hand(tmp_path):
