@@ -51,7 +51,7 @@ def test_a_payload_that_runs_code_is_found_although_it_is_framed(store, tmp_path
     assert report.findings[0].location.member == "payload.pkl"
 
 
-@pytest.mark.parametrize("cut", [9, 47, 48, 60, 4095, 4200])
+@pytest.mark.parametrize("cut", [9, 47, 48, 60, 300, -1])
 def test_a_cut_container_is_not_clean(store, tmp_path, cut):
     store.dump({"a": list(range(300))}, tmp_path / "value.pkl")
 

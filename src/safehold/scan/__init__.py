@@ -20,9 +20,9 @@ from safehold.policy import Limits
 from safehold.scan import rules
 from safehold.scan.formats import FORMATS, otherwise
 from safehold.scan.judge import GlobalUse, Names
-from safehold.scan.machine import Data
 from safehold.scan.report import FileReport, Scan, Verdict
 from safehold.scan.rules import RULES
+from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit, is_artifact_name
 from safehold.scan.walk import Found, TooLarge, find_files, load_file
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from safehold.scan import rules
 from safehold.scan.judge import Judge
-from safehold.scan.values import FLOAT, UNKNOWN, Blob, Run
+from safehold.scan.outcome import Broken, Ended, Exhausted, Outcome
+from safehold.scan.values import FLOAT, UNKNOWN, Blob, Data, Run
 
-Data = bytes | memoryview
+Handler = Callable[["Machine"], None]
 
 MAX_OPCODES: Final = 100_000_000
 # Sizes are looked at after so many opcodes, each of which adds one value at most.
@@ -33,33 +33,6 @@ _NEWLINE: Final = re.compile(rb"\n")
 # Opcodes that push one number or singleton, with their arguments.
 _LITERALS: Final = re.compile(rb"(?:K.|G.{8}|[N\x88\x89]|M..|J.{4})*+", re.DOTALL)
 _STOP: Final = 0x2E
-
-
-class Broken(Exception):
-    """The stream cannot be followed further; says why."""
-
-
-class Ended(Broken):
-    """The stream ends before its STOP."""
-
-
-class Exhausted(Exception):
-    """Following the stream further would exceed a limit; says which."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a stream ended: ``stop`` is the offset after it, ``status`` stop, broken or limit."""
-
-    status: str
-    stop: int
-    top: Any = None
-    reason: str = ""
-
-    @property
-    def complete(self) -> bool:
-        """Whether a STOP was reached."""
-        return self.status == "stop"
 
 
 class Machine:
@@ -114,7 +87,7 @@ class Machine:
         self.limit = self.size
         self.resume: int | None = None
 
-    def run(self, table: tuple[Callable[[Machine], None], ...]) -> Outcome:
+    def run(self, table: tuple[Handler, ...]) -> Outcome:
         """Follow the stream to its STOP, or as far as it can be followed."""
         data = self.data
         try:

@@ -10,8 +10,10 @@ from typing import Any, Final
 from safehold.findings import Rule
 from safehold.scan import rules
 from safehold.scan.judge import Judge, Names, Note
-from safehold.scan.machine import Data, Machine, Outcome
+from safehold.scan.machine import Machine
 from safehold.scan.opcodes import run
+from safehold.scan.outcome import Outcome
+from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
 
 # Where a hidden stream may begin: a protocol opcode, or a GLOBAL with plausible names.

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+# What is read: in memory, or mapped from a file.
+Data = bytes | memoryview
+
 # A container remembers this many items: enough for argument checks and wrapper states.
 KEPT_ITEMS: Final = 64
 

@@ -13,7 +13,7 @@ from safehold.findings import Finding, Location, Rule
 from safehold.policy import Limits
 from safehold.scan import rules
 from safehold.scan.judge import GlobalUse, Judge, Names, Note
-from safehold.scan.machine import Data
+from safehold.scan.values import Data
 
 # Unpacking this much is harmless at any ratio.
 _FREE_BYTES: Final = 64 * 2**20

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Final
 
-from safehold.scan.machine import Data
+from safehold.scan.values import Data
 
 # Object stores of version control: nothing loads artifacts from there.
 _SKIPPED: Final = frozenset({".git", ".hg", ".svn"})

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Final
 
-from safehold.scan.machine import Data
+from safehold.scan.values import Data
 
 _END: Final = b"PK\x05\x06"
 _CENTRAL: Final = b"PK\x01\x02"

@@ -13,8 +13,9 @@ from typing import Any, Final
 from safehold.scan import rules
 from safehold.scan.dtypes import parse_dtype
 from safehold.scan.judge import Judge, Names
-from safehold.scan.machine import Broken, Ended, Machine
+from safehold.scan.machine import Machine
 from safehold.scan.opcodes import run
+from safehold.scan.outcome import Broken, Ended
 from safehold.scan.streams import (
     close,
     merge,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from safehold.scan import rules
-from safehold.scan.machine import Data
+from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
 
 _CHUNK: Final = 2**16

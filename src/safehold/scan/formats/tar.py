@@ -10,9 +10,8 @@ from typing import Final
 
 from safehold.scan import rules
 from safehold.scan.judge import Judge
-from safehold.scan.machine import Data
 from safehold.scan.opcodes import run
-from safehold.scan.values import Global
+from safehold.scan.values import Data, Global
 from safehold.scan.visit import Source, Visit
 from safehold.scan.weights import NAMES, item_size
 

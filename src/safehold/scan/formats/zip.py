@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from safehold.scan import rules
-from safehold.scan.machine import Data
+from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
 from safehold.scan.zipdir import ENCRYPTED, Directory, Entry, find_end, parse
 

@@ -1,0 +1,33 @@
+"""How the reading of a pickle stream ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+class Broken(Exception):
+    """The stream cannot be followed further; says why."""
+
+
+class Ended(Broken):
+    """The stream ends before its STOP."""
+
+
+class Exhausted(Exception):
+    """Following the stream further would exceed a limit; says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a stream ended: ``stop`` is the offset after it, ``status`` stop, broken or limit."""
+
+    status: str
+    stop: int
+    top: Any = None
+    reason: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether a STOP was reached."""
+        return self.status == "stop"
