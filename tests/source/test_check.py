@@ -320,7 +320,7 @@ def test_a_long_chain_that_python_compiles_is_migrated(look):
         (b"x = 1\0\n", "NUL"),
         ("import pickle\n".encode("utf-16"), "NUL"),
         (b"# coding: rot13\nvzcbeg cvpxyr\n", "rot-13"),
-        (b"import pickle\n" + b"#" * (17 * 2**20), "larger than"),
+        (b"import pickle\n" + b"#" * (9 * 2**20), "larger than"),
     ],
 )
 def test_unreadable_source_is_a_finding(data, said, look):
@@ -389,3 +389,10 @@ def test_sixty_thousand_lines_take_seconds(look):
     assert time.process_time() - started < 20
     assert source.count("\n") > 60_000
     assert audit.after == source.replace("import pickle", PICKLE.strip(), 1).encode()
+
+
+def test_a_subclass_that_writes_gets_a_note_about_its_readers(look):
+    audit = look("import pickle\nclass P(pickle.Pickler): ...\nclass U(pickle.Unpickler): ...\n")
+    (note,) = audit.diagnostics
+    assert (note.line, note.is_open) == (2, False)
+    assert audit.outcome == "migrated"

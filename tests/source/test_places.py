@@ -155,6 +155,7 @@ def test_plain_data_in_an_external_zone_gets_the_data_facade(value, look):
         "pickle.dump({'a': 1}, open(x, 'wb'))",  # unknown place
         "pickle.dump({'a': 1}, file)",
         "pickle.load(open('data/a', 'rb'))",  # who wrote it?
+        "pickle.dump({'a': 1}, open(f'data/{x}.pkl', 'wb'))",  # any of several files
         "pickle.dump(1, open('data/a', 'wb')); pickle.load(open('data/b', 'rb'))",
         "pickle.dump(1, open('data/a', 'wb')); pickle.dumps(1)",
         "pickle.dump(1, open('data/a', 'wb')); call(pickle.dump)",

@@ -243,3 +243,8 @@ def test_modules_that_import_from_each_other_end(tree):
     )
     (audit, _) = audit_tree(root, policy=default_policy(root))
     assert audit.artifacts == ()
+
+
+def test_a_copy_of_safehold_keeps_the_real_libraries(tree):
+    root = tree({"vendor/safehold/compat/pickle.py": UNSAFE, "safehold/mine.py": UNSAFE})
+    assert outcomes(root) == {"safehold/mine.py": "migrated"}

@@ -152,6 +152,7 @@ class _Check:
             else:
                 self.planned.extend(planned)
                 self.diagnostics.extend(_notes(accesses))
+                self.diagnostics.extend(_peers(group))
                 return
         self.diagnostics.extend(_left(group, obstacle))
 
@@ -221,6 +222,15 @@ def _notes(accesses: list[Access]) -> Iterator[Diagnostic]:
             )
             remedy = "Name the directory in an internal zone of the policy."
             yield Diagnostic(access.site.line, rule.id, message, remedy, is_open=False)
+
+
+def _peers(group: Group) -> Iterator[Diagnostic]:
+    """Say of own picklers, as those between processes, that both ends have to move."""
+    for site in group.sites:
+        if site.context is Context.BASE and site.use is Use.WRITE:
+            message = f"a subclass of {site.name} writes sealed bytes from now on"
+            remedy = "See that every reader of these bytes is migrated too."
+            yield Diagnostic(site.line, site.row.rule.id, message, remedy, is_open=False)
 
 
 def _left(group: Group, obstacle: str) -> Iterator[Diagnostic]:

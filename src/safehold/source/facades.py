@@ -145,6 +145,7 @@ def _is_plain_outside(library: Library, group: Group, accesses: list[Access]) ->
     return bool(written) and all(
         item.shown is not None
         and item.shown.sure
+        and "*" not in item.shown.pattern  # one of the files may have a zone of its own
         and item.shown.via != "bytes"
         and item.zone is not None
         and item.zone.trust == "external"

@@ -1,7 +1,8 @@
 """Walks a tree of sources in a fixed order and looks at each file once.
 
 Never leaves the tree: links to directories are not followed (what they name beneath the tree
-is met on its own), links to files count as the file they lead to, once.
+is met on its own), links to files count as the file they lead to, once. A copy of safehold
+itself is left out.
 """
 
 from __future__ import annotations
@@ -201,7 +202,11 @@ def _entries(top: str, exclude: tuple[str, ...]) -> Iterator[tuple[_Candidate, b
                 if _may_be_source(entry.name) or entry.is_dir():
                     yield _Candidate(entry.path, relative, _is_named(entry.name)), True
             elif entry.is_dir(follow_symlinks=False):
-                if entry.name not in SKIPPED and not _is_environment(entry.path):
+                if not (
+                    entry.name in SKIPPED
+                    or _is_environment(entry.path)
+                    or _is_safehold(entry.name, entry.path)
+                ):
                     below.append((relative + "/", entry.path))
             elif _may_be_source(entry.name) and entry.is_file(follow_symlinks=False):
                 yield _Candidate(entry.path, relative, _is_named(entry.name)), False
@@ -211,6 +216,11 @@ def _entries(top: str, exclude: tuple[str, ...]) -> Iterator[tuple[_Candidate, b
 def _is_environment(directory: str) -> bool:
     """Tell a virtual environment by the file that makes Python treat it as one (PEP 405)."""
     return os.path.exists(os.path.join(directory, "pyvenv.cfg"))
+
+
+def _is_safehold(name: str, directory: str) -> bool:
+    """Tell a copy of this package, whose facades must go on importing the real libraries."""
+    return name == "safehold" and os.path.exists(os.path.join(directory, "compat", "pickle.py"))
 
 
 def _is_named(name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from safehold.findings import Rule, Severity
 from safehold.source.row import Example, SourceRule
 
-LARGEST = 16 * 2**20
+LARGEST = 8 * 2**20
 """Bytes of the largest source that is parsed; the syntax tree takes some 50 times as much."""
 
 RULE = Rule(
