@@ -196,13 +196,14 @@ def verify_file(fd: int, size: int, expected: Expected) -> Sealed:
         data = bytearray(os.pread(fd, size, 0))
         return verify_bytes(data + _read(fd, len(data), bytearray(size - len(data))), expected)
     shape, head, tail = _ends(fd, size, expected)
-    header = _verified_header(shape, head, tail, expected)
+    key = _verify_root(shape, head, tail, expected)
     # Anonymous memory: page-aligned, no zero filling, returned to the system when released.
     payload = memoryview(mmap.mmap(-1, shape.payload))
     for index in range(0, shape.leaves, DIGEST):
         start = index // DIGEST * CHUNK
         chunk = _read(fd, shape.head + start, payload[start : start + CHUNK])
         _verify_leaf(chunk, tail[index : index + DIGEST])
+    header = _header(shape, head, key, expected)
     return Sealed(header, shape.artifact, split(payload, header.segments))
 
 
@@ -212,19 +213,20 @@ def verify_bytes(data: bytearray | memoryview | bytes, expected: Expected) -> Se
     shape = _shape(view[:PREFIX_BYTES], expected.limit)
     _check_size(shape, len(view))
     end = shape.head + shape.payload
-    header = _verified_header(shape, view[: shape.head], view[end:], expected)
-    payload = view[shape.head : end]
-    tail = view[end:]
+    head, payload, tail = view[: shape.head], view[shape.head : end], view[end:]
+    key = _verify_root(shape, head, tail, expected)
     for index in range(0, shape.leaves, DIGEST):
         start = index // DIGEST * CHUNK
         _verify_leaf(payload[start : start + CHUNK], tail[index : index + DIGEST])
+    header = _header(shape, head, key, expected)
     return Sealed(header, shape.artifact, split(payload, header.segments))
 
 
 def verified_header(fd: int, size: int, expected: Expected) -> tuple[Header, bytes]:
     """Verify a file's root alone and return (header, artifact id); the payload is not read."""
     shape, head, tail = _ends(fd, size, expected)
-    return _verified_header(shape, head, tail, expected), shape.artifact
+    key = _verify_root(shape, head, tail, expected)
+    return _header(shape, head, key, expected), shape.artifact
 
 
 def _ends(fd: int, size: int, expected: Expected) -> tuple[Shape, bytearray, bytearray]:
@@ -244,8 +246,8 @@ def _check_size(shape: Shape, size: int) -> None:
         raise Tampered(message)
 
 
-def _verified_header(shape: Shape, head: Buffer, tail: Buffer, expected: Expected) -> Header:
-    """Verify the root, then parse the header that it covers."""
+def _verify_root(shape: Shape, head: Buffer, tail: Buffer, expected: Expected) -> Key:
+    """Verify that head and leaves are authentic; return the key that says so."""
     leaves, root, end = (
         tail[: shape.leaves],
         tail[shape.leaves : shape.leaves + DIGEST],
@@ -260,6 +262,11 @@ def _verified_header(shape: Shape, head: Buffer, tail: Buffer, expected: Expecte
                 raise WrongContext(message)
         message = f"the seal does not match the bytes (key {key.id!r}, zone {expected.zone!r})"
         raise Tampered(message)
+    return key
+
+
+def _header(shape: Shape, head: Buffer, key: Key, expected: Expected) -> Header:
+    """Parse a header that the root covers."""
     header = _parsed(bytes(head[PREFIX_BYTES : PREFIX_BYTES + shape.text]))
     if header is None or (header.suite, header.key, header.zone, shape.payload) != (
         key.suite,

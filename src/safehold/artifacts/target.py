@@ -91,7 +91,8 @@ def _text(name: str) -> str:
     """Make a file name that is not UTF-8 encodable, and keep all names distinct."""
     if name.isascii() or not any("\ud800" <= char <= "\udfff" for char in name):
         return name
-    return name.replace("\\", "\\\\").encode("utf-8", "backslashreplace").decode()
+    # No name of the kernel begins with two slashes, so what is escaped stays apart from them.
+    return "//" + name.replace("\\", "\\\\").encode("utf-8", "backslashreplace").decode()
 
 
 class Recorded:
