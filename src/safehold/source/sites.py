@@ -225,6 +225,8 @@ class Sites:
             child, parent = parent, self._module.parents.get(parent)
         if isinstance(parent, ast.arg | ast.ExceptHandler):
             return Context.TYPE
+        if type(parent).__name__ in ("TypeAlias", "TypeVar"):  # since Python 3.12
+            return Context.TYPE
         if isinstance(parent, ast.AnnAssign) and parent.annotation is child:
             return Context.TYPE
         if isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef) and parent.returns is child:
