@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 import tracemalloc
@@ -432,7 +433,7 @@ def test_no_byte_of_a_file_is_read_twice(payload, tmp_path, monkeypatch):
     seen.sort()
     assert seen[0][0] == 0
     assert seen[-1][1] == len(data)
-    assert all(before[1] <= after[0] for before, after in zip(seen, seen[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(seen))
 
 
 def test_the_root_alone_gives_the_header_without_the_payload(tmp_path):

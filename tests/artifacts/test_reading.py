@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 
 from safehold import sfh1
+from safehold.allow import AllowList
 from safehold.artifacts import container, reading
 from safehold.artifacts.reading import check_declared, permits
-from safehold.allow import AllowList
 from safehold.errors import (
     LimitExceeded,
     NotSealed,
@@ -90,7 +90,7 @@ def test_every_truncation_of_a_file_or_handle_is_one_refusal(world, path):
         path.write_bytes(good[:length])
         refused(world, (Tampered, NotSealed), lambda: world.store.load(path))
         with path.open("rb") as file:
-            refused(world, (Tampered, NotSealed), lambda: world.store.load_from(file))  # noqa: B023
+            refused(world, (Tampered, NotSealed), lambda: world.store.load_from(file))
 
 
 @pytest.mark.usefixtures("nothing_is_parsed")

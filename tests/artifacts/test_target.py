@@ -95,9 +95,6 @@ def test_what_has_no_path_belongs_to_memory(world, tmp_path):
         archive.writestr("a", b"x")
     with zipfile.ZipFile(tmp_path / "z.zip") as archive, archive.open("a") as member:
         assert handle_target(world, member) == memory
-    with pytest.raises(ValueError, match="closed"), io.BytesIO() as file:
-        file.close()
-        file.getvalue()
 
 
 def test_a_handle_whose_file_was_replaced_keeps_its_name(world):

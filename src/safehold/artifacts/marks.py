@@ -81,7 +81,9 @@ class Marks:
         path = self._path(zone, name, ".mark")
         fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            replace_file(fd, os.path.basename(path), [body + self._mac(tag, zone, name, body)], mode=0o640)
+            replace_file(
+                fd, os.path.basename(path), [body + self._mac(tag, zone, name, body)], mode=0o640
+            )
         finally:
             os.close(fd)
 

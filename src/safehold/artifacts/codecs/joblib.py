@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import pickle
+import zlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from safehold.allow import AllowList
@@ -22,6 +24,9 @@ try:
 except ImportError as error:
     package = "joblib"
     raise MissingExtra(package, "joblib") from error
+
+
+_LZMAError: type[Exception] = getattr(joblib.compressor.lzma, "LZMAError", zlib.error)
 
 
 def encode(value: object, depth: int) -> Encoded:
@@ -41,9 +46,18 @@ def decode(segments: Sequence[memoryview], reading: Reading) -> object:
     """Decode verified segments."""
     if not reading.raw:
         return pickle_codec.decode(segments, reading)
-    stream = io.BytesIO(segments[0])
-    with numpy_pickle_utils._validate_fileobject_and_memmap(stream, "", None) as (opened, _):  # noqa: SLF001  (joblib has no public reader that takes a find_class)
-        return pickle_codec.load_checked(_JoblibUnpickler(opened, reading.allow).load)
+    return pickle_codec.load_checked(
+        partial(_load, io.BytesIO(segments[0]), reading.allow), zlib.error, _LZMAError
+    )
+
+
+def _load(stream: io.BytesIO, allow: AllowList) -> object:
+    # joblib has no public reader that takes a find_class.
+    if numpy_pickle_utils._detect_compressor(stream) == "compat":  # noqa: SLF001
+        message = "written by a joblib before 0.10; write it anew with a later one"
+        raise ValueError(message)
+    with numpy_pickle_utils._validate_fileobject_and_memmap(stream, "", None) as (opened, _):  # noqa: SLF001
+        return _JoblibUnpickler(opened, allow).load()
 
 
 class _JoblibUnpickler(numpy_pickle.NumpyUnpickler):  # type: ignore[misc]  # joblib is untyped

@@ -10,6 +10,7 @@ import copyreg
 import io
 import pickle
 import pickletools
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -84,8 +85,14 @@ def decode(segments: Sequence[memoryview], reading: Reading) -> object:
     return value
 
 
-def load_checked(load: Callable[[], Any]) -> Any:
+# What a malformed stream, or a constructor that is given its values, raises.
+_INVALID = (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError,
+            RecursionError, TypeError, ValueError, struct.error)  # fmt: skip
+
+
+def load_checked(load: Callable[[], Any], *more: type[Exception]) -> Any:
     """Load, turning the many errors of a malformed stream into DecodeError."""
+    expected: tuple[type[Exception], ...] = (*_INVALID, *more)
     if copyreg._extension_cache:  # type: ignore[attr-defined]  # noqa: SLF001
         # What an extension code meant before would be used without asking find_class.
         copyreg.clear_extension_cache()
@@ -93,10 +100,7 @@ def load_checked(load: Callable[[], Any]) -> Any:
         return load()
     except (pickle.UnpicklingError, ImportError):
         raise  # refusals of the allow-list, and libraries that are not installed
-    except (
-        AttributeError, EOFError, IndexError, KeyError, MemoryError, OverflowError,
-        RecursionError, TypeError, ValueError,
-    ) as error:  # fmt: skip
+    except expected as error:
         message = f"the sealed pickle cannot be decoded: {type(error).__name__}: {error}"
         raise DecodeError(message) from error
 

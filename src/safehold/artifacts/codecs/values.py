@@ -298,6 +298,10 @@ def _numpy_out(value: Any, kind: type) -> tuple[str, Any]:
         if isinstance(value, numpy.dtype):
             return "npdtype", _dtype_out(value)
         if isinstance(value, numpy.generic) and kind is value.dtype.type:
+            if value.dtype.kind in "SU":
+                # NumPy's own ways to the content lose the zeros at its end.
+                base = str if isinstance(value, str) else bytes
+                return "npscalar", [value.dtype.kind, base.__getitem__(value, slice(None))]
             return "npscalar", [_dtype_out(value.dtype), value.tobytes()]
     message = (
         f"is a {kind.__module__}.{kind.__qualname__}, which this codec cannot hold without "
@@ -369,14 +373,12 @@ def _numpy_in(tag: str, plain: Any) -> Any:
     if tag == "npdtype":
         return _dtype_in(plain)
     dtype, data = _dtype_in(plain[0]), plain[-1]
+    if tag == "npscalar" and (dtype.kind, type(data)) in (("S", bytes), ("U", str)):
+        return dtype.type(data)
     if dtype.hasobject or type(data) is not bytes:
         message = "not the bytes of an array of plain values"
         raise DecodeError(message)
     if tag == "ndarray":
         _, shape, order, _ = plain
         return numpy.ndarray(tuple(shape), dtype=dtype, buffer=bytearray(data), order=order)
-    if dtype.kind == "S":
-        return dtype.type(data)  # an array's item would lose the zeros at its end
-    if dtype.kind == "U":
-        return dtype.type(data.decode(f"utf-32-{sys.byteorder[0]}e", "surrogatepass"))
     return numpy.ndarray((), dtype=dtype, buffer=bytearray(data))[()]
