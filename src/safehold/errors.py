@@ -3,7 +3,7 @@
     SafeholdError
     ├── ConfigError                 policy, keys or paths are not usable; says what to change
     │   └── WeakKey                 a key an attacker could guess
-    ├── MissingExtra                an optional dependency is absent; also an ImportError
+    ├── MissingExtra                an optional dependency is absent; also a ModuleNotFoundError
     ├── TrailError                  an event could not be recorded; callers fail closed
     ├── LimitExceeded               input is larger or deeper than the policy's limits
     ├── EncodeError                 a value has no lossless form in the codec
@@ -44,7 +44,7 @@ class WeakKey(ConfigError):
     """A key is empty, short, repeated, low in entropy or publicly known."""
 
 
-class MissingExtra(SafeholdError, ImportError):
+class MissingExtra(SafeholdError, ModuleNotFoundError):
     """An optional package is not installed.
 
     Attributes:

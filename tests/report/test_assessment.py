@@ -96,3 +96,12 @@ def test_the_worst_finding_is_the_one_with_the_highest_score(tree):
 
     assert assessment.worst is not None
     assert assessment.worst.rule.score == max(f.rule.score for f in assessment.findings) == 10.0
+
+
+def test_a_finding_below_its_rules_severity_does_not_show_the_rules_score(tree):
+    (tree / "app.py").write_text("import pickle\npickle.dumps(1)\n")
+
+    assessment = assess(default_policy(tree))
+
+    assert [finding.severity.label for finding in assessment.findings] == ["medium"]
+    assert assessment.worst_score == "medium"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import sys
 from pathlib import Path
@@ -119,6 +118,7 @@ def _show_plan(plan: Plan) -> None:
     from safehold._cli import _shared
     from safehold._cli._hardening import POLICY_NAME
     from safehold.policy.toml import render_policy
+    from safehold.source import diff
 
     print("-- what --write would do")
     if plan.writes_policy:
@@ -128,7 +128,7 @@ def _show_plan(plan: Plan) -> None:
     for step in plan.steps:
         print(_shared.printable(f"{step.action} {step.path}: {step.reason}"))
     for audit in plan.edits:
-        for line in _diff(audit.path, audit.before or b"", audit.after or b""):
+        for line in diff(audit):
             print(_shared.printable(line))
     for audit in plan.audits:
         for item in audit.diagnostics:
@@ -136,11 +136,6 @@ def _show_plan(plan: Plan) -> None:
             print(_shared.printable(f"    {item.remedy}"))
     for finding in plan.findings:
         print(_shared.printable(f"{finding.location}: {finding.rule.id} {finding.message}"))
-
-
-def _diff(path: str, before: bytes, after: bytes) -> list[str]:
-    old, new = (data.decode("utf-8", "backslashreplace").splitlines() for data in (before, after))
-    return list(difflib.unified_diff(old, new, f"a/{path}", f"b/{path}", lineterm=""))
 
 
 def _show_done(plan: Plan, done: Done, before: Assessment, after: Assessment) -> None:

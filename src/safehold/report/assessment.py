@@ -48,12 +48,20 @@ class Assessment:
 
     @property
     def worst(self) -> Finding | None:
-        """The finding whose rule has the highest CVSS 4.0 score; None without findings."""
+        """The most severe finding, by the CVSS 4.0 score of its rule among equals."""
         return max(
-            self.findings,
-            key=lambda finding: (finding.rule.score, finding.severity),
-            default=None,
+            self.findings, key=lambda finding: (finding.severity, finding.rule.score), default=None
         )
+
+    @property
+    def worst_score(self) -> str:
+        """The CVSS 4.0 score of the worst finding; its severity if that is below its rule's."""
+        worst = self.worst
+        if worst is None:
+            return "none"
+        if worst.severity < worst.rule.severity:
+            return worst.severity.label
+        return str(worst.rule.score)
 
 
 def assess(

@@ -68,9 +68,7 @@ def _document(assessment: Assessment, title: str) -> Iterator[str]:
     yield '<ul class="counts">'
     for name, count in assessment.counts.items():
         yield f"<li><b>{count}</b>{name}</li>"
-    worst = assessment.worst
-    score = "none" if worst is None else f"{worst.rule.score}"
-    yield f"<li><b>{score}</b>worst CVSS 4.0</li></ul>"
+    yield f"<li><b>{assessment.worst_score}</b>worst CVSS 4.0</li></ul>"
     if not assessment.findings:
         yield "<p>Nothing was found.</p>"
     for first, members in by_rule(assessment.findings):

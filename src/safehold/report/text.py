@@ -26,7 +26,7 @@ def summary_lines(assessment: Assessment) -> Iterator[str]:
     yield f"{len(assessment.findings)} findings: {counts}"
     worst = assessment.worst
     if worst is not None:
-        yield f"worst: CVSS 4.0 {worst.rule.score} ({worst.rule.id}, {worst.rule.cvss})"
+        yield f"worst: CVSS 4.0 {assessment.worst_score} ({worst.rule.id}: {worst.rule.title})"
 
 
 def by_rule(findings: Iterable[Finding]) -> Iterator[tuple[Finding, list[Finding]]]:
