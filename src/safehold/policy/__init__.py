@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +18,7 @@ from typing import Literal
 
 from safehold.errors import ConfigError
 from safehold.findings import Finding, Location, Rule, Severity
+from safehold.policy.patterns import pattern_matcher, pattern_weight
 
 Mode = Literal["off", "monitor", "enforce"]
 Trust = Literal["internal", "external"]
@@ -31,7 +35,7 @@ EVERY_TYPE = Rule(
     why="With allow = ['*'] a sealed file of the zone may name any class that is not known to "
     "be dangerous, so whoever can seal can choose what is instantiated.",
     remedy="List the presets and the exact dotted names of your own classes.",
-    severity=Severity.MEDIUM,
+    severity=Severity.HIGH,
     cwe=183,
     cvss="CVSS:4.0/AV:N/AC:H/AT:P/PR:H/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N",
     score=7.5,
@@ -126,7 +130,9 @@ class Policy:
     trail: str = DEFAULT_TRAIL
     marks: str = DEFAULT_MARKS
     path: Path | None = None
-    origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    origins: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({}), compare=False, repr=False
+    )
 
     @classmethod
     def load(cls, path: str | Path) -> Policy:
@@ -137,10 +143,11 @@ class Policy:
         """
         file = Path(path)
         try:
-            data = file.read_bytes()
-        except OSError as error:
+            data = _read_regular(file)
+        except (OSError, ValueError) as error:  # ValueError: NUL in the name
+            reason = getattr(error, "strerror", None) or str(error)
             message = (
-                f"policy {file} cannot be read ({error.strerror}); "
+                f"policy {str(file)!r} cannot be read ({reason}); "
                 f"name an existing file, or write one with: safehold harden PATH --write"
             )
             raise ConfigError(message) from error
@@ -162,17 +169,20 @@ class Policy:
         """Return the zone of a path below the root (POSIX form); None means outside."""
         if relative is None:
             return OUTSIDE
-        best: tuple[tuple[int, int], Zone] | None = None
-        for weight, matches, zone in self._patterns:
-            if (best is None or weight > best[0]) and matches(relative):
-                best = (weight, zone)
-        return OUTSIDE if best is None else best[1]
+        if _IRREGULAR.search(relative):  # not a name that the kernel gives
+            return OUTSIDE
+        for matches, zone in self._patterns:
+            if matches(relative):
+                return zone
+        return OUTSIDE
 
     def is_trusted(self, relative: str | None) -> bool:
         """Say whether a source file may load code-carrying artifacts."""
         if self.trusted is None:
             return True
-        return relative is not None and any(matches(relative) for matches in self._trusted)
+        if relative is None or _IRREGULAR.search(relative):
+            return False
+        return any(matches(relative) for matches in self._trusted)
 
     def zone_named(self, name: str) -> Zone:
         """Return a zone by name. Raises ConfigError with the known names."""
@@ -190,16 +200,17 @@ class Policy:
                 yield Finding.of(EVERY_TYPE, f"zone {zone.name!r} allows every type", where)
 
     @cached_property
-    def _patterns(self) -> list[tuple[tuple[int, int], Callable[[str], object], Zone]]:
-        return [
-            (_weight(pattern), _compile(pattern), zone)
-            for zone in self.zones
-            for pattern in zone.paths
-        ]
+    def _patterns(self) -> tuple[tuple[Callable[[str], object], Zone], ...]:
+        """Matchers and their zones, the most specific first; of equals, the external first."""
+        ranked = [(pattern, zone) for zone in self.zones for pattern in zone.paths]
+        ranked.sort(
+            key=lambda item: (pattern_weight(item[0]), item[1].trust == "external"), reverse=True
+        )
+        return tuple((pattern_matcher(pattern), zone) for pattern, zone in ranked)
 
     @cached_property
-    def _trusted(self) -> list[Callable[[str], object]]:
-        return [_compile(pattern) for pattern in self.trusted or ()]
+    def _trusted(self) -> tuple[Callable[[str], object], ...]:
+        return tuple(pattern_matcher(pattern) for pattern in self.trusted or ())
 
 
 def default_policy(root: str | Path) -> Policy:
@@ -207,31 +218,19 @@ def default_policy(root: str | Path) -> Policy:
     return Policy(root=Path(root).resolve(), zones=DEFAULT_ZONES)
 
 
-def _weight(pattern: str) -> tuple[int, int]:
-    """Rank by literal leading segments, then by literal characters: the most specific wins."""
-    segments = pattern.split("/")
-    leading = 0
-    for segment in segments:
-        if any(mark in segment for mark in "*?["):
-            break
-        leading += 1
-    return (leading, sum(1 for char in pattern if char not in "*?[]"))
+_MAX_BYTES = 2**20
+_IRREGULAR = re.compile(r"(?:^|/)\.{0,2}(?:/|$)")  # an empty, . or .. segment
 
 
-def _compile(pattern: str) -> Callable[[str], object]:
-    """Turn a path pattern into a matcher: `**` any depth, `*` and `?` within one segment."""
-    out = []
-    for segment in pattern.split("/"):
-        if segment == "**":
-            out.append("**")
-            continue
-        text = re.escape(segment).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
-        out.append(text)
-    regex = ""
-    for index, part in enumerate(out):
-        last = index == len(out) - 1
-        if part == "**":
-            regex += ".+" if last else "(?:[^/]+/)*"
-        else:
-            regex += part + ("" if last else "/")
-    return re.compile(regex, re.DOTALL).fullmatch
+def _read_regular(file: Path) -> bytes:
+    """Read a file without waiting for a FIFO or filling the memory from a device."""
+    fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(file))
+        if status.st_size > _MAX_BYTES:
+            raise OSError(errno.EFBIG, f"more than {_MAX_BYTES} bytes", str(file))
+        return os.read(fd, _MAX_BYTES)
+    finally:
+        os.close(fd)

@@ -6,8 +6,8 @@ An unknown key is an error that lists the allowed ones. `parse_policy` does no I
 
 from __future__ import annotations
 
+import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -28,6 +28,7 @@ from safehold.policy import (
     Trust,
     Zone,
 )
+from safehold.policy.lines import key_lines, read_toml
 
 _UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 _UNITS |= {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -63,30 +64,28 @@ class _Parser:
 
     def __init__(self, text: str, path: Path) -> None:
         self.path = path
-        self.lines = _key_lines(text)
         self.origins: dict[str, str] = {}
-        try:
-            data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            message = f"{path}: not valid TOML: {error}"
-            raise ConfigError(message) from error
+        self.key_ids: set[str] = set()
+        data = read_toml(text, path)
+        lines = key_lines(text)
         if path.name == "pyproject.toml":
-            tool = data.get("tool", {})
+            tool = data.get("tool")
             data = tool.get("safehold", {}) if isinstance(tool, dict) else {}
             if not data:
                 message = f"{path} has no [tool.safehold] table"
                 raise ConfigError(message)
-            self.lines = {
-                key.removeprefix("tool.safehold."): line for key, line in self.lines.items()
-            }
+            own = "tool.safehold."
+            lines = {key[len(own) :]: line for key, line in lines.items() if key.startswith(own)}
+        self.lines = lines
         self.data = self._table(data, "")
 
     def policy(self) -> Policy:
         data = self.data
         if "version" not in data:
             raise self._error("version", "is missing; add: version = 1")
-        if data["version"] != 1 or isinstance(data["version"], bool):
-            raise self._error("version", f"is {data['version']!r}; this safehold reads version 1")
+        if type(data["version"]) is not int or data["version"] != 1:
+            shown = _brief(data["version"])
+            raise self._error("version", f"is {shown}; this safehold reads version 1")
         defaults = Policy(root=self.path.parent)
         activation = self._table(data.get("activation", {}), "activation")
         keys = self._table(data.get("keys", {}), "keys")
@@ -118,11 +117,18 @@ class _Parser:
     # -- single values
 
     def _error(self, key: str, what: str) -> ConfigError:
-        line = self.lines.get(key)
-        return ConfigError(f"{self.path}{f':{line}' if line else ''}: {key} {what}")
+        line = self._line(key)
+        name = key if key.isprintable() else repr(key)
+        return ConfigError(f"{self.path}{f':{line}' if line else ''}: {name} {what}".rstrip())
+
+    def _line(self, key: str) -> int | None:
+        """Return the line of a key, or of the innermost table around it that is known."""
+        while key and key not in self.lines:
+            key = key[: max(key.rfind("."), key.rfind("["), 0)]
+        return self.lines.get(key)
 
     def _note(self, key: str, *, given: bool) -> None:
-        line = self.lines.get(key)
+        line = self._line(key)
         self.origins[key] = f"{self.path.name}{f':{line}' if line else ''}" if given else "default"
 
     def _table(self, value: object, name: str) -> dict[str, Any]:
@@ -138,8 +144,8 @@ class _Parser:
     def _string(self, table: dict[str, Any], name: str, key: str, default: str | None) -> str:
         full = f"{name}.{key}" if name else key
         value = table.get(key, default)
-        if not isinstance(value, str) or not value:
-            raise self._error(full, "must be a string that is not empty")
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise self._error(full, "must be a string that is not empty and has no NUL")
         self._note(full, given=key in table)
         return value
 
@@ -147,8 +153,10 @@ class _Parser:
         self, table: dict[str, Any], name: str, key: str, default: tuple[str, ...]
     ) -> tuple[str, ...]:
         value = table.get(key, list(default))
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise self._error(f"{name}.{key}", "must be a list of strings")
+        if not isinstance(value, list) or not all(
+            isinstance(item, str) and "\0" not in item for item in value
+        ):
+            raise self._error(f"{name}.{key}", "must be a list of strings without NUL")
         self._note(f"{name}.{key}", given=key in table)
         return tuple(value)
 
@@ -162,7 +170,7 @@ class _Parser:
         value = self._string(table, name, key, choices[-1])
         if value not in choices:
             full = f"{name}.{key}" if name else key
-            raise self._error(full, f"is {value!r}; allowed: {', '.join(choices)}")
+            raise self._error(full, f"is {_brief(value)}; allowed: {', '.join(choices)}")
         return value
 
     def _number(self, table: dict[str, Any], key: str, default: int) -> int:
@@ -185,10 +193,15 @@ class _Parser:
         return root.resolve()
 
     def _key(self, table: dict[str, Any], name: str, default: KeySource | None) -> KeySource:
-        return KeySource(
-            source=self._string(table, name, "source", default.source if default else None),
-            id=self._string(table, name, "id", default.id if default else None),
-        )
+        source = self._string(table, name, "source", default.source if default else None)
+        if not _SOURCE.fullmatch(source):
+            # Not shown: some write the key itself here.
+            raise self._error(f"{name}.source", "must name a place: env:NAME, file:PATH or cmd:...")
+        key_id = self._string(table, name, "id", default.id if default else None)
+        if key_id in self.key_ids:
+            raise self._error(f"{name}.id", f"is {_brief(key_id)}, which another key has")
+        self.key_ids.add(key_id)
+        return KeySource(source, key_id)
 
     def _limits(self) -> Limits:
         table = self._table(self.data.get("limits", {}), "limits")
@@ -215,13 +228,17 @@ class _Parser:
             table = self._table(item, key)
             name = self._string(table, key, "name", None)
             if name in {zone.name for zone in zones} | {MEMORY.name, OUTSIDE.name}:
-                raise self._error(f"{key}.name", f"{name!r} is used twice or reserved")
+                raise self._error(
+                    f"{key}.name", f"is {_brief(name)}, which is used twice or reserved"
+                )
             paths = self._patterns(self._strings(table, key, "paths", ()), f"{key}.paths")
             if not paths:
-                raise self._error(f"{key}.paths", f"of zone {name!r} is empty")
+                raise self._error(f"{key}.paths", f"of zone {_brief(name)} is empty")
             for pattern in paths:
                 if owner.setdefault(pattern, name) != name:
-                    raise self._error(f"{key}.paths", f"{pattern!r} is in two zones")
+                    raise self._error(
+                        f"{key}.paths", f"has {_brief(pattern)}, which is in two zones"
+                    )
             zones.append(self._zone(table, key, name, paths, OUTSIDE))
         return tuple(zones)
 
@@ -230,16 +247,16 @@ class _Parser:
     ) -> Zone:
         trust = self._string(table, key, "trust", base.trust)
         if trust not in ("internal", "external"):
-            raise self._error(f"{key}.trust", f"is {trust!r}; allowed: internal, external")
+            raise self._error(f"{key}.trust", f"is {_brief(trust)}; allowed: internal, external")
         internal = trust == "internal"
         known = (*DATA_CODECS, *CODE_CODECS) if internal else DATA_CODECS
-        fallback = tuple(codec for codec in base.codecs if codec in known)
+        fallback = known if base is OUTSIDE else tuple(c for c in base.codecs if c in known)
         codecs = self._strings(table, key, "codecs", fallback)
         for codec in codecs:
             if codec not in known:
                 raise self._error(
                     f"{key}.codecs",
-                    f"has {codec!r}; a zone of trust {trust!r} can use: {', '.join(known)}",
+                    f"has {_brief(codec)}; a zone of trust {trust!r} can use: {', '.join(known)}",
                 )
         allow = self._strings(table, key, "allow", base.allow)
         for entry in allow:
@@ -253,8 +270,8 @@ class _Parser:
         elif entry not in PRESETS and not _DOTTED.fullmatch(entry):
             raise self._error(
                 key,
-                f"has {entry!r}, which is neither a preset ({', '.join(PRESETS)}) nor an exact "
-                f"dotted name such as package.module.Class",
+                f"has {_brief(entry)}, which is neither a preset ({', '.join(PRESETS)}) nor an "
+                f"exact dotted name such as package.module.Class",
             )
 
     def _patterns(self, patterns: tuple[str, ...], key: str) -> tuple[str, ...]:
@@ -262,16 +279,20 @@ class _Parser:
             parts = pattern.split("/")
             if pattern.startswith("/") or ".." in parts or "." in parts or "" in parts:
                 raise self._error(
-                    key, f"has {pattern!r}; patterns are relative to the root, without . or .."
+                    key,
+                    f"has {_brief(pattern)}; patterns are relative to the root, without . or ..",
                 )
             if "[" in pattern or any("**" in part and part != "**" for part in parts):
-                raise self._error(key, f"has {pattern!r}; use only *, ? and whole ** segments")
+                raise self._error(
+                    key, f"has {_brief(pattern)}; use only *, ? and whole ** segments"
+                )
         return patterns
 
 
 _INDEX = re.compile(r"\[\d+\]")
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
-_SIZE = re.compile(r"\s*(\d+)\s*([KMGT]?I?B|)\s*", re.IGNORECASE)
+_SIZE = re.compile(r"\s*([0-9]{1,18})\s*([KMGT]?I?B|)\s*", re.IGNORECASE)
+_SOURCE = re.compile(r"[a-z][a-z0-9+.-]*:.+", re.DOTALL)
 
 
 def _parse_size(text: str) -> int:
@@ -282,28 +303,23 @@ def _parse_size(text: str) -> int:
     return int(match[1]) * _UNITS[match[2].upper()]
 
 
-def _key_lines(text: str) -> dict[str, int]:
-    """Map ``table.key`` to its first line, for messages and for `safehold policy show`."""
-    found: dict[str, int] = {}
-    counts: dict[str, int] = {}
-    table = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[(\[?)\s*([\w.\"-]+)\s*\]\]?", line)
-        if header:
-            name = header[2]
-            if header[1]:
-                counts[name] = counts.get(name, -1) + 1
-                name += f"[{counts[name]}]"
-            table = name + "."
-            found.setdefault(name, number)
-        elif key := re.match(r"\s*([\w-]+)\s*=", line):
-            found.setdefault(table + key[1], number)
-    return found
+def _brief(value: object) -> str:
+    """Show a value of any size or depth on one line."""
+    if isinstance(value, dict | list):
+        return "a table" if isinstance(value, dict) else "a list"
+    text = repr(value)
+    return text if len(text) <= 100 else text[:100] + "…"
 
 
 def render_policy(policy: Policy) -> str:
-    """Return the policy as TOML text that `parse_policy` reads back to the same policy."""
+    """Return the policy as TOML text that `parse_policy` reads back to the same policy.
+
+    Raises:
+        ConfigError: a name in it is not valid UTF-8, which TOML has to be.
+    """
     lines = ["version = 1", f'mode = "{policy.mode}"']
+    if policy.path is not None and policy.root != policy.path.parent:
+        lines.append(f"root = {_quote(os.path.relpath(policy.root, policy.path.parent))}")
     activation = policy.activation
     lines += ["", "[activation]", f"variable = {_quote(activation.variable)}"]
     lines += [f"values = {_array(activation.values)}"]
@@ -347,6 +363,9 @@ def _size(count: int) -> str:
 
 
 def _quote(text: str) -> str:
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        message = f"a policy is UTF-8 and cannot name {text!a}; rename it"
+        raise ConfigError(message)
     out = text.replace("\\", "\\\\").replace('"', '\\"')
     out = re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\u{ord(match[0]):04x}", out)
     return f'"{out}"'

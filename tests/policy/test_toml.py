@@ -1,0 +1,633 @@
+from __future__ import annotations
+
+import dataclasses
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safehold.allow import PRESETS
+from safehold.errors import ConfigError
+from safehold.policy import (
+    CODE_CODECS,
+    DATA_CODECS,
+    MEMORY,
+    Activation,
+    KeySource,
+    Limits,
+    Policy,
+    Zone,
+    default_policy,
+)
+from safehold.policy.lines import key_lines
+from safehold.policy.toml import _TABLES, parse_policy, render_policy
+
+HERE = Path("/srv/app/safehold.toml")
+ZONE = '[[zone]]\nname = "z"\npaths = ["z/**"]\n'
+
+# The example of the design, whole.
+EXAMPLE = """\
+version = 1
+mode = "enforce"                      # off | monitor | enforce
+
+[activation]                          # the guard turns itself on when this holds
+variable = "SAFEHOLD_ENV"             # a service may name its own
+values = ["production"]
+
+[keys]
+source = "env:SAFEHOLD_SECRET_KEY"    # env: | file: | cmd:
+id = "k2026"                          # newest signs; [[keys.previous]] still verify
+
+[[keys.previous]]
+source = "file:old.key"
+id = "k2025"
+
+[[zone]]
+name = "models"
+paths = ["models/**", "ml/**"]
+trust = "internal"                    # code-carrying codecs allowed, only sealed and verified
+codecs = ["joblib", "pickle", "skops", "safetensors", "json", "msgpack"]
+allow = ["sklearn", "numpy", "scipy", "pandas", "app.models.Fraud"]
+
+[[zone]]
+name = "data"
+paths = ["data/**", "configs/**"]
+trust = "external"                    # data codecs only
+codecs = ["json", "msgpack", "parquet", "npy", "safetensors"]
+
+[memory]
+allow = ["numpy"]
+
+[code]
+trusted = ["src/**", "ml/**"]         # callers that may load code-carrying artifacts at all
+
+[limits]
+artifact = "4 GiB"
+depth = 64
+
+[trail]
+path = "var/safehold/trail"
+"""
+
+
+def parse(text, path=HERE):
+    return parse_policy(text, path)
+
+
+def refused(text, path=HERE):
+    with pytest.raises(ConfigError) as caught:
+        parse_policy(text, path)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert len(message) < 1000
+    assert message.isprintable()
+    return message
+
+
+def answer(text):
+    """Return the path of the policy that was read, or the error's text."""
+    try:
+        return f"{parse(text).path} "
+    except ConfigError as error:
+        return str(error)
+
+
+def test_example_of_the_design():
+    policy = parse(EXAMPLE)
+    assert policy.mode == "enforce"
+    assert policy.key_sources == (
+        ("k2026", "env:SAFEHOLD_SECRET_KEY"),
+        ("k2025", "file:old.key"),
+    )
+    assert [zone.name for zone in policy.zones] == ["models", "data"]
+    assert policy.zones[0].allow[-1] == "app.models.Fraud"
+    assert policy.memory.allow == ("numpy",)
+    assert policy.memory.codecs == MEMORY.codecs
+    assert policy.trusted == ("src/**", "ml/**")
+    assert policy.limits.artifact == 4 * 2**30
+    assert policy.root == HERE.parent
+
+
+@pytest.mark.parametrize("mode", ["off", "monitor", "enforce"])
+def test_modes(mode):
+    assert parse(f'version = 1\nmode = "{mode}"').mode == mode
+
+
+# --- unknown keys --------------------------------------------------------------------------
+
+PLACES = {
+    "": ("version = 1\n{}", 2, ""),
+    "activation": ("version = 1\n\n[activation]\n{}", 4, "activation."),
+    "keys": ("version = 1\n[keys]\n{}", 3, "keys."),
+    "keys.previous": (
+        'version = 1\n[[keys.previous]]\nsource = "env:A"\nid = "a"\n[[keys.previous]]\n{}',
+        6,
+        "keys.previous[1].",
+    ),
+    "zone": (f"version = 1\n{ZONE}[[zone]]\n{{}}", 6, "zone[1]."),
+    "memory": ("version = 1\n[memory]\n{}", 3, "memory."),
+    "code": ("version = 1\n[code]\n{}", 3, "code."),
+    "limits": ("version = 1\n[limits]\n{}", 3, "limits."),
+    "trail": ("version = 1\n[trail]\n{}", 3, "trail."),
+    "marks": ("version = 1\n[marks]\n{}", 3, "marks."),
+}
+
+
+def test_every_table_has_a_place_here():
+    assert set(PLACES) == set(_TABLES)
+
+
+@pytest.mark.parametrize("table", PLACES)
+@pytest.mark.parametrize("name", ["unknown", "Version", "NAME", "paths_", "trusted2", '"a b"'])
+def test_unknown_key_is_refused_everywhere_with_line_and_allowed_keys(table, name):
+    text, line, prefix = PLACES[table]
+    message = refused(text.format(f"{name} = 1"))
+    assert message.startswith(f"{HERE}:{line}: {prefix}{name.strip(chr(34))} is not a policy key")
+    for allowed in _TABLES[table]:
+        assert allowed in message
+
+
+@pytest.mark.parametrize("table", [name for name in PLACES if name])
+def test_unknown_table_inside_a_table_is_refused(table):
+    text, _, prefix = PLACES[table]
+    assert f"{prefix}sub is not a policy key" in refused(text.format("sub = { a = 1 }"))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ('version = 1\nactivation = { variable = "A", vlaues = [] }', 2, "activation.vlaues"),
+        ("version = 1\nlimits.depht = 3", 2, "limits.depht"),
+        ('version = 1\n\nkeys = { previous = [\n  { source = "env:A", di = "a" },\n] }', 4,
+         "keys.previous[0].di"),
+        ('version = 1\nzone = [\n{ name = "z", paths = ["z"] },\n{ nmae = "y" }]', 4,
+         "zone[1].nmae"),
+        ('version = 1\nmode = """\nenforce"""\nmdoe = 1', 4, "mdoe"),
+    ],
+)  # fmt: skip
+def test_line_is_right_in_every_way_of_writing_it(text, line, key):
+    assert refused(text).startswith(f"{HERE}:{line}: {key} ")
+
+
+def test_unknown_key_with_control_characters_is_shown_harmlessly():
+    message = refused('version = 1\n"\\u001b[31m\\n" = 1')
+    assert "\\x1b[31m" in message
+
+
+# --- version -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["", "# nothing", 'mode = "off"', "[limits]\ndepth = 3"])
+def test_missing_version_is_refused(text):
+    assert "add: version = 1" in refused(text)
+
+
+@pytest.mark.parametrize(
+    "version", ["2", "0", "-1", "1.0", "true", '"1"', "[1]", "{a=1}", "1979-05-27", "9" * 4000]
+)
+def test_other_version_is_refused(version):
+    assert "this safehold reads version 1" in refused(f"version = {version}")
+
+
+# --- types ---------------------------------------------------------------------------------
+
+STRINGS = ["mode", "root", "activation.variable", "keys.source", "keys.id", "trail.path",
+           "marks.path", "memory.trust"]  # fmt: skip
+LISTS = ["activation.values", "memory.codecs", "memory.allow", "code.trusted"]
+TABLES = ["activation", "keys", "memory", "code", "limits", "trail", "marks"]
+NUMBERS = ["limits.artifact", "limits.depth", "limits.expansion", "limits.members"]
+
+
+@pytest.mark.parametrize("key", STRINGS)
+@pytest.mark.parametrize("value", ["1", "true", "[]", '["a"]', "{}", "1.5", '""', '"a\\u0000b"'])
+def test_string_must_be_a_string(key, value):
+    assert f"{HERE}:2: {key} " in refused(f"version = 1\n{key} = {value}")
+
+
+@pytest.mark.parametrize("key", LISTS)
+@pytest.mark.parametrize("value", ["1", '"a"', "{}", "[1]", '["a", 1]', '[["a"]]', '["\\u0000"]'])
+def test_list_must_be_a_list_of_strings(key, value):
+    assert f"{HERE}:2: {key} must be a list of strings" in refused(f"version = 1\n{key} = {value}")
+
+
+@pytest.mark.parametrize("key", TABLES)
+@pytest.mark.parametrize("value", ["1", '"a"', "[]", "true"])
+def test_table_must_be_a_table(key, value):
+    assert f"{HERE}:2: {key} must be a table" in refused(f"version = 1\n{key} = {value}")
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+@pytest.mark.parametrize(
+    "value",
+    ["0", "-1", "true", "1.5", "nan", "inf", "[]", '""', '"many"', '"-4 GiB"', '"4 XB"', '"1e9"',
+     '"4 GiB GiB"', '"٤ GiB"', f'"{"9" * 5000} B"'],
+)  # fmt: skip
+def test_number_must_be_positive(key, value):
+    assert f"{HERE}:2: {key} must be a positive" in refused(f"version = 1\n{key} = {value}")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1", 1),
+        ('"1"', 1),
+        ('"4 GiB"', 4 * 2**30),
+        ('"4gib"', 4 * 2**30),
+        ('" 4 GB "', 4 * 10**9),
+        ('"512 KiB"', 512 * 2**10),
+        ('"1 TiB"', 2**40),
+        ('"7 B"', 7),
+        ("1_000", 1000),
+    ],
+)
+def test_sizes(text, number):
+    assert parse(f"version = 1\nlimits.artifact = {text}").limits.artifact == number
+
+
+@pytest.mark.parametrize("text", ["zone = 1", "[zone]\nname = 'z'", "zone = {}", "zone = [1]"])
+def test_zones_must_be_tables(text):
+    assert "zone" in refused(f"version = 1\n{text}")
+
+
+def test_old_keys_must_be_tables():
+    assert "[[keys.previous]]" in refused("version = 1\n[keys]\nprevious = 'k1'")
+
+
+# --- keys ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", ["9c1d5e27f0a8b346", "SECRET", "env", "env:", ":x", "Env:A"])
+def test_key_source_must_name_a_place_and_is_not_shown(source):
+    message = refused(f'version = 1\n[keys]\nsource = "{source}"')
+    assert "keys.source must name a place" in message
+    assert "9c1d5e27f0a8b346" not in message
+
+
+@pytest.mark.parametrize("missing", ["source", "id"])
+def test_old_key_needs_source_and_id(missing):
+    given = {"source": '"env:A"', "id": '"a"'}
+    del given[missing]
+    rest = "\n".join(f"{key} = {value}" for key, value in given.items())
+    assert f"keys.previous[0].{missing} must be" in refused(
+        f"version = 1\n[[keys.previous]]\n{rest}"
+    )
+
+
+@pytest.mark.parametrize("first", ['id = "a"\n', ""])
+def test_key_id_is_used_once(first):
+    used = "a" if first else "k1"
+    text = f'version = 1\n[keys]\n{first}[[keys.previous]]\nsource = "env:A"\nid = "{used}"'
+    assert "another key has" in refused(text)
+
+
+# --- zones ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("codec", CODE_CODECS)
+@pytest.mark.parametrize("trust", ['trust = "external"\n', ""])
+def test_external_zone_carries_no_code(codec, trust):
+    message = refused(f'version = 1\n{ZONE}{trust}codecs = ["json", "{codec}"]')
+    assert f"zone[0].codecs has '{codec}'" in message
+    assert all(name in message for name in DATA_CODECS)
+    message = refused(f'version = 1\n[memory]\ntrust = "external"\ncodecs = ["{codec}"]')
+    assert "memory.codecs" in message
+
+
+def test_external_memory_loses_the_codecs_that_carry_code():
+    memory = parse('version = 1\n[memory]\ntrust = "external"').memory
+    assert memory.trust == "external"
+    assert not set(memory.codecs) & set(CODE_CODECS)
+
+
+@pytest.mark.parametrize("codec", ["yaml", "Pickle", "", "pickle ", "PICKLE"])
+def test_unknown_codec_is_refused(codec):
+    text = f'version = 1\n{ZONE}trust = "internal"\ncodecs = ["{codec}"]'
+    assert "zone[0].codecs has" in refused(text)
+
+
+@pytest.mark.parametrize("trust", ["", "Internal", "trusted", "internal "])
+def test_unknown_trust_is_refused(trust):
+    assert "zone[0].trust" in refused(f'version = 1\n{ZONE}trust = "{trust}"')
+
+
+def test_every_type_is_possible_in_internal_zones_only():
+    assert parse(f'version = 1\n{ZONE}trust = "internal"\nallow = ["*"]').zones[0].allow == ("*",)
+    assert "only in a zone of trust 'internal'" in refused(f'version = 1\n{ZONE}allow = ["*"]')
+    assert "only in a zone" in refused(
+        'version = 1\n[memory]\ntrust = "external"\nallow = ["numpy", "*"]'
+    )
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "",
+        "numpyy",
+        "os",
+        "**",
+        "numpy.*",
+        "*.x",
+        "a..b",
+        ".a",
+        "a.",
+        "a b.c",
+        "1a.b",
+        "a-b.c",
+        "a.b\\n",
+    ],
+)
+def test_allow_takes_presets_and_exact_names_only(entry):
+    message = refused(f'version = 1\n{ZONE}trust = "internal"\nallow = ["{entry}"]')
+    assert "zone[0].allow has" in message
+    assert all(name in message for name in PRESETS)
+
+
+def test_zone_is_external_and_carries_data_by_default():
+    zone = parse(f"version = 1\n{ZONE}").zones[0]
+    assert zone == Zone("z", ("z/**",), "external", DATA_CODECS, ())
+
+
+@pytest.mark.parametrize("name", ["memory", "external"])
+def test_reserved_zone_names(name):
+    assert "reserved" in refused(f'version = 1\n[[zone]]\nname = "{name}"\npaths = ["a"]')
+
+
+def test_zone_name_is_used_once():
+    assert "used twice" in refused(f"version = 1\n{ZONE}{ZONE}")
+
+
+def test_pattern_belongs_to_one_zone():
+    other = ZONE.replace('"z"', '"y"')
+    message = refused(f"version = 1\n{ZONE}{other}")
+    assert message.startswith(f"{HERE}:7: zone[1].paths has 'z/**', which is in two zones")
+
+
+@pytest.mark.parametrize("missing", ["name", "paths"])
+def test_zone_needs_name_and_paths(missing):
+    text = "\n".join(line for line in ZONE.splitlines() if not line.startswith(missing))
+    assert f"zone[0].{missing}" in refused(f"version = 1\n{text}")
+    assert "zone[0].paths" in refused('version = 1\n[[zone]]\nname = "z"\npaths = []')
+
+
+BAD_PATTERNS = [
+    "", "/", "/etc/**", "..", "../x", "a/../b", "a/..", ".", "./a", "a/./b", "a//b", "a/", "a**",
+    "**a", "a/b**/c", "a***", "[ab]", "a[", "a\\u0000b",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", BAD_PATTERNS)
+@pytest.mark.parametrize("key", ["zone", "code"])
+def test_pattern_must_stay_below_the_root_and_be_plain(pattern, key):
+    zone = f'[[zone]]\nname = "z"\npaths = ["ok", "{pattern}"]'
+    code = f'[code]\ntrusted = ["ok", "{pattern}"]'
+    message = refused(f"version = 1\n{zone if key == 'zone' else code}")
+    assert message.startswith(f"{HERE}:{4 if key == 'zone' else 3}: ")
+
+
+@pytest.mark.parametrize(
+    "pattern", ["**", "*", "a", "a/**", "**/a", "a/**/b/*.p?l", "...", "a b", "é"]
+)
+def test_good_patterns(pattern):
+    text = f'version = 1\n[[zone]]\nname = "z"\npaths = ["{pattern}"]'
+    assert parse(text).zones[0].paths == (pattern,)
+
+
+# --- pyproject.toml ------------------------------------------------------------------------
+
+PYPROJECT = Path("/srv/app/pyproject.toml")
+
+
+def test_pyproject_holds_the_same_schema():
+    text = '[project]\nname = "x"\nversion = "7"\n[tool.safehold]\nversion = 1\n'
+    text += (
+        '[[tool.safehold.zone]]\nname = "z"\npaths = ["z/**"]\n[tool.safehold.limits]\ndepth = 3\n'
+    )
+    policy = parse(text, PYPROJECT)
+    assert policy.zones[0].name == "z"
+    assert policy.origins["zone[0].paths"] == "pyproject.toml:8"
+    assert policy.origins["limits.depth"] == "pyproject.toml:10"
+
+
+@pytest.mark.parametrize("text", ["", "[tool]\n", "[tool.safehold]\n", "tool = 3", "safehold = 1"])
+def test_pyproject_without_the_table_is_refused(text):
+    assert "no [tool.safehold] table" in refused(text, PYPROJECT)
+
+
+def test_other_tables_of_pyproject_lend_no_lines():
+    text = "limits.depth = 1\n\n\n[tool.safehold]\nversion = 1\nlimits.deph = 3\n"
+    assert refused(text, PYPROJECT).startswith(f"{PYPROJECT}:6: limits.deph")
+
+
+def test_pyproject_table_must_be_a_table():
+    assert "must be a table" in refused("[tool]\nsafehold = 3", PYPROJECT)
+
+
+# --- text that is not meant well -----------------------------------------------------------
+
+HOSTILE = {
+    "no TOML": "version = = 1",
+    "key twice": "version = 1\nversion = 1",
+    "deep list": "a = " + "[" * 50_000,
+    "deep closed list": "a = " + "[" * 900 + "]" * 900,
+    "deep table": "a = " + "{a = " * 50_000,
+    "deep name": "a." * 60_000 + "a = 1",
+    "deep quoted name": '"a" . ' * 40_000 + "a = 1",
+    "deep header": "[" + "a." * 60_000 + "a]",
+    "large": "# " + "x" * 2**20,
+    "long number": "version = " + "1" * 10_000,
+    "long string": "version = 1\nmode = '" + "x" * 200_000 + "'",
+    "many keys": "version = 1\n" + "".join(f"k{i} = 1\n" for i in range(20_000)),
+    "bad date": "version = 2024-99-99",
+    "control character": "version = 1 # \x01",
+    "escape": 'version = 1\nmode = "\\u001b[2J\\n\\u202e"',
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_text_is_a_typed_error_in_time(name):
+    start = time.perf_counter()
+    try:
+        refused(HOSTILE[name])
+    finally:
+        assert time.perf_counter() - start < 5
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_policy_or_a_typed_error(text):
+    assert answer(text).startswith(str(HERE))
+
+
+@given(st.lists(st.sampled_from([*"[]{}=,.#\"'\n \\", "a", "zone", '"""', "'''", "keys.previous"])))
+def test_lines_come_to_an_end_on_any_text(pieces):
+    text = "".join(pieces)
+    found = key_lines(text)
+    assert all(1 <= line <= text.count("\n") + 1 for line in found.values())
+
+
+JSONLIKE = st.recursive(
+    st.one_of(st.integers(), st.booleans(), st.text(max_size=8)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["version", "zone", "name", "x"]), inner, max_size=3),
+    ),
+    max_leaves=8,
+)
+
+
+def as_toml(value):
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        escaped = "".join(f"\\U{ord(char):08x}" for char in value)
+        return f'"{escaped}"'
+    if isinstance(value, list):
+        return "[" + ", ".join(map(as_toml, value)) + "]"
+    return "{" + ", ".join(f"{key} = {as_toml(item)}" for key, item in value.items()) + "}"
+
+
+@given(st.sampled_from([*STRINGS, *LISTS, *TABLES, *NUMBERS, "zone", "keys.previous"]), JSONLIKE)
+def test_any_value_at_any_key_is_a_policy_or_a_typed_error(key, value):
+    text = f"version = 1\n{key} = {as_toml(value)}"
+    tomllib.loads(text)
+    assert answer(text).startswith((f"{HERE}:2: ", f"{HERE} "))
+
+
+# --- origins -------------------------------------------------------------------------------
+
+
+def test_origins_are_lines_of_the_file_or_default():
+    origins = parse(EXAMPLE).origins
+    lines = EXAMPLE.splitlines()
+    for key, origin in origins.items():
+        last = key.rpartition(".")[2]
+        if origin != "default":
+            name, _, number = origin.partition(":")
+            assert name == "safehold.toml"
+            assert lines[int(number) - 1].split("=")[0].strip() == last
+    assert origins["zone[1].paths"] == "safehold.toml:25"
+    assert origins["keys.previous[0].id"] == "safehold.toml:14"
+    assert origins["limits.members"] == "default"
+    assert origins["memory.codecs"] == "default"
+    assert origins["root"] == "default"
+
+
+# --- writing -------------------------------------------------------------------------------
+
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
+WORDS = st.text("abcdefghij", min_size=1, max_size=6)
+PLAIN_PATTERNS = st.lists(
+    st.one_of(WORDS, TEXTS.filter(lambda text: not set(text) & set("/[*.")), st.just("**")),
+    min_size=1,
+    max_size=3,
+).map("/".join)
+
+
+@st.composite
+def zones(draw):
+    names = draw(st.lists(TEXTS, max_size=3, unique=True))
+    names = [name for name in names if name not in ("memory", "external")]
+    patterns = draw(
+        st.lists(PLAIN_PATTERNS, min_size=2 * len(names), max_size=2 * len(names), unique=True)
+    )
+    return tuple(
+        Zone(name, tuple(patterns[2 * index : 2 * index + 2]), *draw(trusts()))
+        for index, name in enumerate(names)
+    )
+
+
+@st.composite
+def trusts(draw):
+    trust = draw(st.sampled_from(["internal", "external"]))
+    internal = trust == "internal"
+    known = DATA_CODECS + CODE_CODECS if internal else DATA_CODECS
+    codecs = tuple(draw(st.lists(st.sampled_from(known), unique=True)))
+    entries = [*PRESETS, "app.models.Fraud", "é.ü"] + (["*"] if internal else [])
+    return trust, codecs, tuple(draw(st.lists(st.sampled_from(entries), unique=True)))
+
+
+@st.composite
+def policies(draw):
+    ids = draw(st.lists(TEXTS, min_size=1, max_size=3, unique=True))
+    key, *previous = [KeySource("env:" + draw(WORDS), name) for name in ids]
+    counts = st.integers(1, 2**50)
+    return Policy(
+        root=HERE.parent / draw(st.sampled_from([".", "sub", "a b"])),
+        mode=draw(st.sampled_from(["off", "monitor", "enforce"])),
+        activation=Activation(draw(TEXTS), tuple(draw(st.lists(TEXTS, max_size=3)))),
+        key=key,
+        previous=tuple(previous),
+        zones=draw(zones()),
+        memory=Zone("memory", (), *draw(trusts())),
+        trusted=draw(st.none() | st.lists(PLAIN_PATTERNS, max_size=3).map(tuple)),
+        limits=Limits(draw(counts), draw(counts), draw(counts), draw(counts)),
+        trail=draw(TEXTS),
+        marks=draw(TEXTS),
+        path=HERE,
+    )
+
+
+@given(policies())
+def test_policy_written_and_read_is_the_same(policy):
+    assert parse(render_policy(policy)) == policy
+
+
+def test_default_policy_written_and_read_is_the_same():
+    policy = default_policy(HERE.parent)
+    again = parse(render_policy(policy))
+    assert dataclasses.replace(again, path=None) == policy
+    assert render_policy(again) == render_policy(policy)
+
+
+def test_name_that_is_not_utf_8_cannot_be_written():
+    policy = Policy(root=HERE.parent, zones=(Zone("z", ("models\udcff/**",)),))
+    with pytest.raises(ConfigError, match=r"cannot name 'models\\udcff/\*\*'"):
+        render_policy(policy)
+
+
+PAGE = Path(__file__).parents[2].joinpath("docs/reference/policy.md").read_text("utf-8")
+KEYS = [
+    f"{table}.{key}" if table else key
+    for table, keys in _TABLES.items()
+    for key in keys
+    if (f"{table}.{key}" if table else key) not in _TABLES
+]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_has_a_row_in_the_reference(key):
+    assert PAGE.count(f"| `{key}` | ") == 1
+
+
+def test_the_reference_has_no_other_rows():
+    assert PAGE.count("\n| `") == len(KEYS)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("mode", "enforce"),
+        ("activation.variable", Activation().variable),
+        ("keys.source", KeySource().source),
+        ("keys.id", KeySource().id),
+        ("limits.depth", str(Limits().depth)),
+        ("limits.expansion", str(Limits().expansion)),
+        ("limits.members", f"{Limits().members:,}"),
+        ("limits.artifact", "4 GiB"),
+        ("trail.path", default_policy("/").trail),
+        ("marks.path", default_policy("/").marks),
+        *(("memory.codecs", codec) for codec in MEMORY.codecs),
+        *(("zone.codecs", codec) for codec in DATA_CODECS),
+    ],
+)
+def test_the_reference_names_the_default(key, value):
+    row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{key}` | "))
+    assert value in row.split("|")[2]
+
+
+def test_the_example_of_the_reference_is_a_policy():
+    assert parse(PAGE.partition("```toml\n")[2].partition("```")[0]).zones
