@@ -17,13 +17,13 @@ import pickle
 from collections.abc import Callable, Iterable
 from typing import IO, Any
 
+from safehold.allow import AllowList
 from safehold.artifacts.codecs import Encoded, Reading, codec_named
 from safehold.artifacts.codecs import pickle as pickle_codec
 from safehold.artifacts.container import Sealed
 from safehold.compat import active_store
 
 _PREFER = "pickle"
-_LOOK_UP = "persistent_load"
 __all__ = tuple(pickle.__all__)
 # Constants and errors; what reads or writes is defined below.
 _PASSED = frozenset(__all__) | {"bytes_types", "compatible_formats", "decode_long",
@@ -156,7 +156,7 @@ class Pickler(pickle.Pickler):
         return Encoded([self._out.getvalue()])
 
 
-class Unpickler(pickle_codec.Unpickler):
+class Unpickler(pickle.Unpickler):
     """`pickle.Unpickler` whose every `load` verifies one sealed container first.
 
     A subclass that overrides ``find_class`` calls ``super().find_class`` to stay within the
@@ -175,18 +175,42 @@ class Unpickler(pickle_codec.Unpickler):
         """As `pickle.Unpickler`."""
         self._file = file
         self._options = _options(fix_imports, encoding, errors, buffers)
+        self._allow = AllowList.of()
 
     def load(self) -> Any:
         """Verify and load the next object. Raises as `safehold.Store.load_from`."""
         return active_store().load_from(self._file, options=self._options, decode=self._decode)
 
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        """Resolve a name by the zone's allow-list. Raises TypeNotAllowed."""
+        return self._allow.resolve(module_name, global_name)
+
     def _decode(self, sealed: Sealed, reading: Reading) -> Any:
         if sealed.header.codec != _PREFER:
             return codec_named(sealed.header.codec).decode(sealed.segments, reading)
+        self._allow = reading.allow
         options = {"buffers": sealed.segments[1:], **reading.options}
-        assigned = getattr(self, _LOOK_UP, None)
-        super().__init__(pickle_codec.Segment(sealed.segments[0]), reading.allow, **options)
-        inherited = getattr(type(self), _LOOK_UP, None) is getattr(pickle.Unpickler, _LOOK_UP, None)
-        if inherited and assigned is not None:
-            setattr(self, _LOOK_UP, assigned)  # which a second __init__ forgets
-        return pickle_codec.load_checked(super().load)
+        stream = pickle_codec.Segment(sealed.segments[0])
+        return pickle_codec.load_checked(_Inner(self, stream, **options).load)
+
+
+class _Inner(pickle.Unpickler):
+    """Reads one container for an `Unpickler`, and asks it for classes and persistent objects.
+
+    One for each container: CPython's unpickler must not be initialised twice; with a
+    ``persistent_load`` of a subclass it then crashes (seen in 3.11).
+    """
+
+    def __init__(self, outer: Unpickler, file: Any, **options: Any) -> None:
+        super().__init__(file, **options)
+        self._outer = outer
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        return self._outer.find_class(module_name, global_name)
+
+    def persistent_load(self, pid: Any) -> Any:
+        look_up = getattr(self._outer, "persistent_load", None)
+        if look_up is None:
+            message = "a persistent id, and no persistent_load to look it up"
+            raise pickle.UnpicklingError(message)
+        return look_up(pid)
