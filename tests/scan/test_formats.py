@@ -11,6 +11,7 @@ import zipfile
 import pytest
 
 from safehold.scan import is_artifact_name, scan_bytes
+from safehold.scan.formats import safetensors
 from tests.bypasses.payloads import named, stream
 
 
@@ -56,6 +57,11 @@ def npy(header, data=b"", version=1):
     width = "<H" if version == 1 else "<I"
     raw = header.encode()
     return b"\x93NUMPY" + bytes([version, 0]) + struct.pack(width, len(raw)) + raw + data
+
+
+def test_safetensors_header_is_bounded(monkeypatch):
+    monkeypatch.setattr(safetensors, "_LONGEST_HEADER", 10)
+    assert rules(scan_bytes(tensors({"a": ROW}, bytes(8)), "a")) == {"SH105"}
 
 
 GOOD = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n"

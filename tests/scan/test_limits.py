@@ -33,7 +33,7 @@ def test_key_that_never_ends_hashing():
 
 def test_nesting_deeper_than_the_interpreter_allows():
     for opcode in (b"\x85", b"]\x94" * 2):
-        data = b"\x80\x04)" + opcode * 200_000 + b"."
+        data = b"\x80\x04)" + opcode * 30_000 + b"."
         assert scan_bytes(data, "a.pkl").verdict == "clean"
 
 
@@ -154,6 +154,39 @@ def test_overlapping_members_are_an_attack():
     tail[8:16] = struct.pack("<HHI", 3, 3, 3 * len(row))
     report = scan_bytes(data[:start] + row * 3 + bytes(tail), "a.zip")
     assert report.verdict == "malicious"
+
+
+def test_stored_members_count_as_well():
+    """Stored members can overlap too, and each would be read in full."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a", bytes(3000))
+        archive.writestr("b", bytes(3000))
+    assert rules(scan_bytes(buffer.getvalue(), "a.zip", Limits(artifact=7000))) == set()
+    row = buffer.getvalue()[buffer.getvalue().index(b"PK\x01\x02") :][: 46 + 1]
+    data = buffer.getvalue()
+    start = data.index(b"PK\x01\x02")
+    tail = bytearray(data[data.index(b"PK\x05\x06") :])
+    tail[8:16] = struct.pack("<HHI", 5, 5, 5 * len(row))
+    report = scan_bytes(data[:start] + row * 5 + bytes(tail), "a.zip", Limits(artifact=7000))
+    assert "SH105" in rules(report)
+
+
+def test_search_for_hidden_streams_ends():
+    """Each place where one might begin is followed a little way, and only so many places."""
+    junks = (b"c" * 3_000_000, b"\x80\x02" + b"2" * 50, b"ca\nb\n" * 300_000, b"\na" * 500_000)
+    for junk in junks:
+        started = time.process_time()
+        assert scan_bytes(b"N." + b"\xff" + junk * 2, "a.pkl").verdict == "suspicious"
+        assert time.process_time() - started < 5
+
+
+def test_many_streams_with_a_large_memo_end():
+    first = b"(" + b"]\x94" * 100_000 + b"t."
+    started = time.process_time()
+    report = scan_bytes(first + b"N." * 9_000, "a.pkl")
+    assert time.process_time() - started < 5
+    assert report.verdict == "clean"
 
 
 def test_file_beyond_the_limit(tmp_path):

@@ -119,13 +119,13 @@ class Names:
 class Judge:
     """Collects what one artifact does; never raises for what it sees."""
 
-    __slots__ = ("_evidence", "_left_out", "_notes", "names", "uses")
+    __slots__ = ("_counts", "_evidence", "_notes", "names", "uses")
 
     def __init__(self, names: Names) -> None:
         self.names = names
         self._notes: dict[tuple[str, str], Note] = {}
-        self._evidence: dict[str, Note] = {}
-        self._left_out: dict[str, int] = {}
+        self._evidence: dict[tuple[str, str], Note] = {}
+        self._counts: dict[str, int] = {}
         # Insertion order is the order in the file.
         self.uses: dict[tuple[str, str, str], None] = {}
 
@@ -151,15 +151,17 @@ class Judge:
         key = (rule.id, message)
         if key in self._notes:
             return None
-        if self._count(rule) >= _MOST_NOTES:
-            self._left_out[rule.id] = self._left_out.get(rule.id, 0) + 1
+        count = self._counts.get(rule.id, 0)
+        if count >= _MOST_NOTES:
             return None
+        self._counts[rule.id] = count + 1
         found = self._notes[key] = Note(rule, message, offset, dict(detail or {}))
         return found
 
     def forget(self) -> None:
         """Drop everything: the bytes turned out to be no pickle."""
         self._notes.clear()
+        self._counts.clear()
         self._evidence.clear()
         self.uses.clear()
 
@@ -171,17 +173,17 @@ class Judge:
         """Judge a name by itself and return it as a value."""
         status = self.names.status(module, name, protocol)
         self._used(status, "named")
-        dotted = _short(f"{module}.{name}")
+        found = Global(module, name, protocol, guarded=status.known and status.danger is not None)
         if not status.known:
-            self._unwanted(status, dotted, offset)
-        return Global(module, name, protocol, guarded=status.known and status.danger is not None)
+            self._unwanted(status, found, offset)
+        return found
 
     def held(self, values: Iterable[Any], offset: int) -> None:
         """Judge that values are put into a container, an argument list or a state."""
         for value in values:
             if isinstance(value, Global) and value.guarded:
                 status = self.names.status(value.module, value.name, value.protocol)
-                self._unwanted(status, _short(value.dotted), offset)
+                self._unwanted(status, value, offset)
 
     def called(self, maker: Any, args: Any, offset: int) -> Made:
         """Judge ``maker(*args)``."""
@@ -262,28 +264,30 @@ class Judge:
         self.note(rules.ATTACK_CONSTRUCTION, message, offset, {"code": code})
         return Global("<extension>", str(code), 4)
 
-    def _count(self, rule: Rule) -> int:
-        return sum(1 for key in self._notes if key[0] == rule.id)
-
     def _used(self, status: Status, role: str) -> None:
         key = (status.module[:_LONGEST_NAME], status.name[:_LONGEST_NAME], role)
         if len(self.uses) < 2**16:
             self.uses[key] = None
 
-    def _unwanted(self, status: Status, dotted: str, offset: int) -> None:
+    def _unwanted(self, status: Status, found: Global, offset: int) -> None:
+        key = (found.module, found.name)
         danger = status.danger
+        rule = rules.UNKNOWN_GLOBAL if danger is None else rules.DANGEROUS_GLOBAL
+        if key in self._evidence or self._counts.get(rule.id, 0) >= _MOST_NOTES:
+            return
+        dotted = _short(found.dotted)
         if danger is not None:
             detail = {"global": dotted, "powers": danger.powers.label, "cwe": danger.cwe}
             message = f"names {dotted}, which {danger.why}"
-            note = self.note(rules.DANGEROUS_GLOBAL, message, offset, detail)
+            note = self.note(rule, message, offset, detail)
         else:
             message = f"names {dotted}, which is not known to be harmless"
-            note = self.note(rules.UNKNOWN_GLOBAL, message, offset, {"global": dotted})
+            note = self.note(rule, message, offset, {"global": dotted})
         if note is not None:
-            self._evidence[dotted] = note
+            self._evidence[key] = note
 
     def _show_call(self, maker: Global, args: tuple[Any, ...]) -> None:
-        note = self._evidence.get(_short(maker.dotted))
+        note = self._evidence.get((maker.module, maker.name))
         if note is not None and "call" not in note.detail:
             note.detail["call"] = call_text(maker, args)
 
@@ -293,7 +297,7 @@ class Judge:
         if status.danger is None:
             self._unusual(maker, args, offset, why)
             return
-        self._unwanted(status, _short(maker.dotted), offset)
+        self._unwanted(status, maker, offset)
         self._show_call(maker, args)
 
     def _unusual(self, maker: Global, args: tuple[Any, ...], offset: int, why: str) -> None:

@@ -87,11 +87,12 @@ class Machine:
         self.limit = self.size
         self.resume: int | None = None
 
-    def run(self, table: tuple[Handler, ...]) -> Outcome:
+    def run(self, table: tuple[Handler, ...], most: int | None = None) -> Outcome:
         """Follow the stream to its STOP, or as far as it can be followed."""
         data = self.data
+        rounds = -(-(MAX_OPCODES if most is None else most) // _STRIDE)
         try:
-            for _ in range(MAX_OPCODES // _STRIDE):
+            for _ in range(rounds):
                 for _ in range(_STRIDE):
                     pos = self.pos
                     if pos >= self.limit:
@@ -107,7 +108,7 @@ class Machine:
             return Outcome("limit", self.pos, reason=str(error))
         except Broken as error:
             return Outcome("broken", self.pos, reason=str(error))
-        message = f"more than {MAX_OPCODES} opcodes"
+        message = f"more than {rounds * _STRIDE} opcodes"
         self.judge.note(rules.LIMIT_EXCEEDED, message, self.pos)
         return Outcome("limit", self.pos, reason=message)
 

@@ -23,10 +23,11 @@ def run(
     start: int = 0,
     memo: dict[int, Any] | None = None,
     arrays: Callable[[Machine, Any], Any] | None = None,
+    most: int | None = None,
 ) -> tuple[Machine, Outcome]:
-    """Follow one stream and return the machine as it stood at the end."""
+    """Follow one stream, so many opcodes at most, and return the machine as it then stood."""
     machine = Machine(data, judge, start=start, memo=memo, arrays=arrays)
-    return machine, machine.run(TABLE)
+    return machine, machine.run(TABLE, most)
 
 
 # Stack and memo

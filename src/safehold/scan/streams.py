@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from safehold.findings import Rule
@@ -16,12 +17,22 @@ from safehold.scan.outcome import Outcome
 from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
 
-# Where a hidden stream may begin: a protocol opcode, or a GLOBAL with plausible names.
-_HIDDEN: Final = re.compile(rb"\x80[\x01-\x05]|\(?[ci][A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n")
+# Where a hidden stream may begin: at a protocol opcode, or before the two lines of a GLOBAL. The
+# second is looked for at the newline between them, or each letter c would be a place.
+_HIDDEN: Final = re.compile(rb"\x80[\x01-\x05]|\n(?=[A-Za-z_][\w.]{0,60}\n)")
+_MODULE: Final = re.compile(rb"[\w.]*\Z")
+_LONGEST_MODULE: Final = 60
 _NAME: Final = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*", re.ASCII)
+# Bounds on that search: so many places, so far away, so many opcodes
+# from each, so many bytes in all.
 _MOST_HIDDEN: Final = 256
+_MOST_NEWLINES: Final = 50_000
+_FARTHEST_HIDDEN: Final = 16 * 2**20
+_HIDDEN_OPCODES: Final = 10_000
+_HIDDEN_BYTES: Final = 2**20
 _MOST_STREAMS: Final = 10_000
 _PERSID: Final = 0x50
+_PROTO: Final = 0x80
 _HOSTILE: Final[frozenset[Rule]] = frozenset({rules.DANGEROUS_GLOBAL, rules.ATTACK_CONSTRUCTION})
 
 
@@ -109,9 +120,9 @@ def read_following(source: Source, names: Names, machine: Machine, outcome: Outc
             return judges
         if memo:
             judge = judges[-1] = _read_again(data, stop, memo, machine, judge)
+        else:
+            memo = machine.memo
         close(source, judge, machine, outcome)
-        # One Unpickler keeps its memo from stream to stream.
-        memo.update(machine.memo)
         stop = outcome.stop
     judges[-1].note(rules.LIMIT_EXCEEDED, f"more than {_MOST_STREAMS} streams in a row", stop)
     return judges
@@ -122,11 +133,12 @@ def _read_again(
 ) -> Judge:
     """Read a later stream with the memo that the earlier ones left, too.
 
-    A stream that needs the memo of the one before it is judged by that reading; of any other
+    One Unpickler keeps its memo from stream to stream, so ``memo`` is changed here. A stream that
+    needs the memo of the one before it is judged by that reading; of any other
     it is an odd one, in which only dangers count.
     """
     other = Judge(judge.names)
-    again, outcome = run(data, other, start=start, memo=dict(memo))
+    again, outcome = run(data, other, start=start, memo=memo)
     main, extra = judge, other
     if fresh.missing and outcome.complete and not again.missing:
         main, extra = other, judge
@@ -166,11 +178,31 @@ def report_hidden(source: Source, visit: Visit, start: int, names: Names) -> boo
 
 def find_hidden(data: Data, start: int, names: Names) -> Judge | None:
     """Return what the first hidden stream that names a danger does, or None."""
-    for count, match in enumerate(_HIDDEN.finditer(data, start)):
-        if count >= _MOST_HIDDEN:
-            return None
+    left = _HIDDEN_BYTES
+    for place in islice(_places(data, start), _MOST_HIDDEN):
         judge = Judge(names)
-        run(data, judge, start=match.start())
+        _, outcome = run(data, judge, start=place, most=_HIDDEN_OPCODES)
         if names_danger(judge):
             return judge
+        left -= outcome.stop - place
+        if left < 0:
+            return None
     return None
+
+
+def _places(data: Data, start: int) -> Iterator[int]:
+    found = _HIDDEN.finditer(data, start, start + _FARTHEST_HIDDEN)
+    for match in islice(found, _MOST_NEWLINES):
+        at = match.start()
+        if data[at] == _PROTO:
+            yield at
+            continue
+        first = max(start, at - _LONGEST_MODULE)
+        module = _MODULE.search(bytes(data[first:at]))
+        if module is not None:
+            tail = module.group()
+            yield from (
+                first + module.start() + index
+                for index, letter in enumerate(tail)
+                if letter in b"ci"
+            )

@@ -166,6 +166,18 @@ class Visit:
             return False
         return True
 
+    def admit(self, source: Source, size: int) -> bool:
+        """Count bytes that are read where they stand; False, with a finding, if too many.
+
+        The members of an archive may overlap, so their sum can exceed the file many times over.
+        """
+        self.unpacked += size
+        if self.unpacked > self.limits.artifact:
+            message = "holds more than the limits of the policy"
+            self.note(source, rules.LIMIT_EXCEEDED, message)
+            return False
+        return True
+
     def unpack(
         self,
         source: Source,

@@ -9,7 +9,7 @@ from safehold import dangers
 from safehold.scan import rules
 from safehold.scan.visit import Source, Visit
 
-_LARGEST: Final = 64 * 2**20
+_LARGEST: Final = 16 * 2**20
 _MOST_NODES: Final = 1_000_000
 _OWN: Final = ("keras", "tensorflow", "tf_keras", "keras_nlp", "keras_cv", "keras_hub")
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 from safehold.scan import rules
 from safehold.scan.visit import Source, Visit
 
-# The format's own limit.
-_LONGEST_HEADER: Final = 100_000_000
+# The format allows 100 MB; ten thousand tensors need one.
+_LONGEST_HEADER: Final = 16 * 2**20
 
 
 class _Duplicate(ValueError):
@@ -23,7 +23,8 @@ def read(source: Source, visit: Visit) -> str | None:
     if len(data) < 10 or data[8] != 0x7B or not 2 <= length <= len(data) - 8:
         return None
     if length > _LONGEST_HEADER:
-        return None
+        visit.note(source, rules.LIMIT_EXCEEDED, "a header longer than any model needs")
+        return "safetensors"
     try:
         header = json.loads(bytes(data[8 : 8 + length]), object_pairs_hook=_unique)
     except _Duplicate:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from safehold.scan import rules
 from safehold.scan.visit import Source, Visit
 
-_LARGEST: Final = 64 * 2**20
+_LARGEST: Final = 16 * 2**20
 _BLANKS: Final = b" \t\r\n"
 
 

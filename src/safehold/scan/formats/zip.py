@@ -98,6 +98,8 @@ def _read_entry(source: Source, visit: Visit, entry: Entry, *, torch: bool) -> N
             message = "a link to outside the archive"
             visit.note(here, rules.ESCAPING_MEMBER, message, None, {"target": target[:200]})
         return
+    if entry.method == _STORED and not visit.admit(here, len(data)):
+        return
     content = _content(here, visit, entry)
     inner = Source(content, here.name, member, here.depth, persistent=here.persistent)
     visit.scan(inner)
