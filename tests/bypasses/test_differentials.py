@@ -6,6 +6,7 @@ import pickletools
 
 import pytest
 
+from safehold.scan import scan_bytes
 from tests.bypasses.payloads import Raw, assert_caught, stream, system, value
 
 PREFIXES = {
@@ -50,6 +51,24 @@ def test_second_load_begins_after_the_frame_of_the_first(marker):
     frame = b"N." + b"\x80\x04N" * 300
     data = b"\x80\x04\x95" + len(frame).to_bytes(8, "little") + frame
     assert_caught(data + stream(system(marker)), marker, "twice")
+
+
+def test_frame_that_goes_on_after_the_stop_is_an_attack_by_itself():
+    data = b"\x80\x04\x95\x0c\0\0\0\0\0\0\0" + b"N." + b"N0N0N0N0N."
+    found = {finding.rule.id for finding in scan_bytes(data, "a.pkl").findings}
+    assert "SH104" in found
+
+
+def test_frame_longer_than_the_file_is_not_clean():
+    data = b"\x80\x04\x95\xff\0\0\0\0\0\0\0N."
+    assert scan_bytes(data, "a.pkl").verdict != "clean"
+    found = {finding.message for finding in scan_bytes(data, "a.pkl").findings}
+    assert "a frame is longer than the file" in found
+
+
+@pytest.mark.parametrize("get", [b"h\x05", b"j\x05\0\0\0", b"g5\n"])
+def test_memo_that_was_never_set_is_not_clean(get):
+    assert scan_bytes(b"N" + get + b"0.", "a.pkl").verdict == "suspicious"
 
 
 def test_non_ascii_string(marker):
@@ -99,8 +118,6 @@ def test_memo_left_over_that_the_second_stream_could_do_without(marker):
 
 
 def test_payload_behind_junk_behind_a_pickle():
-    from safehold.scan import scan_bytes
-
     hidden = b"N." + b"\xff" * 50 + stream(Raw(b"cposix\nsystem\n"))
     assert scan_bytes(hidden, "a.pkl").verdict == "malicious"
     assert scan_bytes(b"N." + b"\xff" * 50, "a.pkl").verdict == "suspicious"

@@ -85,6 +85,27 @@ def test_opcodes_that_look_like_array_bytes(marker):
     assert_caught(framed(opcodes) + array.tobytes(), marker, "joblib")
 
 
+def rules(report):
+    return {finding.rule.id for finding in report.findings}
+
+
+def test_opcodes_left_in_the_frame_of_an_array(marker):
+    """The bytes begin where the frame ends, and reading goes on behind them, without a break."""
+    array = np.full(100, 0xFF, np.uint8)
+    opcodes = wrapper(array, aligned=False) + b"0N" * 7
+    data = framed(opcodes) + array.tobytes() + system(marker).opcodes + b"."
+    assert rules(assert_caught(data, marker, "joblib")) == {"SH101"}
+
+
+def test_frame_that_begins_at_the_end_of_another(marker):
+    """Its content stands behind the bytes of the array that the first frame left there."""
+    array = np.full(100, 0xFF, np.uint8)
+    second = b"0" + system(marker).opcodes + b"."
+    opcodes = wrapper(array, aligned=False) + b"\x95" + struct.pack("<Q", len(second))
+    data = framed(opcodes) + array.tobytes() + second
+    assert rules(assert_caught(data, marker, "joblib")) == {"SH101"}
+
+
 def test_array_bytes_that_pickle_load_takes_for_opcodes(marker):
     """Harmless for joblib, not for whoever loads the same file with pickle."""
     hidden = b"0" + system(marker).opcodes + b"."

@@ -121,6 +121,13 @@ def test_name_made_while_loading(marker):
     assert "SH104" in {finding.rule.id for finding in report.findings}
 
 
+@pytest.mark.parametrize("push", [b"K\x01", b"N", b"C\x02os", b"B\x02\0\0\0os", b")", b"\x97"])
+def test_name_that_is_no_text_is_an_attack_even_if_only_named(push):
+    for data in (value("os") + push, push + value("system")):
+        report = scan_bytes(b"\x80\x04" + data + b"\x93.", "a.pkl")
+        assert report.verdict == "malicious"
+
+
 def test_function_made_while_loading_is_an_attack():
     data = stream(call(call(named("datetime", "timezone"), 1), 1))
     report = scan_bytes(data, "a.pkl")
