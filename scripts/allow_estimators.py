@@ -240,10 +240,14 @@ def _beside() -> Iterator[tuple[str, Any]]:
     target = (cloud[:, 0] > 0.5).astype(int)
     forest = ensemble.RandomForestClassifier(n_estimators=3, random_state=0)
     scaled = pipeline.make_pipeline(preprocessing.StandardScaler(), forest)
-    columns = compose.make_column_transformer(
-        (preprocessing.OneHotEncoder(), compose.make_column_selector(dtype_include=object)),
-        (preprocessing.FunctionTransformer(np.log1p), [0]), remainder="passthrough",
-    )  # fmt: skip
+
+    def columns() -> Any:
+        return compose.make_column_transformer(
+            (preprocessing.OneHotEncoder(), compose.make_column_selector(dtype_include=object)),
+            (preprocessing.FunctionTransformer(np.log1p), [0]),
+            remainder="passthrough",
+        )
+
     grid = {"C": [0.1, 1.0]}
     yield from _made(
         lambda: kernels.RBF() + kernels.WhiteKernel() * kernels.ConstantKernel(),
@@ -252,7 +256,7 @@ def _beside() -> Iterator[tuple[str, Any]]:
         lambda: kernels.CompoundKernel([kernels.RBF()]), lambda: kernels.PairwiseKernel(),
         lambda: gaussian_process.GaussianProcessRegressor(kernels.RBF()).fit(cloud, target),
         lambda: gaussian_process.GaussianProcessClassifier().fit(cloud, target),
-        lambda: scaled.fit(cloud, target), lambda: columns, lambda: columns.fit(cloud),
+        lambda: scaled.fit(cloud, target), columns, lambda: columns().fit(cloud),
         lambda: preprocessing.FunctionTransformer(np.mean, inverse_func=np.exp),
         lambda: model_selection.GridSearchCV(svm.SVC(), grid, cv=2).fit(cloud, target),
         lambda: model_selection.GridSearchCV(

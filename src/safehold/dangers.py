@@ -70,13 +70,12 @@ _ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
     (_RUN, 95, _EXEC, _STDLIB, """
         builtins.eval builtins.exec builtins.execfile builtins.compile codeop types.CodeType
         types.FunctionType types.LambdaType types.new_class types.coroutine typing.get_type_hints
-        typing.eval_type typing.ForwardRef"""),
+        typing.eval_type typing.ForwardRef bdb pdb cgitb code.InteractiveConsole"""),
     (_RUN, 95, _EXEC, _READ, """
         dataclasses.create_fn dataclasses.make_dataclass gettext.c2py rlcompleter optparse.Values
         cgi.test turtle pstats tracemalloc.Snapshot modulefinder testcapi testinternalcapi
         tkinter.Tk tkinter.Tcl tkinter.tkapp"""),
     (_RUN, 95, _EXEC, "GHSA-cj3c-v495-4xqh", "code.interact code.InteractiveInterpreter"),
-    (_RUN, 95, _EXEC, _STDLIB, "bdb pdb cgitb code.InteractiveConsole"),
     (_RUN, 95, _EXEC, "GHSA-49gj-c84q-6qm9, GHSA-p523-jq9w-64x9", "cProfile lsprof"),
     (_RUN, 95, _EXEC, "GHSA-x696-vm39-cp64, GHSA-6vqj-c2q5-j97w", """
         profile.run profile.runctx profile.Profile profile.main"""),
@@ -281,6 +280,7 @@ _VALUES = frozenset(
     inspect.BoundArguments inspect.empty inspect.FullArgSpec pathlib.Path pathlib.PosixPath
     pathlib.WindowsPath pathlib.local.Path pathlib.local.PosixPath pathlib.local.WindowsPath
     pathlib.local.PurePath pathlib.local.PurePosixPath pathlib.local.PureWindowsPath
+    sklearn.externals.joblib.numpy_pickle.NumpyArrayWrapper
     torch.dynamo.eval_frame.OptimizedModule torch.distributed.distributed_c10d.ReduceOp
     """.split()
 )

@@ -230,7 +230,7 @@ def test_search_over_a_distribution_is_refused_by_name(data: dict[str, Any]) -> 
     from scipy.stats import randint
 
     search = RandomizedSearchCV(RandomForestClassifier(), {"max_depth": randint(1, 3)})
-    with pytest.raises(TypeNotAllowed, match="scipy.stats"):
+    with pytest.raises(TypeNotAllowed, match=r"scipy\.stats"):
         load(pickle.dumps(search), AllowList.of(["sklearn"]))
 
 

@@ -241,6 +241,31 @@ class _Named:
         self.name = name
 
 
+class _Opaque:
+    """What the scanner gives for a literal whose value it did not keep."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+
+class _Made:
+    """What the scanner gives for the result of a call."""
+
+    def __init__(self, maker: object) -> None:
+        self.maker = maker
+
+
+def test_arguments_may_be_literals_that_were_not_kept() -> None:
+    for kind in ("int", "float"):
+        assert ALL.arguments_ok("builtins", "complex", (_Opaque(kind), 1.0))
+    assert not ALL.arguments_ok("builtins", "int", (_Opaque("unknown"),))
+    assert not ALL.arguments_ok("builtins", "int", (_Made(_Named("decimal", "Decimal")),))
+    assert not ALL.arguments_ok("builtins", "bytearray", (_Opaque("int"),))
+    encoded = _Made(_Named("_codecs", "encode"))
+    assert ALL.arguments_ok("builtins", "bytearray", (encoded,))
+    assert not ALL.arguments_ok("builtins", "bytearray", (_Made(_Named("builtins", "range")),))
+
+
 def test_arguments_may_be_names_that_were_never_imported() -> None:
     zone, check = _Named("zoneinfo", "ZoneInfo"), "sklearn.utils.validation"
     assert ALL.arguments_ok("builtins", "getattr", (zone, "_unpickle"))
@@ -252,4 +277,5 @@ def test_arguments_may_be_names_that_were_never_imported() -> None:
     assert not ALL.arguments_ok("functools", "partial", (_Named("os", "system"),))
     assert not ALL.arguments_ok("functools", "partial", (_Named(check, "check_array"), "x"))
     assert ALL.arguments_ok("builtins", "type", (_Named("builtins", "Ellipsis"),))
+    assert ALL.arguments_ok("__builtin__", "type", (_Named("__builtin__", "Ellipsis"),))
     assert not ALL.arguments_ok("builtins", "type", (_Named("builtins", "object"),))

@@ -1,8 +1,9 @@
 """Rules for callables that are harmless with the arguments real dumps give them, and only then.
 
 The scanner asks these rules with arguments that it worked out without running anything: literals
-are themselves, a name is any object with the attributes ``module`` and ``name``, what could not be
-worked out is an object that equals nothing.
+are themselves; a name is any object with the attributes ``module`` and ``name``; a literal whose
+value was not kept has an attribute ``kind`` ("int", "float"); the result of a call has an
+attribute ``maker``. Anything else equals nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ Rule = Callable[[tuple[Any, ...]], bool]
 # Names under which CPython's pickler asks for latin-1; other codecs decompress or transform.
 _LATIN1 = frozenset({"latin1", "latin-1"})
 _SINGLETONS = (None, NotImplemented, Ellipsis)
+_SINGLETON_NAMES = {
+    (module, name)
+    for module in ("builtins", "__builtin__")
+    for name in ("NotImplemented", "Ellipsis")
+}
 # Histogram gradient boosting keeps `partial(check_array, ...)` for its categories.
 _PARTIAL_OF = ("sklearn.utils.validation", "check_array")
 _LONGEST_NUMBER = 4300  # digits; CPython's own limit for int(text)
@@ -43,15 +49,22 @@ def _latin1(args: tuple[Any, ...]) -> bool:
 
 def _content(args: tuple[Any, ...]) -> bool:
     """``bytearray(10**11)`` is a memory bomb; real dumps give the content."""
-    if len(args) < 2:
-        return all(isinstance(arg, bytes | bytearray) for arg in args)
-    return _latin1(args)
+    if len(args) == 2:
+        return _latin1(args)
+    return all(isinstance(arg, bytes | bytearray) or _is_encoded(arg) for arg in args)
+
+
+def _is_encoded(value: object) -> bool:
+    """Protocols below 3 spell bytes as a call of ``_codecs.encode``, which has its own rule."""
+    return named(getattr(value, "maker", None)) == ("_codecs", "encode")
 
 
 def _number(args: tuple[Any, ...]) -> bool:
     """``int(Decimal("1e99999999"))`` computes for hours; real dumps give a literal."""
     return all(
-        isinstance(arg, int | float) or (isinstance(arg, str) and len(arg) <= _LONGEST_NUMBER)
+        isinstance(arg, int | float)
+        or (isinstance(arg, str) and len(arg) <= _LONGEST_NUMBER)
+        or getattr(arg, "kind", None) in {"int", "float"}
         for arg in args
     )
 
@@ -59,10 +72,7 @@ def _number(args: tuple[Any, ...]) -> bool:
 def _singleton(args: tuple[Any, ...]) -> bool:
     if len(args) != 1:
         return False
-    return any(args[0] is one for one in _SINGLETONS) or named(args[0]) in {
-        ("builtins", "NotImplemented"),
-        ("builtins", "Ellipsis"),
-    }
+    return any(args[0] is one for one in _SINGLETONS) or named(args[0]) in _SINGLETON_NAMES
 
 
 def _empty(args: tuple[Any, ...]) -> bool:

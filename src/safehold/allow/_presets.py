@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Literal
 
 from safehold.errors import ConfigError
@@ -50,8 +50,8 @@ def preset(name: str) -> Preset:
     if name not in PRESETS:
         message = f"unknown allow preset {name!r}; known: {', '.join(PRESETS)}"
         raise ConfigError(message)
-    text = resources.files(__package__).joinpath(f"{name}.json").read_text(encoding="utf-8")
-    data = json.loads(text)
+    with open(os.path.join(os.path.dirname(__file__), f"{name}.json"), "rb") as file:
+        data = json.load(file)
     return Preset(
         name=name,
         versions=data["versions"],
