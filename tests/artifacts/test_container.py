@@ -245,9 +245,9 @@ def test_the_tag_of_another_listed_key_is_refused():
 
 def test_a_key_is_bound_to_its_suite():
     other = Key("k1", SECRET, suite="GMAC")
-    with pytest.raises(Tampered):
+    with pytest.raises(Tampered, match="seal does not match"):
         verify(seal(b"x", key=other, suite="GMAC"))
-    with pytest.raises(Tampered):
+    with pytest.raises(Tampered, match="seal does not match"):
         verify(seal(b"x"), Expected(Keyring(other), "models", 2**32))
 
 
@@ -262,19 +262,15 @@ def test_a_key_is_bound_to_its_suite():
         {"segments": [2]},
         {"segments": []},
         {"segments": [-1, 2]},
-        {"segments": [1, 0, 0, -1]},
+        {"segments": [64, -63]},
         {"generation": "3"},
-        {"meta": {"a": {1: 2, "b": 3}}},
     ],
     ids=str,
 )
-def test_what_only_a_key_holder_can_make_and_must_not(changes, monkeypatch):
-    text = msgspec.msgpack.Encoder(order=None).encode(
-        msgspec.structs.asdict(header(1)) | {"libs": {}} | changes
-    )
-    sealed = sealed_with_text(text, b"x")
+def test_what_only_a_key_holder_can_make_and_must_not(changes):
+    text = sfh1.encode_header(msgspec.structs.replace(header(1), **changes))
     with pytest.raises(Tampered, match="not canonical or contradicts"):
-        verify(sealed)
+        verify(sealed_with_text(text, b"x"))
 
 
 def sealed_with_text(text: bytes, payload: bytes, zone: str = "models") -> bytes:

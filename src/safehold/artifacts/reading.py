@@ -163,8 +163,10 @@ class Reader:
         if not target.name:
             return None
         key = (target.zone.name, target.name)
-        marks = (self._marks.read(*key), self.seen.get(key))
-        return max((mark for mark in marks if mark is not None), default=None)
+        mark, seen = self._marks.read(*key), self.seen.get(key)
+        if seen is None or (mark is not None and mark.generation > seen.generation):
+            return mark
+        return seen
 
     def _remember(self, sealed: Sealed, target: Target) -> None:
         if not target.has_mark:

@@ -1,0 +1,133 @@
+"""Write the containers of format version 1 in ``tests/vectors/v1``.
+
+    python -m tests.vectors.generate
+
+Everything that varies is fixed here: key, artifact ids, time. A later format version gets a
+directory of its own; the files of this one are never written again.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from safehold.artifacts import container
+from safehold.artifacts.codecs import codec_named
+from safehold.artifacts.container import Header
+from safehold.keys import Key
+
+HERE = Path(__file__).resolve().parent
+SECRET = b"vector key 1: 3c9a71e05bd248f6a1d7"
+KEY = Key("vectors-1", SECRET)
+CREATED = 1_790_000_000
+DEPTH = 64
+
+PLAIN: dict[str, Any] = {"name": "ünï", "list": [1, -2.5, None, True], "empty": {}}
+RICH: dict[str, Any] = {
+    "tuple": (1, (2,)),
+    "bytes": b"\x00\xff",
+    "int": 2**70,
+    "nan": [float("inf"), -0.0],
+    "when": datetime(2026, 11, 25, 1, 2, 3, tzinfo=UTC),
+    "decimal": Decimal("1.10"),
+    "set": {1, 2, 3},
+    "keys": {1: "a", (2, 3): "b"},
+    "$tag": {"$tuple": [1]},
+    "surrogate": "\udcff",
+}
+OBJECTS: dict[str, Any] = {"d": Decimal("2.5"), "s": {4}, "p": PLAIN}
+BUFFER = bytes(range(256)) * 8
+
+
+class Buffered:
+    """Pickles to bytes that travel as a segment of their own."""
+
+    def __reduce_ex__(self, protocol: int) -> object:
+        return bytes, (pickle.PickleBuffer(BUFFER),)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One container: its codec and value, or the plain pickle that was sealed as it stood."""
+
+    codec: str
+    value: Any
+    plain: bytes | None = None
+    globals: Sequence[str] = ()
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Vector:
+    """One file: its name, the zone and logical name that it is bound to, its containers."""
+
+    file: str
+    parts: Sequence[Part]
+    zone: str = "models"
+    align: int = container.MEMORY_ALIGN
+    generation: int = 1
+
+
+NAMES = ("builtins.set", "decimal.Decimal")
+VECTORS = (
+    Vector("plain.json", [Part("json", PLAIN)], zone="data"),
+    Vector("rich.json", [Part("json", RICH)], zone="data", generation=300),
+    Vector("plain.msgpack", [Part("msgpack", PLAIN)], zone="data"),
+    Vector("rich.msgpack", [Part("msgpack", RICH, meta={"run": 7, "tags": ["a", "b"]})]),
+    Vector("none.msgpack", [Part("msgpack", None)], align=container.FILE_ALIGN),
+    Vector("objects.pkl", [Part("pickle", OBJECTS, globals=NAMES)]),
+    Vector("segments.pkl", [Part("pickle", Buffered(), globals=("builtins.bytes",))]),
+    Vector("old.pkl", [Part("pickle", PLAIN, plain=pickle.dumps(PLAIN, 2))]),
+    Vector("several.pkl", [Part("pickle", value) for value in (1, "two", [3])]),
+)
+
+
+def contents(vector: Vector) -> bytes:
+    """Return the bytes of a vector's file."""
+    data = b""
+    for number, part in enumerate(vector.parts):
+        data += b"".join(_pieces(vector, part, number, len(data)))
+    return data
+
+
+def _pieces(vector: Vector, part: Part, number: int, at: int) -> Iterator[Any]:
+    if part.plain is None:
+        segments = [
+            bytes(item) for item in codec_named(part.codec).encode(part.value, DEPTH).segments
+        ]
+    else:
+        segments = [part.plain]
+    header = Header(
+        v=1,
+        suite="HS256",
+        key=KEY.id,
+        zone=vector.zone,
+        name=f"{vector.zone}/{vector.file}",
+        generation=vector.generation,
+        created=CREATED,
+        codec=part.codec,
+        segments=[len(segment) for segment in segments],
+        globals=list(part.globals),
+        meta=part.meta,
+        at=at,
+        raw=part.plain is not None,
+    )
+    artifact = sha256(f"{vector.file} {number}".encode()).digest()[:16]
+    pairs = [(len(segment), [segment]) for segment in segments]
+    return container.sealed_chunks(header, pairs, KEY, artifact, align=vector.align)
+
+
+def main() -> None:
+    """Write all files."""
+    for vector in VECTORS:
+        (HERE / "v1" / vector.file).write_bytes(contents(vector))
+
+
+if __name__ == "__main__":
+    main()
