@@ -1,20 +1,25 @@
-"""``safehold scan``: look for what could run code in artifacts."""
+"""``safehold scan``: look for what could run code in artifacts and sources."""
 
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from safehold.policy import Policy
     from safehold.scan import FileReport
+    from safehold.source import FileAudit
 
-HELP = """Look for what could run code in artifacts, also inside archives and compressed files.
-Nothing that is scanned is imported or run. Below a directory, files that are no artifacts are
-left out; a file given by name always gets a verdict. "-" reads standard input."""
+HELP = """Look for what could run code in artifacts, also inside archives and compressed files, and
+for calls in Python sources that load such artifacts. Nothing that is scanned is imported or run.
+Below a directory, files that are neither are left out; a file given by name always gets a
+verdict. "-" reads an artifact from standard input."""
 
 _STDIN = "-"
+_SOURCE = "python"
+_SOURCE_SUFFIXES = (".py", ".pyw")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +85,35 @@ def _reports(options: argparse.Namespace) -> Iterator[FileReport]:
         # One byte more than allowed, so that the limit is noticed.
         data = sys.stdin.buffer.read(limits.artifact + 1)
         yield scan_bytes(data, "<stdin>", limits, allow=allow)
-    yield from scan_paths(paths, limits, allow=allow, exclude=options.exclude, jobs=options.jobs)
+    artifacts = [path for path in paths if not path.endswith(_SOURCE_SUFFIXES)]
+    yield from scan_paths(
+        artifacts, limits, allow=allow, exclude=options.exclude, jobs=options.jobs
+    )
+    for path in paths:
+        yield from _sources(path, policy, options.exclude)
+
+
+def _sources(path: str, policy: Policy | None, exclude: list[str]) -> Iterator[FileReport]:
+    """Yield a report for a source file, or for those below a directory that have findings."""
+    from safehold.policy import default_policy
+    from safehold.source import audit_file, audit_tree
+
+    if os.path.isdir(path):
+        known = policy or default_policy(path)
+        for audit in audit_tree(path, policy=known, exclude=exclude):
+            yield _report(audit, os.path.join(path, audit.path))
+    elif path.endswith(_SOURCE_SUFFIXES):
+        known = policy or default_policy(os.path.dirname(path) or ".")
+        yield _report(audit_file(path, policy=known), path)
+
+
+def _report(audit: FileAudit, path: str) -> FileReport:
+    from safehold.scan import FileReport, Verdict
+    from safehold.source.rules.unreadable import UNREADABLE
+
+    unread = any(finding.rule.id == UNREADABLE.rule.id for finding in audit.findings)
+    verdict = Verdict.SUSPICIOUS if audit.findings else Verdict.CLEAN
+    return FileReport(path, _SOURCE, Verdict.ERROR if unread else verdict, audit.findings)
 
 
 def _own_names(policy: Policy) -> Iterator[str]:
@@ -93,13 +126,15 @@ def _printed(reports: Iterable[FileReport]) -> Iterator[FileReport]:
     from safehold._cli import _shared
 
     for report in reports:
-        if not report.findings:
+        if not report.findings and report.format != _SOURCE:  # clean sources are only counted
             print(_shared.printable(f"{report.path}: {report.verdict}"))
         for finding in report.findings:
             where = finding.location
             place = where.member or ""
             if where.offset is not None:
                 place += f"@{where.offset}"
+            if where.line is not None:
+                place = f"line {where.line}"
             line = (
                 f"{report.path}: {report.verdict}  {finding.rule.id} {finding.severity.label} "
                 f"{finding.message}{f' ({place})' if place else ''}"
