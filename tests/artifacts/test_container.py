@@ -449,3 +449,18 @@ def test_an_empty_file_is_what_the_replaced_libraries_call_it(tmp_path):
     with pytest.raises(NotSealed) as caught:
         verify_in_file(b"", tmp_path)
     assert isinstance(caught.value, EOFError)
+
+
+def test_a_forked_child_does_not_write_into_the_memory_of_its_parent(tmp_path):
+    data = big(b"abc")
+    path = tmp_path / "large"
+    path.write_bytes(data)
+    fd = os.open(path, os.O_RDONLY)
+    segment = container.verify_file(fd, len(data), EXPECTED).segments[0]
+    os.close(fd)
+    pid = os.fork()
+    if pid == 0:
+        segment[0] = 0
+        os._exit(segment[0])
+    assert os.waitpid(pid, 0)[1] == 0
+    assert segment[0] == ord("a")

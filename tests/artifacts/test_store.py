@@ -11,6 +11,7 @@ import shutil
 import pytest
 
 from safehold.artifacts import container
+from safehold.artifacts.codecs import codec_named
 from safehold.errors import (
     ConfigError,
     LimitExceeded,
@@ -158,6 +159,16 @@ def test_the_callers_buffer_may_change_afterwards(world):
     value = world.store.loads(data)
     data[:] = bytes(len(data))
     assert value == b"x" * 100
+
+
+def test_the_callers_buffer_may_change_between_verifying_and_decoding(world):
+    data = bytearray(world.store.dumps(VALUE))
+
+    def decode(sealed: object, reading: object) -> object:
+        data[:] = bytes(len(data))
+        return codec_named("pickle").decode(sealed.segments, reading)
+
+    assert world.store.loads(data, decode=decode) == VALUE
 
 
 def test_bytes_are_bound_to_their_zone(world):
