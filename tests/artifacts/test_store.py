@@ -434,6 +434,16 @@ def test_an_older_file_is_taken_back_into_service(world, path):
     assert world.again().store.load(path) == "old"
 
 
+def test_a_file_whose_mark_is_lost_is_renewed_beyond_its_own_generation(world, path):
+    for number in range(5):
+        world.store.dump(number, path)
+    for mark in (world.root / "var/safehold/marks").glob("*.mark"):
+        mark.unlink()
+    later = world.again()
+    assert later.store.renew(path).generation == 6
+    assert world.store.load(path) == 4
+
+
 def test_renewing_keeps_everything_but_the_generation(world, path):
     before = world.store.dump(VALUE, path, meta={"a": 1})
     after = world.store.renew(path)

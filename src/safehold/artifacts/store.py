@@ -227,6 +227,7 @@ class Store:
         for Rollback.
         """
         with self._opened("renew", path) as at:
+            found = self._containers(at)
             drafts = [
                 Draft(
                     Encoded(sealed.segments, sealed.header.libs, raw=sealed.header.raw),
@@ -234,9 +235,9 @@ class Store:
                     sealed.header.globals,
                     sealed.header.meta,
                 )
-                for sealed in self._containers(at)
+                for sealed in found
             ]
-            return self._replace(at, drafts)
+            return self._replace(at, drafts, above=found[0].header.generation)
 
     def unseal(self, path: StrPath) -> None:
         """Replace a sealed file by the plain file that the replaced library reads.
@@ -257,8 +258,9 @@ class Store:
         value = codec_named(sealed.header.codec).decode(sealed.segments, reading)
         return [_plain_file(value, sealed.header.codec)]
 
-    def _replace(self, at: _Opened, drafts: Sequence[Draft]) -> Info:
-        return _info(*self._writer.file(at.directory, at.name, at.target, drafts, at.entry))
+    def _replace(self, at: _Opened, drafts: Sequence[Draft], above: int = 0) -> Info:
+        written = self._writer.file(at.directory, at.name, at.target, drafts, at.entry, above=above)
+        return _info(*written)
 
     # -- bytes and handles
 

@@ -118,11 +118,21 @@ class Writer:
         return scan_bytes(data, limits=self._hold.policy.limits, allow=allow)
 
     def file(
-        self, directory: int, name: str, target: Target, drafts: Sequence[Draft], entry: Recorded
+        self,
+        directory: int,
+        name: str,
+        target: Target,
+        drafts: Sequence[Draft],
+        entry: Recorded,
+        *,
+        above: int = 0,
     ) -> Written:
-        """Seal into a file, one container per draft. Raises OSError."""
-        align = _align(drafts)
-        with self._sealing(target, drafts[0], align, entry) as sealing:
+        """Seal into a file, one container per draft; its generation is beyond `above`.
+
+        Raises:
+            OSError
+        """
+        with self._sealing(target, drafts[0], _align(drafts), entry, above) as sealing:
             replace_file(directory, name, self._file_pieces(sealing, target, drafts))
         return Written(sealing.header, sealing.artifact, sealing.size)
 
@@ -148,7 +158,7 @@ class Writer:
 
     @contextlib.contextmanager
     def _sealing(
-        self, target: Target, draft: Draft, align: int, entry: Recorded
+        self, target: Target, draft: Draft, align: int, entry: Recorded, above: int = 0
     ) -> Iterator[_Sealing]:
         key = (target.zone.name, target.name)
         with contextlib.ExitStack() as stack:
@@ -157,7 +167,7 @@ class Writer:
                 stack.enter_context(self._marks.lock(*key))
                 newest = self._reader.newest(target)
                 # What follows in a file belongs to the generation that the file began with.
-                generation = (newest.generation if newest else 0) + target.has_mark
+                generation = max(newest.generation if newest else 0, above) + target.has_mark
             sealing = _Sealing(self._hold, target, draft, generation, align)
             entry.header(sealing.header)
             yield sealing
