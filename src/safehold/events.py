@@ -7,9 +7,12 @@ any other exporter may fail without turning a refusal into an allowance.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any, Literal, NoReturn, Protocol
+from pathlib import PurePath
+from typing import Any, Literal, NoReturn, Protocol, cast
 
 import msgspec
 
@@ -19,6 +22,9 @@ Outcome = Literal["allowed", "refused", "failed", "done"]
 
 _CAP = 512
 """Longest text of one field in characters; identifiers are recorded, payloads are not."""
+_NODES = 64
+"""Most values in one event's detail, so that no event makes a line of more than 500 KB."""
+_DEPTH = 4
 
 _request: ContextVar[Mapping[str, str]] = ContextVar("safehold_request", default={})  # noqa: B039
 
@@ -66,19 +72,12 @@ class Recorder:
         Raises:
             TrailError: the trail did not take it, so the operation must not go on.
         """
-        event = _prepared(event)
-        try:
-            self._trail.export(event)
-        except TrailError:
-            raise
-        except Exception as error:  # any failure of the trail means: not recorded, fail closed
-            message = f"the event could not be recorded: {type(error).__name__}: {error}"
-            raise TrailError(message) from error
+        event = self._to_trail(event)
         for exporter in self._exporters:
             try:
                 exporter.export(event)
             except Exception as error:  # noqa: BLE001  (the trail has the event; say so there)
-                self._trail.export(
+                self._to_trail(
                     Event(
                         action="export",
                         outcome="failed",
@@ -86,6 +85,17 @@ class Recorder:
                         detail={"exporter": type(exporter).__name__},
                     )
                 )
+
+    def _to_trail(self, event: Event) -> Event:
+        try:
+            event = _prepared(event)
+            self._trail.export(event)
+        except TrailError:
+            raise
+        except Exception as error:  # any failure of the trail means: not recorded, fail closed
+            message = f"the event could not be recorded: {type(error).__name__}: {error}"
+            raise TrailError(message) from error
+        return event
 
     def refuse(self, event: Event, error: SafeholdError) -> NoReturn:
         """Record a refusal, then raise `error`, also when recording fails."""
@@ -106,13 +116,62 @@ def request_context(**ids: str) -> Iterator[None]:
         _request.reset(token)
 
 
+_TEXTS = tuple(name for name, kind in Event.__annotations__.items() if kind in ("str", "Outcome"))
+
+
 def _prepared(event: Event) -> Event:
-    request = dict(_request.get())
-    long = {
-        name: value[:_CAP] + "…"
-        for name in ("reason", "artifact", "caller")
-        if len(value := getattr(event, name)) > _CAP
-    }
-    if not request and not long:
-        return event
-    return msgspec.structs.replace(event, request=request or event.request, **long)
+    """Add the ids of the request, and bound every field; the event itself stays as it is."""
+    changed: dict[str, Any] = {}
+    for name in _TEXTS:
+        value = getattr(event, name)
+        if type(value) is not str or len(value) > _CAP or not value.isascii():
+            changed[name] = _text(value)
+    if ids := {**_request.get(), **event.request}:
+        changed["request"] = {_text(name): _text(value) for name, value in ids.items()}
+    if event.detail:
+        changed["detail"] = _plain(event.detail, _DEPTH, [_NODES])
+    return msgspec.structs.replace(event, **changed) if changed else event
+
+
+def _text(value: object) -> str:
+    """Return bounded text that has a UTF-8 form: file names may hold bytes that have none."""
+    text = str.__str__(value) if isinstance(value, str) else _named(value)
+    if len(text) > _CAP:
+        text = text[:_CAP] + "…"
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        text = text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
+def _plain(value: object, depth: int, left: list[int]) -> Any:
+    """Return `value` as JSON can hold it. No method of a foreign class is called."""
+    left[0] -= 1
+    if left[0] < 0:
+        return "…"
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, int):
+        number = int.__add__(value, 0)
+        return number if number.bit_length() < 64 else f"a number of {number.bit_length()} bits"
+    if isinstance(value, float):
+        real = float.__add__(value, 0.0)
+        return real if math.isfinite(real) else repr(real)
+    if type(value) is dict and depth:
+        return {
+            _text(name): _plain(item, depth - 1, left)
+            for name, item in itertools.islice(value.items(), max(left[0], 0) + 1)
+        }
+    if type(value) in (list, tuple, set, frozenset) and depth:
+        items = itertools.islice(cast("Iterable[object]", value), max(left[0], 0) + 1)
+        return [_plain(item, depth - 1, left) for item in items]
+    return _named(value)
+
+
+def _named(value: object) -> str:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"{len(value)} bytes"
+    if isinstance(value, PurePath):
+        return str(value)
+    return f"<{type(value).__name__}>"

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from safehold.observe.check import Problem
 
 HELP = """`verify` recomputes the chain of every writer and names the first bad line; `tail` prints
-the newest lines, `tail -f` goes on with new ones."""
+the newest lines without verifying them, `tail -f` goes on with new ones."""
 
 _POLL_SECONDS = 0.5
 
@@ -37,54 +42,50 @@ def run(options: argparse.Namespace) -> int:
     if options.action == "tail":
         return _tail(options, directory)
     from safehold.keys import Keyring
-    from safehold.observe.trail import check_trail
+    from safehold.observe.check import check_trail
 
     keyring = Keyring.load(policy.key_sources, policy.root)
     results = list(check_trail(directory, keyring))
     bad = [result for result in results if result.problem is not None]
     if options.format == "json":
-        _shared.print_json(
+        rows = [
             {
-                "schema": 1,
-                "writers": [
-                    {
-                        "writer": result.writer,
-                        "lines": result.lines,
-                        "problem": None
-                        if result.problem is None
-                        else {
-                            "path": str(result.problem.path),
-                            "line": result.problem.line,
-                            "kind": result.problem.kind,
-                            "message": result.problem.message,
-                        },
-                    }
-                    for result in results
-                ],
+                "writer": result.writer,
+                "lines": result.lines,
+                "problem": _problem(result.problem),
+                "torn": _problem(result.torn),
             }
-        )
+            for result in results
+        ]
+        _shared.print_json({"schema": 1, "writers": rows})
     else:
-        for result in bad:
-            print(_shared.printable(result.problem))
+        for result in results:
+            for found in (result.torn, result.problem):
+                if found is not None:
+                    print(_shared.printable(found))
         lines = sum(result.lines for result in results)
         print(f"{len(results)} writers, {lines} lines verified, {len(bad)} with a problem")
     return 1 if bad else 0
 
 
-def _tail(options: argparse.Namespace, directory: Path) -> int:
-    from safehold.observe.trail import read_lines
+def _problem(found: Problem | None) -> dict[str, object] | None:
+    if found is None:
+        return None
+    return {**dataclasses.asdict(found), "path": str(found.path)}
 
-    shown = set()
-    rows = list(read_lines(directory))[-options.lines :] if options.lines > 0 else []
-    shown = {(row.get("w"), row.get("seq")) for row in read_lines(directory)}
+
+def _tail(options: argparse.Namespace, directory: Path) -> int:
+    from safehold.observe.tail import Tail
+
+    tail = Tail(directory)
+    rows = tail.last(options.lines)
     while True:
         for row in rows:
             print(_line(row, options.format), flush=True)
         if not options.follow:
             return 0
         time.sleep(_POLL_SECONDS)
-        rows = [row for row in read_lines(directory) if (row.get("w"), row.get("seq")) not in shown]
-        shown |= {(row.get("w"), row.get("seq")) for row in rows}
+        rows = tail.new()
 
 
 def _line(row: dict[str, object], form: str) -> str:

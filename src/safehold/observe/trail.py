@@ -2,18 +2,19 @@
 
 A line is printable ASCII JSON ``{"v","seq","t","w","e":{...},"mac"}`` with
 ``mac = BLAKE2b-256(key=K_i, previous mac || line up to the mac)`` and
-``K_{i+1} = BLAKE2b-256(K_i)``: who takes over the process later cannot rewrite what was
+``K_{i+1} = BLAKE2b-256(K_i)``: who reads the writer's files later cannot rewrite what was
 recorded before. K_0 is derived from the root key and the writer's id, so that verification
 needs the root key alone. ``state`` holds (lines written, current key) in an mmapped file
-that outlives the process, so that a cut trail is seen.
+that outlives the process, so that a cut trail is seen. `check` reads all this back.
 
-What it does not show: a writer whose whole directory was deleted, and lines that an
-attacker in the running process appends from then on.
+What it does not show: a writer whose whole directory was deleted or put back to an older
+copy, and anything that an attacker with the root key writes.
 """
 
 from __future__ import annotations
 
-import hmac
+import contextlib
+import errno
 import json
 import mmap
 import os
@@ -21,38 +22,48 @@ import re
 import secrets
 import struct
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+import weakref
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Literal
 
 import msgspec
 
-from safehold.errors import TrailError, UnknownKey
+from safehold.errors import TrailError
 from safehold.events import Event
 from safehold.keys import Key, Keyring
 
 VERSION = 1
+START = b"\x00" * 32
+"""The "previous mac" of a writer's first line."""
+STATE = struct.Struct("<Q32s")
+STATE_SLOTS = 2
 _SEGMENT_BYTES = 64 * 2**20
-_START = b"\x00" * 32  # "previous mac" of a writer's first line
 _MAC_MARK = b',"mac":"'
-_STATE = struct.Struct("<Q32s")
-_STATE_SLOTS = 2
+_NEW_SEGMENT = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_NEW_STATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_NOT_ASCII = re.compile(r"[^\x00-\x7e]")
 _encode_json = msgspec.json.Encoder().encode
 
 
-def _next_key(key: bytes) -> bytes:
+def next_key(key: bytes) -> bytes:
+    """Return K_{i+1}; nobody gets back from it to K_i."""
     return blake2b(key, digest_size=32, person=b"sfh-trail-next").digest()
 
 
-def _mac(key: bytes, previous: bytes, body: bytes) -> bytes:
+def line_mac(key: bytes, previous: bytes, body: bytes) -> bytes:
+    """Return the mac of a line, chained to the one before."""
     return blake2b(previous + body, key=key, digest_size=32).digest()
 
 
-def _first_key(key: Key, writer: str) -> bytes:
-    return key.derive(b"safehold/trail/v1/" + writer.encode())
+def first_key(key: Key, writer: str) -> bytes:
+    """Return K_0 of a writer."""
+    return key.derive(b"safehold/trail/v1/" + os.fsencode(writer))
+
+
+def segment_name(number: int) -> str:
+    """Return the file name of a segment, counted from 1."""
+    return f"{number:06}.jsonl"
 
 
 class Trail:
@@ -62,8 +73,11 @@ class Trail:
         """Nothing is opened before the first event."""
         self.directory = directory
         self._keyring = keyring
-        self._lock = threading.Lock()
         self._writer: _Writer | None = None
+        # A signal handler may record while its own thread appends: an error and no deadlock.
+        self._lock = threading.RLock()
+        self._busy = False
+        _TRAILS.add(self)
 
     def export(self, event: Event) -> None:
         """Append one event; refusals are on disk when this returns.
@@ -72,263 +86,232 @@ class Trail:
             TrailError: the line could not be written in full.
         """
         with self._lock:
+            if self._busy:  # a signal handler or finalizer interrupted this very method
+                message = "an event was recorded while another was being written"
+                raise TrailError(message)
+            self._busy = True
             try:
-                writer = self._writer
-                if writer is None or writer.pid != os.getpid():
-                    writer = self._writer = _Writer(self.directory, self._keyring.signing)
-                writer.append(event)
-                if event.outcome == "refused":
-                    writer.sync()
+                self._append(event)
             except OSError as error:
                 message = (
-                    f"trail {self.directory} cannot be written ({error.strerror}); give the "
-                    f"service a writable [trail] path"
+                    f"trail {str(self.directory)!r} cannot be written ({error.strerror}); give "
+                    f"the service a writable [trail] path with free space"
                 )
                 raise TrailError(message) from error
+            except (TypeError, ValueError, OverflowError, RecursionError) as error:
+                message = f"the event has no JSON form ({type(error).__name__})"
+                raise TrailError(message) from error
+            finally:
+                self._busy = False
+
+    def _append(self, event: Event) -> None:
+        writer = self._writer
+        if writer is None or not writer.is_usable():
+            if writer is not None:
+                writer.leave()
+            self._writer = None
+            self._writer = writer = _Writer(self.directory, self._keyring.signing)
+        writer.append(event)
+        if event.outcome == "refused":
+            writer.sync()
 
     def close(self) -> None:
-        """Sync and close this process's files."""
+        """Sync and close this process's files; the next event starts a new writer."""
         with self._lock:
-            if self._writer is not None and self._writer.pid == os.getpid():
-                self._writer.close()
-            self._writer = None
+            writer, self._writer = self._writer, None
+            if writer is not None:
+                try:
+                    if writer.is_usable():
+                        writer.finish()
+                finally:
+                    writer.leave()
+
+    def forget(self) -> None:
+        """Start anew in a forked child, where another thread may have held the lock."""
+        self._lock = threading.RLock()
+        self._busy = False
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.leave()
+
+
+_TRAILS: weakref.WeakSet[Trail] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for trail in list(_TRAILS):
+        trail.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
 
 
 class _Writer:
-    """One writer's open segment, chain position and state."""
+    """One writer's open segment, chain position and state.
+
+    The directory gets its name when it holds a state and a first line: one that was killed
+    before then is a hidden directory, which says nothing.
+    """
 
     def __init__(self, directory: Path, key: Key) -> None:
-        self.pid = os.getpid()
-        now = datetime.now(UTC)
-        self.name = f"{now:%Y%m%dT%H%M%S}-{self.pid}-{secrets.token_hex(6)}"
-        self._directory = directory / self.name
-        self._directory.mkdir(parents=True, mode=0o750)
-        self._sequence = 0
-        self._previous = _START
-        self._key = _first_key(key, self.name)
-        self._segment = 0
         self._fd = -1
+        self._file = (0, 0)
+        self._state: mmap.mmap | None = None
+        self._whole = True
+        self._pid = os.getpid()
+        self.name = _new_name()
+        self._home = directory / f".{self.name}.new"
+        self._segment = 0
         self._size = 0
-        state = os.open(self._directory / "state", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
+        self._sequence = 0
+        self._previous = START
+        self._key = first_key(key, self.name)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+        self._home.mkdir(mode=0o750)
         try:
-            # Real bytes, not a hole: a full disk must fail here and not as SIGBUS later.
-            os.write(state, _STATE.pack(0, self._key) * _STATE_SLOTS)
-            self._state = mmap.mmap(state, _STATE.size * _STATE_SLOTS)
-        finally:
-            os.close(state)
-        self.append(
-            Event(action="trail.open", outcome="done", key=key.id, detail={"pid": self.pid})
-        )
+            self._state = self._new_state()
+            self._open_segment()
+            detail = {"pid": self._pid}
+            self.append(Event(action="trail.open", outcome="done", key=key.id, detail=detail))
+            home = directory / self.name
+            self._home.rename(home)
+            self._home = home
+        except BaseException:
+            self.leave()
+            _remove(self._home)
+            raise
+
+    def is_usable(self) -> bool:
+        """Say whether the next line can follow the last one, in this process and this file."""
+        # Lines in a file that was deleted meanwhile would be lost without a sign.
+        return self._whole and self._pid == os.getpid() and self._links() > 0
+
+    def _links(self) -> int:
+        """Return how many names the segment has, 0 too when the descriptor is another file's.
+
+        A daemon closes descriptors that it does not know, and their numbers are used again.
+        """
+        try:
+            status = os.fstat(self._fd)
+        except OSError:
+            return 0
+        return status.st_nlink if (status.st_dev, status.st_ino) == self._file else 0
 
     def append(self, event: Event) -> None:
-        if self._fd < 0 or self._size >= _SEGMENT_BYTES:
+        if self._size >= _SEGMENT_BYTES:
             self._open_segment()
         body = self._body(event)
-        mac = _mac(self._key, self._previous, body)
+        mac = line_mac(self._key, self._previous, body)
         line = body + _MAC_MARK + mac.hex().encode() + b'"}\n'
-        written = os.write(self._fd, line)
-        if written != len(line):
-            # Take the torn line back, so that the next one does not continue it.
+        self._whole = False
+        try:
+            written = os.write(self._fd, line)
+            if written != len(line):
+                reason = f"only {written} of {len(line)} bytes were written"
+                raise OSError(errno.ENOSPC, reason)
+        except OSError:
+            # Take a torn line back, so that the next one does not continue it. When even this
+            # fails the writer is left, and the next event starts another.
             os.ftruncate(self._fd, self._size)
-            message = f"trail {self._directory}: only {written} of {len(line)} bytes were written"
-            raise TrailError(message)
+            self._whole = True
+            raise
         self._size += written
         self._previous = mac
-        self._key = _next_key(self._key)
+        self._key = next_key(self._key)
         self._sequence += 1
-        # Two slots in turn: a kill inside the copy leaves the other one whole.
-        offset = (self._sequence % _STATE_SLOTS) * _STATE.size
-        _STATE.pack_into(self._state, offset, self._sequence, self._key)
+        self._note_state()
+        self._whole = True
+
+    def _note_state(self) -> None:
+        """Write count and key to one slot, then to the other: a kill leaves one of them whole.
+
+        No slot may keep the key before, which could rewrite the last line.
+        """
+        if self._state is not None:
+            for turn in (0, 1):
+                offset = ((self._sequence + turn) % STATE_SLOTS) * STATE.size
+                STATE.pack_into(self._state, offset, self._sequence, self._key)
 
     def _body(self, event: Event) -> bytes:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         head = f'{{"v":{VERSION},"seq":{self._sequence},"t":"{now}","w":"{self.name}","e":'
         return head.encode() + _ascii_json(event)
 
+    def _new_state(self) -> mmap.mmap:
+        # Real bytes, not a hole: a full disk must fail here and not as SIGBUS later.
+        data = STATE.pack(0, self._key) * STATE_SLOTS
+        fd = os.open(self._home / "state", _NEW_STATE, 0o640)
+        try:
+            if os.write(fd, data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return mmap.mmap(fd, len(data))
+        finally:
+            os.close(fd)
+
     def _open_segment(self) -> None:
-        self._segment += 1
-        if self._fd >= 0:
+        number = self._segment + 1
+        try:
+            fd = os.open(self._home / segment_name(number), _NEW_SEGMENT, 0o640)
+        except FileExistsError:
+            self._whole = False  # somebody else's; only a new writer gets past it
+            raise
+        try:
             self.sync()
-            os.close(self._fd)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._fd = os.open(self._directory / f"{self._segment:06}.jsonl", flags, 0o640)
-        self._size = 0
+            status = os.fstat(fd)
+        except OSError:
+            os.close(fd)
+            raise
+        self._close_segment()
+        self._fd, self._segment, self._size = fd, number, 0
+        self._file = (status.st_dev, status.st_ino)
 
     def sync(self) -> None:
         if self._fd >= 0:
             os.fdatasync(self._fd) if hasattr(os, "fdatasync") else os.fsync(self._fd)
 
-    def close(self) -> None:
+    def finish(self) -> None:
+        """Bring lines and state to disk."""
         self.sync()
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-        self._state.flush()
-        self._state.close()
+        if self._state is not None:
+            self._state.flush()
+
+    def _close_segment(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            status = os.fstat(fd)
+            if (status.st_dev, status.st_ino) == self._file:
+                os.close(fd)
+
+    def leave(self) -> None:
+        """Close the files as they are; they can no longer be used here."""
+        self._whole = False
+        with contextlib.suppress(OSError):
+            self._close_segment()
+        if self._state is not None:
+            self._state.close()
+            self._state = None
+
+    def __del__(self) -> None:
+        self.leave()
+
+
+def _new_name() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{secrets.token_hex(6)}"
+
+
+def _remove(home: Path) -> None:
+    """Remove what a writer that could not start has left; best effort, it is hidden anyway."""
+    with contextlib.suppress(OSError):
+        for file in home.iterdir():
+            file.unlink()
+        home.rmdir()
 
 
 def _ascii_json(event: Event) -> bytes:
-    try:
-        data = _encode_json(event)
-    except UnicodeEncodeError:  # lone surrogates: a file name that is not UTF-8
-        data = b""
-    if not data or not data.isascii():
-        text = json.dumps(_builtins(event), ensure_ascii=True, separators=(",", ":"))
-        data = text.encode("ascii")
-    return data.replace(b"\x7f", b"\\u007f")
-
-
-def _builtins(event: Event) -> dict[str, Any]:
-    defaults = Event(action="", outcome="done")
-    return {
-        name: value
-        for name in event.__struct_fields__
-        if (value := getattr(event, name)) != getattr(defaults, name)
-        or name in ("action", "outcome")
-    }
-
-
-# --- verification --------------------------------------------------------------------------
-
-Kind = Literal["changed", "order", "truncated", "torn", "format", "key", "state", "empty"]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """The first thing that is wrong with a writer's files."""
-
-    path: Path
-    line: int
-    kind: Kind
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.kind}: {self.message}"
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """Result for one writer: lines that hold, and the first problem if there is one."""
-
-    writer: str
-    lines: int
-    problem: Problem | None
-
-
-def check_trail(directory: Path, keyring: Keyring) -> Iterator[Verified]:
-    """Check every writer below `directory`, oldest first; raises OSError if unreadable."""
-    for entry in sorted(directory.iterdir()):
-        if entry.is_dir():
-            yield _check_writer(entry, keyring)
-
-
-def read_lines(directory: Path) -> Iterator[dict[str, Any]]:
-    """Yield the recorded lines of all writers in order of time, without verifying them."""
-    rows: list[dict[str, Any]] = []
-    for file in directory.glob("*/*.jsonl"):
-        for line in file.read_bytes().splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue  # `check_trail` is what reports damage
-            if isinstance(row, dict):
-                rows.append(row)
-    rows.sort(key=lambda row: (str(row.get("t")), str(row.get("w")), row.get("seq", 0)))
-    yield from rows
-
-
-_LINE = re.compile(
-    rb'(\{"v":1,"seq":(\d+),"t":"[^"]*","w":"([^"]*)","e":(\{[\x20-\x7e]*\})),"mac":"([0-9a-f]{64})"\}'
-)
-
-
-def _check_writer(directory: Path, keyring: Keyring) -> Verified:
-    files = sorted(directory.glob("*.jsonl"))
-    state_path = directory / "state"
-    if not files:
-        problem = Problem(directory, 0, "empty", "the writer has no segment")
-        return Verified(directory.name, 0, problem)
-    key: bytes | None = None
-    previous, sequence = _START, 0
-    keys: dict[int, bytes] = {}
-    count = _state_slots(state_path)
-    wanted = {number for number, _ in count}
-    for index, file in enumerate(files, start=1):
-        if file.name != f"{index:06}.jsonl":
-            message = f"segment {index:06}.jsonl is missing"
-            return Verified(directory.name, sequence, Problem(file, 0, "truncated", message))
-        data = file.read_bytes()
-        lines = data.split(b"\n")
-        torn = lines.pop()
-        for number, line in enumerate(lines, start=1):
-            match = _LINE.fullmatch(line)
-            if match is None:
-                message = "not a line of the trail format"
-                return Verified(
-                    directory.name, sequence, Problem(file, number, "format", message)
-                )
-            if key is None:
-                try:
-                    key = _first_key(_opening_key(match[4], keyring), directory.name)
-                except UnknownKey as error:
-                    return Verified(
-                        directory.name, sequence, Problem(file, number, "key", str(error))
-                    )
-                keys[0] = key
-            if match[3] != directory.name.encode() or int(match[2]) != sequence:
-                message = f"line {int(match[2])} stands where line {sequence} is expected"
-                return Verified(directory.name, sequence, Problem(file, number, "order", message))
-            mac = _mac(key, previous, match[1])
-            if not hmac.compare_digest(mac.hex().encode(), match[5]):
-                message = "the line, the one before it or the key was changed"
-                return Verified(
-                    directory.name, sequence, Problem(file, number, "changed", message)
-                )
-            previous, key, sequence = mac, _next_key(key), sequence + 1
-            if sequence in wanted:
-                keys[sequence] = key
-        if torn:
-            message = "the last line is not complete (the writer was killed inside it)"
-            return Verified(
-                directory.name, sequence, Problem(file, len(lines) + 1, "torn", message)
-            )
-    return Verified(directory.name, sequence, _check_state(state_path, count, keys, sequence))
-
-
-def _opening_key(event: bytes, keyring: Keyring) -> Key:
-    """Find the root key that the first line names; the chain proves it afterwards."""
-    try:
-        opened = msgspec.json.decode(event, type=Event)
-    except msgspec.DecodeError as error:
-        message = "the first line names no key"
-        raise UnknownKey(message) from error
-    return keyring.by_id(opened.key)
-
-
-def _state_slots(path: Path) -> list[tuple[int, bytes]]:
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return []
-    if len(data) != _STATE.size * _STATE_SLOTS:
-        return []
-    return list(_STATE.iter_unpack(data))
-
-
-def _check_state(
-    path: Path, slots: list[tuple[int, bytes]], keys: dict[int, bytes], lines: int
-) -> Problem | None:
-    """Compare what the state promises with the lines that are there.
-
-    A slot is believed when its key is K_count: only who had that key could write it, and
-    from it no earlier key, hence no earlier line, can be made.
-    """
-    if any(count > lines for count, _ in slots):
-        most = max(count for count, _ in slots)
-        return Problem(path, 0, "truncated", f"{most} lines were written, {lines} are there")
-    good = [count for count, key in slots if keys.get(count) == key]
-    if not good:
-        return Problem(path, 0, "state", "the state file is missing or was changed")
-    if lines - max(good) > 1:
-        return Problem(path, 0, "state", f"state says {max(good)} lines, {lines} are there")
-    return None
+    data = _encode_json(event)
+    if not data.isascii() or b"\x7f" in data:
+        # Such characters stand inside strings only, so each can be escaped where it is.
+        data = _NOT_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], data.decode()).encode()
+        data = data.replace(b"\x7f", b"\\u007f")
+    return data

@@ -1,0 +1,247 @@
+"""Check a trail: recompute every chain, compare with the state, name the first bad line.
+
+The state is read before and after the lines, so that a writer that goes on meanwhile raises
+no alarm: what was written before must be there, and what is there must be as old as the
+state afterwards.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+import msgspec
+
+from safehold.errors import UnknownKey
+from safehold.events import Event
+from safehold.keys import Key, Keyring
+from safehold.observe.trail import (
+    START,
+    STATE,
+    STATE_SLOTS,
+    first_key,
+    line_mac,
+    next_key,
+    segment_name,
+)
+
+Kind = Literal[
+    "changed", "order", "truncated", "torn", "format", "key", "state", "writer", "unreadable"
+]
+Slots = list[tuple[int, bytes]]
+
+_MAX_LINE = 2**20
+_MAX_AHEAD = 2_000_000  # steps of the key to look ahead for a count that the lines do not reach
+_LINE = re.compile(
+    rb'(\{"v":1,"seq":(\d+),"t":"[^"]*","w":"([^"]*)","e":(\{[\x20-\x7e]*\})),"mac":"([0-9a-f]{64})"\}\n'
+)
+_WRITER = re.compile(r"\d{8}T\d{6}-\d+-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """The first thing that is wrong with a writer's files, or a remark on them."""
+
+    path: Path
+    line: int
+    kind: Kind
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.kind}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Result for one writer: lines that hold, the first problem, and what a kill left behind.
+
+    A ``torn`` last line is a remark and no problem: nobody was told that it was recorded.
+    """
+
+    writer: str
+    lines: int
+    problem: Problem | None
+    torn: Problem | None = None
+
+
+def check_trail(directory: Path, keyring: Keyring) -> Iterator[Verified]:
+    """Check every writer below `directory`, oldest first; raises OSError if that is unreadable.
+
+    Hidden directories are writers that were killed before their first line.
+    """
+    for name in sorted(os.listdir(directory)):
+        path = directory / name
+        if name.startswith(".") or not path.is_dir():
+            continue
+        try:
+            if not _WRITER.fullmatch(name):
+                if any(item == "state" or item.endswith(".jsonl") for item in os.listdir(path)):
+                    problem = Problem(path, 0, "writer", "not the name of a writer: renamed")
+                    yield Verified(name, 0, problem)
+                continue  # lost+found and the like
+            yield _Check(path, keyring).result()
+        except OSError as error:
+            yield Verified(name, 0, Problem(path, 0, "unreadable", f"{error.strerror}"))
+
+
+class _Found(Exception):
+    """Ends the reading of one writer."""
+
+    def __init__(self, path: Path, line: int, kind: Kind, message: str) -> None:
+        super().__init__(message)
+        self.problem = Problem(path, line, kind, message)
+
+
+class _Check:
+    """Reading of one writer. Its keys are attributes, which no traceback shows."""
+
+    def __init__(self, directory: Path, keyring: Keyring) -> None:
+        self.directory = directory
+        self.keyring = keyring
+        self.lines = 0
+        self.torn: Problem | None = None
+        self._mac = START
+        self._key = b""  # K_lines
+        self._before = b""  # K_{lines - 1}
+
+    def result(self) -> Verified:
+        name = self.directory.name
+        try:
+            state = self.directory / "state"
+            earlier = _read_slots(state)
+            for path in self._segments():
+                self._read(path)
+            self._compare(state, earlier, _read_slots(state))
+        except _Found as found:
+            return Verified(name, self.lines, found.problem, self.torn)
+        return Verified(name, self.lines, None, self.torn)
+
+    def _segments(self) -> Iterator[Path]:
+        names = sorted(name for name in os.listdir(self.directory) if name.endswith(".jsonl"))
+        if not names:
+            message = "the writer has no segment"
+            raise _Found(self.directory, 0, "truncated", message)
+        for number, name in enumerate(names, start=1):
+            if self.torn is not None:
+                message = "an incomplete line stands before the last segment"
+                raise _Found(self.torn.path, self.torn.line, "format", message)
+            if name != segment_name(number):
+                message = f"segment {segment_name(number)} is missing"
+                raise _Found(self.directory / name, 0, "truncated", message)
+            yield self.directory / name
+
+    def _read(self, path: Path) -> None:
+        with _open_regular(path) as file:
+            number = 0
+            while line := file.readline(_MAX_LINE):
+                number += 1
+                match = _LINE.fullmatch(line)
+                if match is not None:
+                    self._take(path, number, match)
+                elif not line.endswith(b"\n") and self._is_beginning(line):
+                    message = "the last line is not complete: the writer was killed inside it"
+                    self.torn = Problem(path, number, "torn", message)
+                    return
+                else:
+                    raise _Found(path, number, "format", "not a line of the trail format")
+
+    def _is_beginning(self, line: bytes) -> bool:
+        start = f'{{"v":1,"seq":{self.lines},"t":"'.encode()
+        is_printable = len(line) < _MAX_LINE and all(0x20 <= byte <= 0x7E for byte in line)
+        return is_printable and (line.startswith(start) or start.startswith(line))
+
+    def _take(self, path: Path, number: int, match: re.Match[bytes]) -> None:
+        body, sequence, writer, event, mac = match.groups()
+        if writer != os.fsencode(self.directory.name):
+            message = "the line is another writer's: the directory was renamed or copied"
+            raise _Found(path, number, "writer", message)
+        if sequence != b"%d" % self.lines:
+            message = f"line {sequence[:20].decode()} stands where line {self.lines} is expected"
+            raise _Found(path, number, "order", message)
+        if not self.lines:
+            try:
+                self._key = first_key(_opening_key(event, self.keyring), self.directory.name)
+            except UnknownKey as error:
+                raise _Found(path, number, "key", str(error)) from error
+        expected = line_mac(self._key, self._mac, body)
+        if not hmac.compare_digest(expected.hex().encode(), mac):
+            message = "the line, the one before it or the key was changed"
+            raise _Found(path, number, "changed", message)
+        self._mac = expected
+        self._before, self._key = self._key, next_key(self._key)
+        self.lines += 1
+
+    def _compare(self, path: Path, earlier: Slots, later: Slots) -> None:
+        """Compare what the state promises with the lines that are there.
+
+        A slot is believed when its key is K_count: only who had that key could write it, and
+        from it no earlier key, hence no earlier line, can be made.
+        """
+        if not self.lines:
+            raise _Found(path, 0, "truncated", "no line is left")
+        promised = [count for count, key in earlier if self._is_ahead(count, key)]
+        if promised:
+            message = f"{max(promised)} lines were written, {self.lines} are there"
+            raise _Found(path, 0, "truncated", message)
+        # The state follows the line, so a kill between the two leaves it one behind.
+        if any(
+            (count == self.lines and key == self._key)
+            or (count == self.lines - 1 and key == self._before)
+            or self._is_ahead(count, key)  # written on meanwhile
+            for count, key in later
+        ):
+            return
+        if not later:
+            raise _Found(path, 0, "state", "the state file is missing or has another size")
+        message = f"the state does not belong to these {self.lines} lines: changed or put back"
+        raise _Found(path, 0, "state", message)
+
+    def _is_ahead(self, count: int, key: bytes) -> bool:
+        """Say whether `key` is K_count for a count beyond the lines that are there."""
+        steps = count - self.lines
+        if not 0 < steps <= _MAX_AHEAD:
+            return False
+        reached = self._key
+        for _ in range(steps):
+            reached = next_key(reached)
+        return reached == key
+
+
+def _opening_key(event: bytes, keyring: Keyring) -> Key:
+    """Find the root key that the first line names; the chain proves it afterwards."""
+    try:
+        opened = msgspec.json.decode(event, type=Event)
+    except (msgspec.DecodeError, RecursionError) as error:
+        message = "the first line names no key"
+        raise UnknownKey(message) from error
+    return keyring.by_id(opened.key)
+
+
+def _read_slots(path: Path) -> Slots:
+    try:
+        with _open_regular(path) as file:
+            data = file.read(STATE.size * STATE_SLOTS + 1)
+    except FileNotFoundError:
+        return []
+    if len(data) != STATE.size * STATE_SLOTS:
+        return []
+    return list(STATE.iter_unpack(data))
+
+
+def _open_regular(path: Path) -> IO[bytes]:
+    """Open a file that is no link and no FIFO, which could lead elsewhere or not end."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            reason = f"{path.name} is not a regular file"
+            raise OSError(0, reason)
+        return os.fdopen(fd, "rb")
+    except BaseException:
+        os.close(fd)
+        raise
