@@ -83,13 +83,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception:  # noqa: BLE001  the edge: Python's own exit code would be 1, "findings"
         import traceback
 
-        traceback.print_exc()
+        from safehold._cli._text import printable
+
+        for line in traceback.format_exc().splitlines():
+            print(printable(line), file=sys.stderr)
         return ERROR
     return code
 
 
 def _say(kind: str, error: BaseException, code: int) -> int:
-    print(f"safehold: {kind}: {error}", file=sys.stderr)
+    from safehold._cli._text import printable  # messages name files, as hostile as they are
+
+    print(printable(f"safehold: {kind}: {error}"), file=sys.stderr)
     return code
 
 

@@ -3,47 +3,104 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from safehold._cli import ERROR, FINDINGS, REFUSALS, _shared
+from safehold._cli import ERROR, FINDINGS, REFUSALS
+from safehold._cli._shared import load_context
+from safehold._cli._text import printable
 from safehold.artifacts import Store
+from safehold.artifacts.codecs import CODECS
 from safehold.artifacts.container import MAGIC, is_sealed
 from safehold.errors import SafeholdError
+
+_SUFFIXES = tuple(suffix for row in CODECS.values() for suffix in row.suffixes)
+_CODE_SUFFIXES = tuple(
+    suffix for row in CODECS.values() if row.carries_code for suffix in row.suffixes
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A regular file below a named directory."""
+
+    path: str
+    is_sealed: bool
+
+    @property
+    def is_artifact(self) -> bool:
+        """Say whether the suffix is one of a codec's."""
+        return self.path.endswith(_SUFFIXES)
+
+    @property
+    def carries_code(self) -> bool:
+        """Say whether the suffix is one of a codec that carries code."""
+        return self.path.endswith(_CODE_SUFFIXES)
 
 
 def each(
     options: argparse.Namespace,
     act: Callable[[Store, str], str],
     *,
-    sealed: bool | None = None,
+    below: Callable[[Candidate], bool],
 ) -> int:
-    """Apply `act` to every file; below directories only to sealed (True) or plain (False) ones.
+    """Apply `act` to every named file, and below directories to those that `below` accepts.
 
     Returns the exit code: 1 after a refusal, 2 after an error, else 0.
     """
     code = 0
-    with _shared.load_context(options) as hold:
+    with load_context(options) as hold:
         store = Store(hold)
-        for path in _shared.files_below(options.paths):
-            name = str(path)
-            if sealed is not None and name not in options.paths and _is_sealed(name) != sealed:
-                continue
-            try:
-                line = act(store, name)
-            except REFUSALS as error:
-                code = max(code, FINDINGS)
-                print(_shared.printable(f"{name}: refused: {_named(error)}"), file=sys.stderr)
-            except (SafeholdError, OSError) as error:
-                code = ERROR
-                print(_shared.printable(f"{name}: error: {_named(error)}"), file=sys.stderr)
-            else:
-                print(_shared.printable(f"{name}: {line}"))
+        for path in options.paths:
+            found = 0
+            for name in _files(path, below):
+                found += 1
+                code = max(code, _one(store, name, act))
+            if not found:
+                print(printable(f"{path}: no file to act on"), file=sys.stderr)
     return code
+
+
+def _one(store: Store, name: str | OSError, act: Callable[[Store, str], str]) -> int:
+    try:
+        if isinstance(name, OSError):
+            raise name
+        line = act(store, name)
+    except REFUSALS as error:
+        print(printable(f"{name}: refused: {_named(error)}"), file=sys.stderr)
+        return FINDINGS
+    except (SafeholdError, OSError) as error:
+        place = name.filename if isinstance(name, OSError) else name
+        print(printable(f"{place}: error: {_named(error)}"), file=sys.stderr)
+        return ERROR
+    print(printable(f"{name}: {line}"))
+    return 0
 
 
 def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
+
+
+def _files(path: str, below: Callable[[Candidate], bool]) -> Iterator[str | OSError]:
+    """Yield a named file whatever it is, or in order what is accepted below a directory.
+
+    A directory that cannot be listed is yielded as its error: silence would pass for "ok".
+    """
+    if not os.path.isdir(path):
+        yield path
+        return
+    errors: list[OSError] = []
+    for folder, folders, names in os.walk(path, onerror=errors.append):
+        folders.sort()
+        for name in sorted(names):
+            file = os.path.join(folder, name)
+            if os.path.isfile(file) and below(Candidate(file, _is_sealed(file))):
+                yield file
+        yield from errors
+        errors.clear()
+    yield from errors
 
 
 def _is_sealed(path: str) -> bool:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
+from safehold._cli._text import printable
 from safehold.context import Context
 from safehold.errors import ConfigError
 from safehold.policy import Policy
+
+__all__ = ["add_format", "add_policy", "load_context", "load_policy", "print_json", "printable"]
 
 VARIABLE = "SAFEHOLD_POLICY"
 
@@ -47,26 +51,18 @@ def load_context(options: argparse.Namespace) -> Context:
 
 def print_json(value: Any) -> None:
     """Print one JSON document; printable ASCII, so that no terminal or log is confused."""
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=True, default=str)
+    json.dump(_plain(value), sys.stdout, indent=2, ensure_ascii=True, allow_nan=False)
     sys.stdout.write("\n")
 
 
-def printable(text: object) -> str:
-    """Make text from files and file names harmless for a terminal."""
-    return (
-        "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in str(text))
-        .encode(sys.stdout.encoding or "utf-8", "backslashreplace")
-        .decode(sys.stdout.encoding or "utf-8")
-    )
-
-
-def files_below(paths: list[str]) -> list[Path]:
-    """List the named files, and the regular files below the named directories, in order."""
-    found: list[Path] = []
-    for name in paths:
-        path = Path(name)
-        if path.is_dir():
-            found += sorted(item for item in path.rglob("*") if item.is_file())
-        else:
-            found.append(path)
-    return found
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold: NaN and infinities, say from an artifact's metadata, as text."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return str(value)

@@ -21,14 +21,30 @@ def run(options: argparse.Namespace) -> int:
     """Run the verb; exit code 2 when the file exists or cannot be written."""
     from safehold.keys import generate_key
 
-    key = generate_key()
     if options.output is None:
-        print(key)
+        print(generate_key())
         return 0
+    from safehold._cli._text import printable
+    from safehold.errors import ConfigError
+
+    path = os.path.abspath(options.output)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(options.output, flags, 0o600), "w", encoding="ascii") as file:
-        file.write(key + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    print(f'wrote {options.output}; use it with: source = "file:{options.output}"', file=sys.stderr)
+    try:
+        fd = os.open(path, flags, 0o600)
+    except FileExistsError as error:
+        message = f"{options.output!r} exists and is not overwritten; name another file"
+        raise ConfigError(message) from error
+    except ValueError as error:  # NUL in the name
+        message = f"{options.output!r} cannot be a file name: {error}"
+        raise ConfigError(message) from error
+    try:
+        with open(fd, "w", encoding="ascii") as file:
+            file.write(generate_key() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        os.unlink(path)  # half a key would be taken for a weak one
+        raise
+    text = f'wrote {path}; name it in the policy: source = "file:{path}"'
+    print(printable(text), file=sys.stderr)
     return 0

@@ -32,4 +32,6 @@ def run(options: argparse.Namespace) -> int:
         info = store.renew(path) if options.renew else store.seal(path, codec=options.codec)
         return f"sealed: zone {info.zone}, codec {info.codec}, generation {info.generation}"
 
-    return _each.each(options, act, sealed=options.renew)
+    if options.renew:
+        return _each.each(options, act, below=lambda file: file.is_sealed)
+    return _each.each(options, act, below=lambda file: file.is_artifact and not file.is_sealed)

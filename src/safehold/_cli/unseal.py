@@ -28,4 +28,4 @@ def run(options: argparse.Namespace) -> int:
         store.unseal(path)
         return "unsealed"
 
-    return _each.each(options, act, sealed=True)
+    return _each.each(options, act, below=lambda file: file.is_sealed)

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from safehold.artifacts import Store
 
 HELP = """Check seal, zone, name and freshness of artifacts; nothing is decoded. Below a directory
-the sealed files are checked."""
+the sealed files are checked, and files with a suffix of pickle or joblib are refused when they have
+no seal."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,4 +32,4 @@ def run(options: argparse.Namespace) -> int:
         store.verify(path, min_generation=options.min_generation)
         return "ok"
 
-    return _each.each(options, act, sealed=True)
+    return _each.each(options, act, below=lambda file: file.is_sealed or file.carries_code)
