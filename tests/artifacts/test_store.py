@@ -10,8 +10,9 @@ import shutil
 
 import pytest
 
-from safehold.artifacts import container
+from safehold.artifacts import Store, container
 from safehold.artifacts.codecs import codec_named
+from safehold.context import Context
 from safehold.errors import (
     ConfigError,
     LimitExceeded,
@@ -24,7 +25,9 @@ from safehold.errors import (
     VerificationError,
     WrongContext,
 )
+from safehold.observe.check import check_trail
 from safehold.policy import Limits
+from tests.holding import SECRET, make_world
 
 VALUE = {"a": [1, 2.5, "three"], "b": None}
 PLACES = ("models/a.pkl", "models/a.json", "second/a.bin", "cache/a.pkl", "data/a.msgpack")
@@ -483,3 +486,30 @@ def test_files_beyond_two_mebibytes_take_the_other_road(world, path):
     world.store.dump(value, path)
     assert world.store.load(path) == value
     assert world.store.load(path, allow=[]) == value
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["line\nbreak", "ünï-模型.pkl", os.fsdecode(b"\xff\xfe.pkl"), "\\udcff", "n" * 255, "模" * 85,
+     "tail (deleted)", " ", "\x7f", "'\"<>&"],
+    ids=range(10),
+)  # fmt: skip
+def test_any_file_name_can_be_sealed_and_recorded(name, tmp_path):
+    world = make_world(tmp_path)
+    hold = Context.load(world.hold.policy, environ={"SAFEHOLD_SECRET_KEY": SECRET.hex()})
+    store = Store(hold)
+    path = tmp_path / "models" / name
+    store.dump(VALUE, path)
+    assert store.load(path) == VALUE
+    other = tmp_path / "models" / "other"
+    shutil.copy(path, other)
+    with pytest.raises(WrongContext):
+        store.load(other)
+    store.unseal(path)
+    store.seal(path, codec="pickle")
+    assert Store(hold).load(path) == VALUE
+    hold.close()
+    (writer,) = check_trail(tmp_path / hold.policy.trail, hold.keyring)
+    assert writer.problem is None
+    for segment in (tmp_path / hold.policy.trail).glob("*/*.jsonl"):
+        assert segment.read_bytes().isascii()

@@ -545,7 +545,7 @@ def test_a_forked_child_reads_writes_and_has_a_trail_of_its_own(tmp_path):
     assert pickle.load(path) == "child"
     hold.close()
     compat.use(None)
-    from safehold.observe.trail import check_trail
+    from safehold.observe.check import check_trail
 
     writers = list(check_trail(tmp_path / hold.policy.trail, hold.keyring))
     assert len(writers) == 2

@@ -64,11 +64,13 @@ CODECS: Mapping[str, Row] = {
     "pickle": Row("pickle", carries_code=True, suffixes=(".pkl", ".pickle", ".p", ".pck", ".sav")),
 }
 
+MODULES: Mapping[str, str] = {name: f"{__name__}.{row.module}" for name, row in CODECS.items()}
+
 
 def codec_named(name: str) -> Codec:
     """Load a codec. Raises ConfigError for a name that has no codec here."""
-    row = CODECS.get(name)
-    if row is None:
+    module = MODULES.get(name)
+    if module is None:
         message = f"no codec {name!r}; codecs of this version: {', '.join(CODECS)}"
         raise ConfigError(message)
-    return cast("Codec", import_module(f"{__name__}.{row.module}"))
+    return cast("Codec", import_module(module))
