@@ -128,7 +128,7 @@ def test_order_in_the_file_makes_no_zone_more_trusted(raw, path):
         ("a/**/b/**/c", "a/c/b", False),
         ("?", "é", True),
         ("?", "e\u0301", False),
-        ("caf\u00e9/**", "cafe\u0301/x", False),
+        ("\u00fcber/**", "u\u0308ber/x", False),
         ("a.c/**", "abc/x", False),
         ("a+/**", "aa/x", False),
         ("(a|b)/**", "a/x", False),

@@ -159,13 +159,13 @@ def test_unknown_table_inside_a_table_is_refused(table):
 @pytest.mark.parametrize(
     ("text", "line", "key"),
     [
-        ('version = 1\nactivation = { variable = "A", vlaues = [] }', 2, "activation.vlaues"),
-        ("version = 1\nlimits.depht = 3", 2, "limits.depht"),
-        ('version = 1\n\nkeys = { previous = [\n  { source = "env:A", di = "a" },\n] }', 4,
-         "keys.previous[0].di"),
-        ('version = 1\nzone = [\n{ name = "z", paths = ["z"] },\n{ nmae = "y" }]', 4,
-         "zone[1].nmae"),
-        ('version = 1\nmode = """\nenforce"""\nmdoe = 1', 4, "mdoe"),
+        ('version = 1\nactivation = { variable = "A", xvalues = [] }', 2, "activation.xvalues"),
+        ("version = 1\nlimits.xdepth = 3", 2, "limits.xdepth"),
+        ('version = 1\n\nkeys = { previous = [\n  { source = "env:A", xid = "a" },\n] }', 4,
+         "keys.previous[0].xid"),
+        ('version = 1\nzone = [\n{ name = "z", paths = ["z"] },\n{ xname = "y" }]', 4,
+         "zone[1].xname"),
+        ('version = 1\nmode = """\nenforce"""\nxmode = 1', 4, "xmode"),
     ],
 )  # fmt: skip
 def test_line_is_right_in_every_way_of_writing_it(text, line, key):
@@ -417,8 +417,8 @@ def test_pyproject_without_the_table_is_refused(text):
 
 
 def test_other_tables_of_pyproject_lend_no_lines():
-    text = "limits.depth = 1\n\n\n[tool.safehold]\nversion = 1\nlimits.deph = 3\n"
-    assert refused(text, PYPROJECT).startswith(f"{PYPROJECT}:6: limits.deph")
+    text = "limits.depth = 1\n\n\n[tool.safehold]\nversion = 1\nlimits.xdepth = 3\n"
+    assert refused(text, PYPROJECT).startswith(f"{PYPROJECT}:6: limits.xdepth")
 
 
 def test_pyproject_table_must_be_a_table():

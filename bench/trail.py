@@ -1,0 +1,98 @@
+"""Trail: appending against a bare line and against the standard library, and checking."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench._pairs import ratio, show
+from safehold.events import Event, Recorder
+from safehold.keys import Key, Keyring, generate_key
+from safehold.observe.check import check_trail
+from safehold.observe.trail import Trail
+
+_REPEAT = 2000
+_CHECKED = 50_000
+# About 400 bytes as a line, like a real load.
+_FIELDS = {
+    "action": "load",
+    "outcome": "allowed",
+    "zone": "models",
+    "artifact": "models/production/fraud-detector.joblib",
+    "codec": "joblib",
+    "key": "k2026",
+    "generation": 12,
+    "size": 10_485_760,
+    "caller": "src/service/scoring.py",
+    "request": {"request": "0b9c6a0e-6f0e-4c0c-9d38-0d4cf3f0a3b1"},
+}
+
+
+def main() -> None:
+    """Print the ratios of one append, percentiles, and the rate of checking."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        trail = Trail(folder / "trail", Keyring(Key("k2026", generate_key().encode())))
+        recorder = Recorder(trail)
+        event = Event(**_FIELDS)
+        recorder.record(event)
+        floor = os.open(folder / "floor", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        line = next((folder / "trail").glob("2*/*.jsonl")).read_bytes().splitlines(keepends=True)[1]
+        handler = _logger(folder / "log")
+
+        def append() -> None:
+            recorder.record(event)
+
+        peers: list[tuple[str, Callable[[], object]]] = [
+            ("os.write of the finished line", lambda: os.write(floor, line)),
+            ("json.dumps and os.write", lambda: os.write(floor, json.dumps(_FIELDS).encode())),
+            ("logging.FileHandler", lambda: handler.info("%s", json.dumps(_FIELDS))),
+        ]
+        for peer, call in peers:
+            show("append", ratio(append, call, repeat=_REPEAT), peer)
+        _percentiles(append)
+        os.close(floor)
+        handler.handlers[0].close()
+        trail.close()
+        _check_rate(folder / "checked")
+
+
+def _logger(path: Path) -> logging.Logger:
+    logger = logging.getLogger("bench.trail")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(message)s"))
+    logger.addHandler(handler)
+    return logger
+
+
+def _percentiles(append: Callable[[], None]) -> None:
+    times = []
+    for _ in range(20_000):
+        started = time.perf_counter()
+        append()
+        times.append(time.perf_counter() - started)
+    cuts = statistics.quantiles(times, n=100)
+    print(f"append: p50 {cuts[49] * 1e6:.1f} us, p99 {cuts[98] * 1e6:.1f} us")
+
+
+def _check_rate(folder: Path) -> None:
+    ring = Keyring(Key("k2026", generate_key().encode()))
+    trail = Trail(folder, ring)
+    event = Event(**_FIELDS)
+    for _ in range(_CHECKED):
+        trail.export(event)
+    trail.close()
+    started = time.perf_counter()
+    (result,) = check_trail(folder, ring)
+    seconds = time.perf_counter() - started
+    size = sum(path.stat().st_size for path in folder.glob("*/*.jsonl"))
+    rate = f"{result.lines / seconds:,.0f} lines/s, {size / seconds / 1e6:.0f} MB/s"
+    print(f"check: {rate}, problem: {result.problem}")
