@@ -70,6 +70,11 @@ def test_memo_is_bounded(monkeypatch):
     assert "SH105" in rules(scan_bytes(b"]" + b"\x94" * 30_000 + b".", "a.pkl"))
 
 
+def test_values_inside_values_are_bounded(monkeypatch):
+    monkeypatch.setattr(machine, "MAX_OBJECTS", 10_000)
+    assert "SH105" in rules(scan_bytes(b")" + b"\x85" * 100_000 + b".", "a.pkl"))
+
+
 def test_opcodes_are_bounded(monkeypatch):
     monkeypatch.setattr(machine, "MAX_OPCODES", 20_000)
     assert "SH105" in rules(scan_bytes(b"]" + b"20" * 30_000 + b".", "a.pkl"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from safehold.scan.numbers import parse_float, parse_index, parse_int, parse_long, parse_quoted
@@ -44,6 +44,9 @@ def test_long(text):
         assert parsed(parse_long, line) == loaded(b"L" + line + b".")
 
 
+@example("1e309")
+@example("-1e309")
+@example("inf")
 @given(texts)
 def test_float(text):
     line = text.encode() + b"\n"

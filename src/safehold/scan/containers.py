@@ -25,6 +25,13 @@ def _empty_tuple(m: Machine) -> None:
     m.stack.append(())
 
 
+def _tuple_of_one(m: Machine) -> None:
+    item = m.pop()
+    if type(item) is Global:
+        m.judge.held((item,), m.pos)
+    m.stack.append((item,))
+
+
 def _small_tuple(count: int) -> Handler:
     def make(m: Machine) -> None:
         items = [m.pop() for _ in range(count)]
@@ -167,7 +174,7 @@ CONTAINERS: Final[dict[int, Handler]] = {
     ord("e"): _appends,
     ord("u"): _set_items_marked,
     # protocol 2
-    0x85: _small_tuple(1),
+    0x85: _tuple_of_one,
     0x86: _small_tuple(2),
     0x87: _small_tuple(3),
     # protocol 4

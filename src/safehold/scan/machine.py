@@ -10,6 +10,7 @@ frames ahead, and raw array bytes follow the frame, not the opcode.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ MAX_OPCODES: Final = 100_000_000
 _STRIDE: Final = 10_000
 MAX_STACK: Final = 4_000_000
 MAX_MEMO: Final = 8_000_000
+MAX_OBJECTS: Final = 16_000_000
 # Names longer than this are no names; texts longer than the second stay in the file.
 MAX_NAME: Final = 4096
 KEPT_TEXT: Final = 256
@@ -40,6 +42,7 @@ class Machine:
 
     __slots__ = (
         "arrays",
+        "blocks",
         "buffers",
         "data",
         "fence",
@@ -78,6 +81,7 @@ class Machine:
         self.marks: list[int] = []
         self.fence = 0
         self.proto = 0
+        self.blocks = sys.getallocatedblocks()
         self.persistent: list[Any] = []
         # How many buffers from outside the stream it takes.
         self.buffers = 0
@@ -117,6 +121,9 @@ class Machine:
             raise Exhausted(f"more than {MAX_STACK} values on the stack")
         if len(self.memo) > MAX_MEMO:
             raise Exhausted(f"more than {MAX_MEMO} values in the memo")
+        # Values inside values count as well; the interpreter knows how many objects there are.
+        if sys.getallocatedblocks() - self.blocks > MAX_OBJECTS:
+            raise Exhausted(f"more than {MAX_OBJECTS} values kept")
 
     def _stopped(self) -> Outcome:
         top = self.pop()

@@ -7,6 +7,7 @@ is stricter, which is how a pickle can run under CPython and yet look broken to 
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Final
 
@@ -74,8 +75,15 @@ def parse_float(line: bytes) -> Any:
     Raises:
         ValueError: the C loader refuses it.
     """
-    if len(line) <= _LONGEST and not _FLOAT.match(line):
+    if len(line) > _LONGEST:
+        return FLOAT
+    match = _FLOAT.match(line)
+    if match is None:
         raise ValueError("not a float")
+    text = match.group()
+    # "inf" is fine, but a number that becomes infinite is not.
+    if math.isinf(float(text)) and b"n" not in text.lower():
+        raise ValueError("too large for a float")
     return FLOAT
 
 

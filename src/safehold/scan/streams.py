@@ -51,21 +51,22 @@ def read_first(source: Source, visit: Visit) -> First | None:
     A broken stream counts if the source is wanted, or if it did something that only a pickle
     does before it broke.
     """
-    known = visit.first
-    if known is None or known[0] is not source:
-        known = visit.first = (source, _read_first(source, visit))
-    return known[1]
-
-
-def _read_first(source: Source, visit: Visit) -> First | None:
     # A persistent id first: `pickle.load` refuses it, and PK is how zip archives begin.
     if not len(source.data) or source.data[0] == _PERSID:
         return None
-    judge = Judge(visit.names)
-    machine, outcome = run(source.data, judge)
-    if not outcome.complete and not _plausible(judge, source.data):
-        return None
-    return First(judge, machine, outcome)
+    first = run_first(source, visit)
+    return first if first.outcome.complete or _plausible(first.judge, source.data) else None
+
+
+def run_first(source: Source, visit: Visit) -> First:
+    """Read the first stream, whatever it is."""
+    known = visit.first
+    if known is None or known[0] is not source:
+        judge = Judge(visit.names)
+        machine, outcome = run(source.data, judge)
+        known = visit.first = (source, First(judge, machine, outcome))
+    found: First = known[1]
+    return found
 
 
 def begins_like_pickle(data: Data) -> bool:

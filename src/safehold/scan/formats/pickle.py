@@ -19,6 +19,7 @@ from safehold.scan.streams import (
     read_first,
     read_following,
     report_hidden,
+    run_first,
 )
 from safehold.scan.visit import Source, Visit, is_artifact_name
 from safehold.scan.weights import NAMES
@@ -52,9 +53,7 @@ def otherwise(source: Source, visit: Visit) -> str:
         return "unknown"
     labelled = is_artifact_name(source.name)
     if begins_like_pickle(source.data) or (labelled and source.data[0] in _USUAL_STARTS):
-        judge = Judge(visit.names)
-        machine, outcome = run(source.data, judge)
-        _report(source, visit, First(judge, machine, outcome), [], visit.names)
+        _report(source, visit, run_first(source, visit), [], visit.names)
         return "pickle"
     if report_hidden(source, visit, 0, visit.names):
         return "pickle"
