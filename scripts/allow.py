@@ -136,7 +136,6 @@ def _grouped(names: Iterable[str]) -> dict[str, list[str]]:
 
 def ranges(folder: Path, reports: list[dict[str, Any]]) -> dict[str, str]:
     """Return the span of versions that each preset was generated with."""
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
     spans: dict[str, set[str]] = {preset: set() for preset in PRESETS}
     for preset in PRESETS:
         path = folder / f"{preset}.json"
@@ -145,7 +144,6 @@ def ranges(folder: Path, reports: list[dict[str, Any]]) -> dict[str, str]:
     for report in reports:
         for library, version in report["versions"].items():
             spans[library].add(version)
-    spans["builtins"].add(python)
     return {
         preset: " to ".join(dict.fromkeys((min(span, key=_order), max(span, key=_order))))
         for preset, span in spans.items()

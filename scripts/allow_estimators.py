@@ -268,8 +268,6 @@ def _beside() -> Iterator[tuple[str, Any]]:
         lambda: utils.Bunch(a=1), lambda: utils.validation.check_array,
         lambda: metrics.make_scorer(metrics.f1_score, average="macro"),
         lambda: metrics.check_scoring(forest), lambda: metrics.check_scoring(forest, "roc_auc"),
-        lambda: metrics.RocCurveDisplay(fpr=[0], tpr=[1]),
-        lambda: metrics.ConfusionMatrixDisplay(np.eye(2)),
         lambda: scaled.set_params().set_output(transform="pandas"),
         lambda: forest.set_fit_request(sample_weight=True),
     )  # fmt: skip

@@ -25,6 +25,7 @@ import ipaddress
 import json
 import pathlib
 import pickle
+import platform
 import random
 import re
 import sys
@@ -220,11 +221,9 @@ def scipy_objects() -> Iterator[tuple[str, Any]]:
     import numpy as np
     from scipy import integrate, interpolate, optimize, signal, sparse, spatial, special, stats
 
-    for form in ("bsr", "coo", "csc", "csr", "dia", "dok", "lil"):
-        for kind in ("matrix", "array"):
-            yield from _made(
-                lambda form=form, kind=kind: getattr(sparse, f"{form}_{kind}")(np.eye(3))
-            )
+    for name in sorted(vars(sparse)):
+        if name.endswith(("_matrix", "_array")):
+            yield from _made(lambda name=name: getattr(sparse, name)(np.eye(3)))
     line, cloud = np.linspace(0, 1, 9), np.random.RandomState(0).rand(30, 2)
     yield from _made(
         lambda: sparse.coo_array(np.ones(3)),
@@ -404,8 +403,8 @@ def collect(sources: Any = _SOURCES) -> Names:
 
 
 def versions() -> dict[str, str]:
-    """Return the installed version of each library."""
-    found = {}
+    """Return the version of Python and of each library, by preset."""
+    found = {"builtins": platform.python_version()}
     for name in LIBRARIES:
         try:
             found[name] = __import__(name).__version__
