@@ -16,9 +16,8 @@ import secrets
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from safehold.errors import ConfigError
 
@@ -34,8 +33,7 @@ _MAX_LINKS = 40  # as the kernel's MAXSYMLINKS
 _TEMPORARY = ".sfh-tmp"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where an opened file really is: `real` absolute, `relative` to the root or None."""
 
     real: str

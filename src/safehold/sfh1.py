@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -61,8 +60,7 @@ encode_header = msgspec.msgpack.Encoder(order="deterministic").encode
 decode_header = msgspec.msgpack.Decoder(Header).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(NamedTuple):
     """Positions that follow from the prefix; all arithmetic, nothing parsed.
 
     ``text``: bytes of the header; ``head``: start of the payload; ``payload``, ``leaves`` and

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -70,8 +70,7 @@ class _Empty(NotSealed, EOFError):
     """A file without a byte; the replaced libraries raise EOFError there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """A verified container: header, artifact id and the private buffers of its segments."""
 
     header: Header

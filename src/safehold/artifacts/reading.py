@@ -36,7 +36,11 @@ class Reader:
         self._allow: dict[tuple[str, ...], AllowList] = {}
         self._trusted: dict[str, bool] = {}
         names = [zone.name for zone in (*hold.policy.zones, hold.policy.memory, OUTSIDE)]
-        self._others = {own: [name for name in names if name != own] for own in names}
+        limit = hold.policy.limits.artifact
+        self._expected = {
+            own: Expected(hold.keyring, own, limit, [name for name in names if name != own])
+            for own in names
+        }
 
     def read(
         self,
@@ -74,9 +78,7 @@ class Reader:
 
     def expected(self, target: Target) -> Expected:
         """Return what a container must match to be of this target."""
-        own = target.zone.name
-        limit = self._hold.policy.limits.artifact
-        return Expected(self._hold.keyring, own, limit, self._others.get(own, ()))
+        return self._expected[target.zone.name]
 
     def reading(
         self,
