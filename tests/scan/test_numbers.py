@@ -80,4 +80,4 @@ def test_long_texts_are_not_converted(parse):
 
 
 def test_float_is_not_computed():
-    assert parse_float(b"1e309\n") is FLOAT
+    assert parse_float(b"1e30\n") is FLOAT
