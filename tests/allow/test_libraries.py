@@ -24,7 +24,9 @@ from scripts import allow, allow_estimators, allow_objects, allow_review
 pytestmark = pytest.mark.extras
 
 # Objects of the corpus that no preset is meant for.
-_LEFT_OUT = {"Rbf", "ShortTimeFFT", "RocCurveDisplay", "ConfusionMatrixDisplay", "errstate"}
+_LEFT_OUT = {"Rbf", "ShortTimeFFT"}
+# How protocols 2 and 3 spell an object that is made with keywords.
+_KEYWORDS = b"cfunctools\npartial\n"
 
 
 def load(data: bytes, names: AllowList) -> Any:
@@ -64,6 +66,8 @@ def test_objects_load_with_their_preset(
         if type(thing).__name__ in _LEFT_OUT:
             continue
         for data in _dumps(thing, range(2, 6)):
+            if _KEYWORDS in data:
+                continue
             try:
                 pickle.loads(data)
             except Exception:  # noqa: BLE001, S112  (a few do not load at all)
