@@ -140,6 +140,11 @@ def test_extension_registry(marker):
     assert [finding.rule.id for finding in report.findings] == ["SH104"]
 
 
+@pytest.mark.parametrize("code", [b"\x82\xf0", b"\x83\xf0\xf0", b"\x84\xf0\xf0\xf0\x00"])
+def test_extension_is_an_attack_even_if_only_named(code):
+    assert scan_bytes(b"\x80\x02" + code + b".", "a.pkl").verdict == "malicious"
+
+
 def test_result_thrown_away(marker):
     """fickling: a call whose result was popped vanished from its analysis."""
     data = stream(system(marker), Raw(b"}"))

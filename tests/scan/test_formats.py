@@ -19,6 +19,19 @@ def rules(report):
     return {finding.rule.id for finding in report.findings}
 
 
+def test_stream_that_needs_buffers_from_elsewhere_is_not_clean():
+    buffers = []
+    data = pickle.dumps(pickle.PickleBuffer(b"x"), 5, buffer_callback=buffers.append)
+    assert buffers
+    assert rules(scan_bytes(data, "a.pkl")) == {"SH103"}
+
+
+@pytest.mark.parametrize("start", [b"\x80\x04\xff", b"(\xff", b"N\xff", b"\xff"])
+def test_pickle_behind_a_broken_one(start):
+    data = start + bytes(50) + stream(named("os", "system"))
+    assert scan_bytes(data, "a.pkl").verdict == "malicious"
+
+
 @pytest.mark.parametrize("name", ["a.pkl", "a", "a.txt"])
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_pickle(name, protocol):
@@ -182,6 +195,7 @@ def test_what_is_named_and_not_understood_is_never_clean(data, name, expected):
         "(lambda x: x)\n",
         "N.B. this is prose\n",
         "import os\nsystem\n",
+        "import os\nos.system('date')\n",
     ],
 )
 def test_text_in_a_directory_is_left_out(text, tmp_path):

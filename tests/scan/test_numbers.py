@@ -28,6 +28,11 @@ def parsed(parse, line):
         return ValueError
 
 
+@example("0x10")
+@example("-0XfF")
+@example("017")
+@example("0x8000000000000000")
+@example("9223372036854775808")
 @given(texts)
 def test_int(text):
     line = text.encode() + b"\n"
