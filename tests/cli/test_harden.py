@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import collections
 import datetime as dt
+import gzip
+import lzma
 import os
 import pickle
 import signal
@@ -110,6 +113,16 @@ def test_a_second_run_changes_nothing(tree):
     before = snapshot(tree)
 
     assert main(["harden", str(tree), "--write"]) == 0
+    assert snapshot(tree) == before
+
+
+def test_a_run_that_changes_nothing_does_not_stand_in_the_way_of_a_rollback(tree):
+    before = snapshot(tree)
+    main(["harden", str(tree), "--write"])
+    main(["harden", str(tree), "--write"])
+
+    main(["migrate", str(tree), "--rollback"])
+
     assert snapshot(tree) == before
 
 
@@ -316,3 +329,72 @@ def test_killed_at_some_moment_rollback_restores_every_byte(tree, seed):
     assert main(["migrate", str(tree), "--rollback"]) in (0, 2)
 
     assert snapshot(tree) == before
+
+
+READERS = """import bz2, gzip, lzma, pickle
+from pathlib import Path
+
+OPENERS = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
+
+def read(path):
+    with OPENERS[path.rpartition(".")[2]](path, "rb") as handle:
+        return pickle.load(handle)
+
+def write(path, value):
+    with OPENERS[path.rpartition(".")[2]](path, "wb") as handle:
+        pickle.dump(value, handle)
+
+def read_state():
+    return pickle.loads(Path("models/state.pkl").read_bytes())
+"""
+
+
+def in_service(tree: Path, code: str) -> str:
+    environment = os.environ | {"SAFEHOLD_POLICY": str(tree / "safehold.toml")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tree, env=environment, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("directory", ["models", "data"])
+@pytest.mark.parametrize(("suffix", "pack"), [("gz", gzip), ("bz2", bz2), ("xz", lzma)])
+def test_a_pickle_inside_a_compression_that_the_code_opens_is_sealed_inside_it(
+    tree, directory, suffix, pack
+):
+    name = f"{directory}/state.pkl.{suffix}"
+    (tree / "app" / "packed.py").write_text(READERS)
+    (tree / name).write_bytes(pack.compress(pickle.dumps({"a": (1, 2)})))
+    before = snapshot(tree)
+
+    assert main(["harden", str(tree), "--write"]) == 0
+
+    assert pack.decompress((tree / name).read_bytes()).startswith(b"SFH1")
+    code = (
+        f"from app.packed import *; name = {name!r}; print(read(name)); write(name, [3]); "
+        f"print(read(name))"
+    )
+    assert in_service(tree, code) == "{'a': (1, 2)}\n[3]\n"
+    assert main(["harden", str(tree), "--write"]) == 0
+    (tree / name).write_bytes(pack.compress(pack.decompress((tree / name).read_bytes())[:-1]))
+    assert main(["harden", str(tree), "--write"]) == 1
+    main(["migrate", str(tree), "--rollback"])
+    (tree / f"{name}.before-rollback").unlink()
+    assert snapshot(tree) == before
+
+
+def test_a_file_that_the_code_reads_as_bytes_is_sealed_as_bytes(tree):
+    (tree / "app" / "packed.py").write_text(READERS)
+    (tree / "models" / "state.pkl").write_bytes(pickle.dumps([1, 2]))
+
+    assert main(["harden", str(tree), "--write"]) == 0
+
+    assert in_service(tree, "from app.packed import *; print(read_state())") == "[1, 2]\n"
+    assert main(["harden", str(tree), "--write"]) == 0
+    data = bytearray((tree / "models" / "state.pkl").read_bytes())
+    data[-20] ^= 1
+    (tree / "models" / "state.pkl").write_bytes(data)
+    assert main(["harden", str(tree)]) == 0  # without keys nothing is verified
+    assert main(["harden", str(tree), "--write"]) == 1
+    assert "Tampered" in in_service(tree, "from app.packed import *; print(read_state())")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -19,6 +20,7 @@ from safehold.findings import Finding, Location
 from safehold.policy import Policy, Zone
 from safehold.policy.toml import render_policy
 from safehold.report.assessment import (
+    PACKINGS,
     QUARANTINE_SUFFIX,
     Assessment,
     Progress,
@@ -26,7 +28,7 @@ from safehold.report.assessment import (
 )
 from safehold.scan import FileReport, scan_paths
 from safehold.scan.rules import UNKNOWN_GLOBAL
-from safehold.source import FileAudit, Journal, audit_tree, migrate_file
+from safehold.source import ArtifactUse, FileAudit, Journal, audit_tree, migrate_file
 from safehold.source.classes import classes_at_hand, own_classes
 
 POLICY_NAME = "safehold.toml"
@@ -38,12 +40,18 @@ _MODEL_SUFFIXES = CODECS["joblib"].suffixes
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What will happen to one artifact; `codec` is that of the plain file."""
+    """What will happen to one artifact.
+
+    `codec` is that of the plain file, `packing` the compression around it. `as_bytes` when
+    the code reads the file's bytes and loads those, so that its seal names no path.
+    """
 
     action: Literal["seal", "convert", "quarantine", "leave"]
     path: str
     reason: str
     codec: str = ""
+    packing: str = ""
+    as_bytes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,12 @@ class Plan:
     def edits(self) -> tuple[FileAudit, ...]:
         """The source files that change."""
         return tuple(audit for audit in self.audits if audit.after is not None)
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether there is nothing to change; a run without changes would hide the last one."""
+        acts = any(step.action != "leave" for step in self.steps)
+        return not (self.writes_policy or self.edits or acts)
 
 
 @dataclass(slots=True)
@@ -92,12 +106,14 @@ def make_plan(
         for report in before.artifacts
         if is_code_carrying(report)
     ]
+    uses = [use for audit in before.sources for use in audit.artifacts]
     steps: list[Step] = []
     found: list[str] = []
     findings: list[Finding] = []
     for report in reports:
-        step = _step(report, policy)
-        if step.action == "seal" and policy.zone_for(report.path).trust == "external":
+        step = _step(report, policy, uses)
+        external = policy.zone_for(report.path).trust == "external"
+        if step.action == "seal" and external and not step.as_bytes:
             if given:
                 reason = "holds objects, but its zone is external; give it an internal zone"
                 step = Step("leave", report.path, reason)
@@ -126,20 +142,32 @@ def _again(report: FileReport, policy: Policy, own: frozenset[str]) -> FileRepor
     return next((replace(again, path=report.path) for again in scans), report)
 
 
-def _step(report: FileReport, policy: Policy) -> Step:
+def _step(report: FileReport, policy: Policy, uses: Sequence[ArtifactUse]) -> Step:
     if report.verdict != "clean":
         reason = f"{report.verdict}: {report.findings[0].rule.id} {report.findings[0].message}"
         return Step("quarantine", report.path, reason)
-    *wrappers, kind = report.format.split("+")
+    wrapper, _, kind = report.format.rpartition("+")
     name = PurePosixPath(report.path).name
     codec = "joblib" if kind == "joblib" or _is_joblib_name(name) else "pickle"
-    if codec == "pickle" and wrappers:
-        # The code opens it with gzip or the like; a container goes inside, which is not made here.
-        return Step("leave", report.path, f"{report.format} is not sealed by this version")
+    packing = wrapper if codec == "pickle" else ""
+    if packing and packing not in PACKINGS:
+        return Step("leave", report.path, f"{report.format} has no sealed form in this version")
+    ways = {use.via == "bytes" for use in uses if _matches(report.path, use)}
+    if ways == {True}:
+        if packing:
+            return Step("leave", report.path, "packed, and read as bytes: seal it by hand")
+        return Step("seal", report.path, "read as bytes", codec, as_bytes=True)
     external = policy.zone_for(report.path).trust == "external"
-    if external and plain_value(policy, report.path, codec) is not None:
-        return Step("convert", report.path, "plain data", codec)
-    return Step("seal", report.path, f"clean {report.format}", codec)
+    if external and plain_value(policy, report.path, codec, packing) is not None:
+        return Step("convert", report.path, "plain data", codec, packing)
+    return Step("seal", report.path, f"clean {report.format}", codec, packing)
+
+
+def _matches(path: str, use: ArtifactUse) -> bool:
+    """Say whether the source shows that it reads this file; a pattern of stars shows nothing."""
+    if use.kind != "read" or not use.pattern.strip("*/"):
+        return False
+    return fnmatchcase(path, use.pattern)
 
 
 def _is_joblib_name(name: str) -> bool:
@@ -153,13 +181,15 @@ class Plain:
     value: object
 
 
-def plain_value(policy: Policy, path: str, codec: str) -> Plain | None:
+def plain_value(policy: Policy, path: str, codec: str, packing: str) -> Plain | None:
     """Load a file that the scanner found clean and return its value if data can hold it.
 
     Loads with builtins and numpy alone. The proof of no loss is that the value which comes
     back from the codec has the same encoding.
     """
     data = (policy.root / path).read_bytes()
+    if packing:
+        data = PACKINGS[packing].unpack(data)
     depth = policy.limits.depth
     reading = Reading(AllowList.of(("numpy", "joblib")), depth, raw=True)
     msgpack = codec_named(_DATA)
@@ -248,6 +278,8 @@ def apply_plan(plan: Plan, hold: Context, progress: Progress) -> Done:
     """
     root = plan.policy.root
     done = Done()
+    if plan.is_empty:
+        return done
     with Journal.begin(root) as journal:
         if plan.writes_policy:
             journal.create(root / POLICY_NAME, render_policy(plan.policy).encode())
@@ -273,6 +305,9 @@ def apply_plan(plan: Plan, hold: Context, progress: Progress) -> Done:
 
 def _apply(step: Step, journal: Journal, store: Store, hold: Context) -> None:
     path = hold.policy.root / step.path
+    packing = PACKINGS.get(step.packing)
+    if step.action == "leave":
+        return
     if step.action == "quarantine":
         hold.recorder.record(
             Event(
@@ -285,15 +320,18 @@ def _apply(step: Step, journal: Journal, store: Store, hold: Context) -> None:
         )
         journal.rename(path, _free_name(path))
     elif step.action == "convert":
-        plain = plain_value(hold.policy, step.path, step.codec)
+        plain = plain_value(hold.policy, step.path, step.codec, step.packing)
         if plain is None:
             message = f"{step.path} changed since it was looked at"
             raise EncodeError(message)
         journal.adopt(path)
-        store.dump(plain.value, path, codec=_DATA)
+        store.dump(plain.value, path, codec=_DATA, packing=packing)
+    elif step.as_bytes:
+        data = store.seal_bytes(path.read_bytes(), codec=step.codec)
+        journal.replace(path, data)
     elif step.action == "seal":
         journal.adopt(path)
-        store.seal(path, codec=step.codec)
+        store.seal(path, codec=step.codec, packing=packing)
 
 
 def _free_name(path: Path) -> Path:

@@ -150,7 +150,10 @@ def _show_done(plan: Plan, done: Done, before: Assessment, after: Assessment) ->
         print(_shared.printable(f"{finding.location}: {finding.rule.id} {finding.message}"))
     for problem in done.problems:
         print(_shared.printable(f"not done: {problem}"), file=sys.stderr)
-    print(f"undo with: safehold migrate {_shared.printable(plan.policy.root)} --rollback")
+    if plan.is_empty:
+        print("nothing to change")
+    else:
+        print(f"undo with: safehold migrate {_shared.printable(plan.policy.root)} --rollback")
     print("run the service with: SAFEHOLD_POLICY set to its safehold.toml, and its key")
     changes = zip(before.counts.items(), after.counts.values(), strict=True)
     print("findings: " + ", ".join(f"{name} {old} -> {new}" for (name, old), new in changes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from safehold.artifacts.store import Info, Store
+from safehold.artifacts.info import Info
+from safehold.artifacts.store import Packing, Store
 
-__all__ = ["Info", "Store"]
+__all__ = ["Info", "Packing", "Store"]

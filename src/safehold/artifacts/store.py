@@ -6,13 +6,13 @@ import contextlib
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import IO, Any, NamedTuple
 
 from safehold.artifacts import container, streams
 from safehold.artifacts.codecs import Encoded, codec_named
 from safehold.artifacts.codecs.pickle import split_pickles
-from safehold.artifacts.container import Buffer, Header, Sealed
+from safehold.artifacts.container import Buffer, Sealed
+from safehold.artifacts.info import Info, info_of
 from safehold.artifacts.marks import Marks
 from safehold.artifacts.reading import Decode, Reader
 from safehold.artifacts.target import (
@@ -31,23 +31,11 @@ from safehold.paths import StrPath, replace_file
 _NO_INPUT = "Ran out of input"  # what the replaced library says
 
 
-@dataclass(frozen=True, slots=True)
-class Info:
-    """Verified metadata of an artifact. `created`: Unix seconds; `size`: bytes of the file."""
+class Packing(NamedTuple):
+    """A compression around the containers of a file, such as gzip that the service opens itself."""
 
-    zone: str
-    name: str
-    codec: str
-    generation: int
-    created: int
-    key: str
-    suite: str
-    size: int
-    artifact: str
-    globals: tuple[str, ...]
-    libs: Mapping[str, str]
-    meta: Mapping[str, Any]
-    raw: bool
+    unpack: Callable[[bytes], bytes]
+    pack: Callable[[bytes], bytes]
 
 
 class _Opened(NamedTuple):
@@ -82,11 +70,13 @@ class Store:
         meta: Mapping[str, Any] | None = None,
         prefer: str = "",
         encode: Callable[[], Encoded] | None = None,
+        packing: Packing | None = None,
     ) -> Info:
         """Seal a value into a file; a crash leaves the old file or the new one.
 
         The codec follows from the zone and the file's suffix unless it is named. `prefer`
-        is taken where the zone has it, and `encode` is then asked for the encoded value.
+        is taken where the zone has it, and `encode` is then asked for the encoded value. With
+        `packing` the container goes inside that compression.
 
         Raises:
             EncodeError: the value has no lossless form in the codec, or names a type that
@@ -98,7 +88,10 @@ class Store:
                 draft = self._writer.draft(
                     value, target, codec=codec, meta=meta, prefer=prefer, encode=encode
                 )
-                return _info(*self._writer.file(directory, name, target, [draft], entry))
+                pack = None if packing is None else packing.pack
+                return info_of(
+                    *self._writer.file(directory, name, target, [draft], entry, pack=pack)
+                )
 
     def load(
         self,
@@ -146,23 +139,38 @@ class Store:
                 first = self._containers(at)[0]
                 header, artifact = first.header, first.artifact
             at.entry.header(header)
-            return _info(header, artifact, at.size)
+            return info_of(header, artifact, at.size)
 
-    def verify(self, path: StrPath, *, min_generation: int = 0) -> None:
+    def verify(
+        self, path: StrPath, *, min_generation: int = 0, packing: Packing | None = None
+    ) -> None:
         """Verify seal, context and freshness of a whole file, all of its containers.
 
         Raises:
             As load.
         """
         with self._opened("verify", path) as at:
-            first = self._containers(at)[0]
+            first = self._containers(at, packing)[0]
             self._reader.check_fresh(first, at.target, min_generation)
 
-    def _containers(self, at: _Opened) -> list[Sealed]:
+    def verify_bytes(self, data: Buffer, *, zone: str = "memory") -> None:
+        """Verify bytes of a zone that belong to no path. Raises as loads."""
+        target = Target(self._hold.policy.zone_named(zone), "")
+        with Recorded(self._hold.recorder, "verify", target) as entry:
+            sealed = container.verify_bytes(data, self._reader.expected(target))
+            self._reader.check_context(sealed.header, target)
+            entry.header(sealed.header)
+
+    def _containers(self, at: _Opened, packing: Packing | None = None) -> list[Sealed]:
         """Verify every container of a file; most files hold one."""
         expected = self._reader.expected(at.target)
         found: list[Sealed] = []
-        for position, sealed in streams.verify_all(at.fd, at.size, expected):
+        if packing is None:
+            verified = streams.verify_all(at.fd, at.size, expected)
+        else:
+            unpacked = packing.unpack(streams.read_whole(at.fd, at.size))
+            verified = streams.verify_each(io.BytesIO(unpacked), expected)
+        for position, sealed in verified:
             place = Target(at.target.zone, at.target.name, position)
             self._reader.check_context(sealed.header, place)
             found.append(sealed)
@@ -191,10 +199,12 @@ class Store:
         *,
         codec: str | None = None,
         meta: Mapping[str, Any] | None = None,
+        packing: Packing | None = None,
     ) -> Info:
         """Seal an existing plain file in place; its own bytes become the payload.
 
-        The very bytes that are sealed are scanned before, with the zone's allow-list.
+        The very bytes that are sealed are scanned before, with the zone's allow-list. With
+        `packing` the containers go inside the file's compression.
 
         Raises:
             ConfigError: sealed already, no codec for it, or not one of the zone's.
@@ -207,6 +217,8 @@ class Store:
                 message = f"{at.target} has {at.size} bytes, the limit is {limit}"
                 raise LimitExceeded(message)
             data = streams.read_whole(at.fd, at.size)
+            if packing is not None:
+                data = packing.unpack(data)
             if container.is_sealed(data):
                 message = f"{at.target} is sealed already; see: safehold seal --renew"
                 raise ConfigError(message)
@@ -218,7 +230,17 @@ class Store:
                 )
                 for part in (split_pickles(data) if chosen == "pickle" else [data])
             ]
-            return self._replace(at, drafts)
+            return self._replace(at, drafts, pack=None if packing is None else packing.pack)
+
+    def seal_bytes(self, data: bytes, *, codec: str, zone: str = "memory") -> bytes:
+        """Seal the bytes of a plain file for code that reads it as bytes. Raises as seal."""
+        target = Target(self._hold.policy.zone_named(zone), "")
+        check_codec(target.zone, codec)
+        out = io.BytesIO()
+        with Recorded(self._hold.recorder, "seal", target) as entry:
+            draft = self._writer.scanned(Draft(Encoded([data], raw=True), codec), target)
+            self._writer.stream(out, target, draft, entry)
+        return out.getvalue()
 
     def renew(self, path: StrPath) -> Info:
         """Give an authentic sealed file the next generation.
@@ -258,9 +280,18 @@ class Store:
         value = codec_named(sealed.header.codec).decode(sealed.segments, reading)
         return [_plain_file(value, sealed.header.codec)]
 
-    def _replace(self, at: _Opened, drafts: Sequence[Draft], above: int = 0) -> Info:
-        written = self._writer.file(at.directory, at.name, at.target, drafts, at.entry, above=above)
-        return _info(*written)
+    def _replace(
+        self,
+        at: _Opened,
+        drafts: Sequence[Draft],
+        *,
+        above: int = 0,
+        pack: Callable[[bytes], bytes] | None = None,
+    ) -> Info:
+        written = self._writer.file(
+            at.directory, at.name, at.target, drafts, at.entry, above=above, pack=pack
+        )
+        return info_of(*written)
 
     # -- bytes and handles
 
@@ -320,7 +351,7 @@ class Store:
         target = target_of_handle(self._hold, file)
         with Recorded(self._hold.recorder, "dump", target) as entry:
             draft = self._writer.draft(value, target, codec=codec, prefer=prefer, encode=encode)
-            return _info(*self._writer.stream(file, target, draft, entry))
+            return info_of(*self._writer.stream(file, target, draft, entry))
 
     def load_from(
         self,
@@ -348,24 +379,6 @@ class Store:
             options=options,
             decode=decode,
         )
-
-
-def _info(header: Header, artifact: bytes, size: int) -> Info:
-    return Info(
-        zone=header.zone,
-        name=header.name,
-        codec=header.codec,
-        generation=header.generation,
-        created=header.created,
-        key=header.key,
-        suite=header.suite,
-        size=size,
-        artifact=artifact.hex(),
-        globals=tuple(header.globals),
-        libs=header.libs,
-        meta=header.meta,
-        raw=header.raw,
-    )
 
 
 def _plain_file(value: object, codec: str) -> bytes:

@@ -57,10 +57,18 @@ def verify_all(fd: int, size: int, expected: Expected) -> Iterator[tuple[int, Se
         yield 0, container.verify_file(fd, size, expected)
         return
     with open(os.dup(fd), "rb") as file:
-        position = 0
-        while start := read_up_to(file, container.PREFIX_BYTES):
-            if not container.is_sealed(start):
-                message = "bytes were appended to the container"
-                raise Tampered(message)
-            yield position, verify_next(start, file, expected)
-            position = file.tell()
+        yield from verify_each(file, expected)
+
+
+def verify_each(file: IO[bytes], expected: Expected) -> Iterator[tuple[int, Sealed]]:
+    """Yield each container of a handle with its position, verified; raises as verify_next."""
+    position = 0
+    while True:
+        start = read_up_to(file, container.PREFIX_BYTES)
+        if not start and position:
+            return
+        if position and not container.is_sealed(start):
+            message = "bytes were appended to the container"
+            raise Tampered(message)
+        yield position, verify_next(start, file, expected)
+        position = file.tell()

@@ -126,14 +126,20 @@ class Writer:
         entry: Recorded,
         *,
         above: int = 0,
+        pack: Callable[[bytes], bytes] | None = None,
     ) -> Written:
         """Seal into a file, one container per draft; its generation is beyond `above`.
+
+        With `pack` the file holds what that makes of the containers.
 
         Raises:
             OSError
         """
         with self._sealing(target, drafts[0], _align(drafts), entry, above) as sealing:
-            replace_file(directory, name, self._file_pieces(sealing, target, drafts))
+            pieces = self._file_pieces(sealing, target, drafts)
+            if pack is not None:
+                pieces = iter([pack(b"".join(pieces))])
+            replace_file(directory, name, pieces)
         return Written(sealing.header, sealing.artifact, sealing.size)
 
     def _file_pieces(

@@ -5,21 +5,27 @@ An assessment is made by looking; what a report says "after" comes from looking 
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from safehold.allow import AllowList
-from safehold.artifacts import Store
+from safehold.artifacts import Packing, Store
 from safehold.artifacts import rules as artifact_rules
 from safehold.context import Context
 from safehold.errors import SafeholdError
 from safehold.findings import Finding, Location, Severity
 from safehold.policy import Policy
 from safehold.scan import FileReport, scan_paths
+from safehold.sfh1 import PREFIX, decode_header, shape_of
 from safehold.source import FileAudit, audit_tree
 from safehold.source.tree import SKIPPED
 
@@ -37,7 +43,7 @@ class Assessment:
     made: datetime
     sources: tuple[FileAudit, ...]
     artifacts: tuple[FileReport, ...]
-    sealed: tuple[str, ...]
+    sealed: tuple[FileReport, ...]
     findings: tuple[Finding, ...]
 
     @property
@@ -85,7 +91,7 @@ def assess(
     )
     allow = AllowList.of({name for zone in policy.zones for name in zone.allow} | {"joblib"})
     reports: list[FileReport] = []
-    sealed: list[str] = []
+    sealed: list[FileReport] = []
     for report in scan_paths(
         [root],
         policy.limits,
@@ -95,8 +101,8 @@ def assess(
     ):
         tell("artifacts", report.path)
         name = _relative(report.path, root)
-        if report.format == _SEALED_FORMAT:
-            sealed.append(name)
+        if report.format.rpartition("+")[2] == _SEALED_FORMAT:
+            sealed.append(_located(report, name))
         else:
             reports.append(_located(report, name))
     findings = [
@@ -119,6 +125,12 @@ def is_code_carrying(report: FileReport) -> bool:
 
 
 _SEALED_FORMAT = "sfh1"
+PACKINGS: Mapping[str, Packing] = {
+    "gzip": Packing(gzip.decompress, gzip.compress),
+    "bz2": Packing(bz2.decompress, bz2.compress),
+    "xz": Packing(lzma.decompress, lzma.compress),
+}
+"""Compressions that services open by themselves around a pickle, by the scanner's name."""
 _CODE_FORMATS = frozenset({"pickle", "joblib"})
 
 
@@ -151,18 +163,40 @@ def _kept(reports: Sequence[FileReport], policy: Policy) -> Iterator[Finding]:
 
 
 def _seals(
-    sealed: Sequence[str], hold: Context | None, tell: Callable[[str, str], None]
+    sealed: Sequence[FileReport], hold: Context | None, tell: Callable[[str, str], None]
 ) -> Iterator[Finding]:
     if hold is None:
         return
     store = Store(hold)
-    for name in sealed:
-        tell("seals", name)
+    for report in sealed:
+        tell("seals", report.path)
         try:
-            store.verify(hold.policy.root / name)
+            _verify(store, hold.policy.root / report.path, report.format)
         except (SafeholdError, OSError) as error:
             message = f"{type(error).__name__}: {error}"
-            yield Finding.of(artifact_rules.BROKEN_SEAL, message, Location(path=name))
+            yield Finding.of(artifact_rules.BROKEN_SEAL, message, Location(path=report.path))
+
+
+def _verify(store: Store, path: Path, form: str) -> None:
+    packing = PACKINGS.get(form.rpartition("+")[0])
+    if packing is not None:
+        store.verify(path, packing=packing)
+    elif is_for_memory(path):
+        store.verify_bytes(path.read_bytes())
+    else:
+        store.verify(path)
+
+
+def is_for_memory(path: Path) -> bool:
+    """Say whether a container claims to belong to no path, before any of it is verified."""
+    with open(path, "rb") as file:
+        shape = shape_of(file.read(PREFIX.size))
+        if shape is None:
+            return False
+        try:
+            return not decode_header(file.read(shape.text)).name
+        except msgspec.MsgspecError:
+            return False
 
 
 def _quarantined(root: Path) -> Iterator[Finding]:

@@ -1,0 +1,47 @@
+"""What a verified artifact says about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from safehold.sfh1 import Header
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """Verified metadata of an artifact. `created`: Unix seconds; `size`: bytes of the file."""
+
+    zone: str
+    name: str
+    codec: str
+    generation: int
+    created: int
+    key: str
+    suite: str
+    size: int
+    artifact: str
+    globals: tuple[str, ...]
+    libs: Mapping[str, str]
+    meta: Mapping[str, Any]
+    raw: bool
+
+
+def info_of(header: Header, artifact: bytes, size: int) -> Info:
+    """Gather what the container's verified header says; `size` is the file's."""
+    return Info(
+        zone=header.zone,
+        name=header.name,
+        codec=header.codec,
+        generation=header.generation,
+        created=header.created,
+        key=header.key,
+        suite=header.suite,
+        size=size,
+        artifact=artifact.hex(),
+        globals=tuple(header.globals),
+        libs=header.libs,
+        meta=header.meta,
+        raw=header.raw,
+    )
