@@ -149,6 +149,8 @@ def test_does_nothing_to_harmless_name(name: str) -> None:
         ("six.moves.builtins", "eval"),
         ("future.moves.subprocess", "call"),
         ("shop.os", "system"),
+        ("shop.codecs", "open"),
+        ("vendored.joblib.numpy_pickle", "load"),
         ("collections", "_sys.modules"),
         ("numpy.core.overrides", "os.system"),
         ("pandas.compat._optional", "importlib.import_module"),

@@ -223,6 +223,12 @@ def test_module_beside_own_classes_is_refused(shop: Path) -> None:
             AllowList.of(["*"]).resolve("shop.models", name)
 
 
+def test_preset_name_that_became_a_module_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uuid, "UUID", types.ModuleType("UUID"))
+    with pytest.raises(TypeNotAllowed, match="is a module"):
+        AllowList(()).resolve("uuid", "UUID")
+
+
 def test_module_under_another_name_is_refused(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from shop import models  # type: ignore[import-not-found]  # made by the fixture
 
