@@ -43,13 +43,18 @@ def files(package: ModuleType) -> set[str]:
     }
 
 
-def owner(entry: Any) -> str:
-    """Return the module that a table's entry comes from."""
+def owner(entry: Any, package: ModuleType) -> str:
+    """Return the module that a table's entry comes from: itself, its name, or where it is held."""
     if isinstance(entry, str):
         return entry
     if isinstance(entry, ModuleType):
         return entry.__name__
-    return str(getattr(entry, "__module__", type(entry).__module__))
+    holders = [
+        name
+        for name in sorted(files(package))
+        if any(value is entry for value in vars(importlib.import_module(name)).values())
+    ]
+    return holders[0] if len(holders) == 1 else str(holders)
 
 
 def tables(package: ModuleType) -> list[Counter[str]]:
@@ -58,7 +63,7 @@ def tables(package: ModuleType) -> list[Counter[str]]:
     for name, value in vars(package).items():
         if name.lstrip("_").isupper() and isinstance(value, Mapping | tuple | list):
             entries = value.values() if isinstance(value, Mapping) else value
-            found.append(Counter(owner(entry) for entry in entries))
+            found.append(Counter(owner(entry, package) for entry in entries))
     return found
 
 
