@@ -88,7 +88,8 @@ def hardened(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Service
 
 def summary(service: Service) -> str:
     done = service.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no")
-    return checked(done, 0).splitlines()[-1].partition(" in ")[0]
+    # Warnings of its libraries, which a slow machine provokes, are not counted.
+    return re.split(" in |, ", checked(done, 0).splitlines()[-1])[0]
 
 
 def test_the_example_does_not_know_what_hardens_it() -> None:
