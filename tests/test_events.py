@@ -112,7 +112,12 @@ def test_refusal_is_recorded_before_it_is_raised():
 
 
 @pytest.mark.parametrize(
-    "event", [Event(action=None, outcome="refused"), Event(action="a", outcome="refused", detail=3)]
+    "event",
+    [
+        Event(action=None, outcome="refused"),
+        Event(action="a", outcome="refused", detail=3),
+        Event(action="a", outcome="refused", request=3),
+    ],
 )
 def test_refusal_with_a_broken_event_is_still_raised(event):
     with pytest.raises(NotSealed):
@@ -275,6 +280,13 @@ def test_long_field_is_cut(name):
     event = Event(**{"action": "x", "outcome": "done", name: LONG})
     text = getattr(recorded(event), name)
     assert text == "x" * 512 + "…"
+
+
+def test_long_detail_is_cut_with_a_sign():
+    event = Event(action="x", outcome="done", detail={"list": list(range(1000)), "more": [1]})
+    detail = recorded(event).detail
+    assert detail["list"] == [*range(62), "…"]
+    assert detail["more"] == "…"
 
 
 def test_long_ids_are_cut():

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from safehold.errors import TrailError
 from safehold.events import Event, Recorder, request_context
 from safehold.keys import Key, Keyring
+from safehold.observe import check as check_module
 from safehold.observe import trail as module
 from safehold.observe.check import check_trail
 from safehold.observe.tail import Tail
@@ -513,8 +514,6 @@ def test_one_unreadable_writer_does_not_hide_the_others(home):
 
 
 def test_no_error_of_a_check_shows_a_chain_key(home, monkeypatch):
-    from safehold.observe import check as check_module
-
     real, keys = check_module.next_key, []
 
     def next_key(key):
@@ -725,6 +724,27 @@ def test_check_of_a_trail_that_is_being_written_raises_no_alarm(tmp_path):
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.parametrize("moment", [1, 2])
+def test_lines_written_around_the_reading_of_the_state_raise_no_alarm(
+    tmp_path, monkeypatch, moment
+):
+    trail = Trail(tmp_path, RING)
+    trail.export(LOAD)
+    real, calls = check_module._read_slots, []
+
+    def read_slots(path):
+        calls.append(path)
+        before = real(path) if moment == 1 else None
+        if len(calls) == moment:
+            for _ in range(3):
+                trail.export(LOAD)
+        return before or real(path)
+
+    monkeypatch.setattr(check_module, "_read_slots", read_slots)
+    assert only(tmp_path).problem is None
+    assert only(tmp_path).lines == 5
 
 
 @pytest.mark.parametrize("round_", range(12))

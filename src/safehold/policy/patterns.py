@@ -44,13 +44,13 @@ def pattern_matcher(pattern: str) -> Callable[[str], object]:
 
 
 def _chunks(segments: list[str]) -> list[list[str]]:
-    """Split at `**`; runs of it count as one."""
+    """Split at `**`."""
     chunks: list[list[str]] = [[]]
-    for index, segment in enumerate(segments):
-        if segment != "**":
-            chunks[-1].append(_segment(segment))
-        elif index == 0 or segments[index - 1] != "**":
+    for segment in segments:
+        if segment == "**":
             chunks.append([])
+        else:
+            chunks[-1].append(_segment(segment))
     return chunks
 
 
