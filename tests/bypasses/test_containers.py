@@ -211,6 +211,15 @@ def test_second_gzip_member(marker):
     assert_caught(data, marker, "gzip")
 
 
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_junk_behind_a_wrapper(name):
+    data = WRAPPERS[name](b"N.")
+    assert rules(scan_bytes(data, "m.pkl")) == set()
+    if name != "joblib's z-file":
+        assert rules(scan_bytes(data + b"junk", "m.pkl")) == {"SH107"}
+        assert rules(scan_bytes(data + bytes(512), "m.pkl")) == set()
+
+
 def test_pickle_behind_a_wrapper(evil):
     assert scan_bytes(gzip.compress(b"N.") + evil, "m.gz").verdict == "malicious"
 
