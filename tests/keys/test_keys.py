@@ -45,7 +45,7 @@ def exposed(error):
         shown = traceback.TracebackException.from_exception(one, capture_locals=True)
         for frame in shown.stack:
             if frame.filename != __file__:
-                found.append(json.dumps(frame.locals))
+                found += frame.locals.values()
         for frame, _ in traceback.walk_tb(one.__traceback__):
             if frame.f_code.co_filename != __file__:
                 found += [repr(value) for value in frame.f_locals.values()]

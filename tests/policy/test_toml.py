@@ -417,7 +417,7 @@ def test_pyproject_without_the_table_is_refused(text):
 
 
 def test_other_tables_of_pyproject_lend_no_lines():
-    text = "limits.depth = 1\n\n\n[tool.safehold]\nversion = 1\nlimits.xdepth = 3\n"
+    text = "[tool.otherone]\nlimits.xdepth = 1\n\n[tool.safehold]\nversion = 1\nlimits.xdepth = 3\n"
     assert refused(text, PYPROJECT).startswith(f"{PYPROJECT}:6: limits.xdepth")
 
 
@@ -453,6 +453,10 @@ def test_hostile_text_is_a_typed_error_in_time(name):
         refused(HOSTILE[name])
     finally:
         assert time.perf_counter() - start < 5
+
+
+def test_text_is_bounded():
+    assert "more than 256 KiB" in refused("version = 1\n#" + "x" * 300_000)
 
 
 @given(st.text(max_size=200))
@@ -498,6 +502,62 @@ def test_any_value_at_any_key_is_a_policy_or_a_typed_error(key, value):
 
 
 # --- origins -------------------------------------------------------------------------------
+
+
+def test_origins_cannot_be_changed():
+    with pytest.raises(TypeError):
+        parse(EXAMPLE).origins["mode"] = "elsewhere"
+
+
+WRITTEN = """\
+# c [x]
+first = 1
+text = '''
+[zone]
+x = 1
+''' # "
+"root" = 'a = b'
+inline = { variable = "A", values = [ "a",
+  "b" ] }
+dotted.depth = 3
+dotted . "members" = 4
+keys = {source="x:y", previous = [
+   {source = "1", id = '2'},
+   { source = "3", id="4" } ]}
+ [[ zone ]]  # ]
+name = "x"
+paths = [
+  "a]", # x = 1
+  'b',
+]
+[[zone]]
+paths=["=#"]
+[zone.sub]
+key = 1
+[a]
+  [[a.b]]
+  c = 1
+  [a.b.d]
+  e.f = 2
+  [[a.b]]
+  c = 2
+"""
+
+
+def test_lines_in_every_way_of_writing():
+    tomllib.loads(WRITTEN)
+    assert key_lines(WRITTEN) == {
+        "first": 2, "text": 3, "root": 7,
+        "inline": 8, "inline.variable": 8, "inline.values": 8,
+        "dotted": 10, "dotted.depth": 10, "dotted.members": 11,
+        "keys": 12, "keys.source": 12, "keys.previous": 12,
+        "keys.previous[0]": 13, "keys.previous[0].source": 13, "keys.previous[0].id": 13,
+        "keys.previous[1]": 14, "keys.previous[1].source": 14, "keys.previous[1].id": 14,
+        "zone": 15, "zone[0]": 15, "zone[0].name": 16, "zone[0].paths": 17,
+        "zone[1]": 21, "zone[1].paths": 22, "zone[1].sub": 23, "zone[1].sub.key": 24,
+        "a": 25, "a.b": 26, "a.b[0]": 26, "a.b[0].c": 27,
+        "a.b[0].d": 28, "a.b[0].d.e": 29, "a.b[0].d.e.f": 29, "a.b[1]": 30, "a.b[1].c": 31,
+    }  # fmt: skip
 
 
 def test_origins_are_lines_of_the_file_or_default():

@@ -277,7 +277,7 @@ class _Parser:
     def _patterns(self, patterns: tuple[str, ...], key: str) -> tuple[str, ...]:
         for pattern in patterns:
             parts = pattern.split("/")
-            if pattern.startswith("/") or ".." in parts or "." in parts or "" in parts:
+            if ".." in parts or "." in parts or "" in parts:
                 raise self._error(
                     key,
                     f"has {_brief(pattern)}; patterns are relative to the root, without . or ..",
