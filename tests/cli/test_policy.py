@@ -74,12 +74,15 @@ def test_zone_that_allows_every_type_is_a_finding(folder, call):
     assert [item["rule"] for item in document["findings"]] == ["SH115"]
 
 
-def test_without_a_policy_the_hint_says_how_to_get_one(folder, call, monkeypatch):
+@pytest.mark.parametrize("value", [None, ""])
+def test_without_a_policy_the_hint_says_how_to_get_one(folder, call, monkeypatch, value):
     monkeypatch.delenv("SAFEHOLD_POLICY")
+    if value is not None:
+        monkeypatch.setenv("SAFEHOLD_POLICY", value)
     done = call("policy", "show")
     assert done.code == 2
     assert done.out == ""
-    for words in ("--policy FILE", "SAFEHOLD_POLICY", "safehold harden PATH --write"):
+    for words in ("no policy: give --policy", "SAFEHOLD_POLICY", "safehold harden PATH --write"):
         assert words in done.err
 
 

@@ -417,8 +417,8 @@ def test_pyproject_without_the_table_is_refused(text):
 
 
 def test_other_tables_of_pyproject_lend_no_lines():
-    text = "[tool.otherone]\nlimits.xdepth = 1\n\n[tool.safehold]\nversion = 1\nlimits.xdepth = 3\n"
-    assert refused(text, PYPROJECT).startswith(f"{PYPROJECT}:6: limits.xdepth")
+    text = "[tool.safehold]\nversion = 1\nlimits.xdepth = 3\n[tool.otherone]\nlimits.xdepth = 1\n"
+    assert refused(text, PYPROJECT).startswith(f"{PYPROJECT}:3: limits.xdepth")
 
 
 def test_pyproject_table_must_be_a_table():

@@ -65,11 +65,9 @@ class Key:
     def __repr__(self) -> str:
         return f"Key(id={self.id!r}, suite={self.suite!r})"
 
-    def __reduce__(self) -> NoReturn:
+    def __getstate__(self) -> NoReturn:  # asked by pickle and copy; the default shows the slots
         message = "a Key cannot be pickled or copied; load it from its source instead"
         raise TypeError(message)
-
-    __getstate__ = __reduce__  # Python 3.11 gives every object one that shows its slots
 
 
 class Keyring:
@@ -136,11 +134,9 @@ class Keyring:
     def __repr__(self) -> str:
         return f"Keyring({', '.join(key.id for key in self._keys)})"
 
-    def __reduce__(self) -> NoReturn:
+    def __getstate__(self) -> NoReturn:
         message = "a Keyring cannot be pickled or copied; load it from its sources instead"
         raise TypeError(message)
-
-    __getstate__ = __reduce__
 
 
 def generate_key() -> str:
