@@ -34,7 +34,8 @@ ALWAYS = {
     "copyreg:_reconstructor": "function", "builtins:getattr": "function",
     "builtins:type": "function", "functools:partial": "function", "uuid:SafeUUID": "class",
     "zoneinfo:ZoneInfo": "class", "zoneinfo:ZoneInfo._unpickle": "function",
-    "pathlib:PosixPath": "class", "pathlib:WindowsPath": "class", "pathlib:Path": "class",
+    "pathlib:PurePath": "class", "pathlib:Path": "class", "pathlib:PosixPath": "class",
+    "pathlib:WindowsPath": "class",
     "joblib.numpy_pickle:NumpyArrayWrapper": "class", "pyarrow.lib:chunked_array": "function",
 }  # fmt: skip
 NAMED_ONLY = {"joblib.numpy_pickle:NumpyArrayWrapper"}

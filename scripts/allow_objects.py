@@ -140,7 +140,12 @@ def plain() -> Iterator[tuple[str, Any]]:
         lambda: [NotImplemented, object(), int, float, str, list, dict, tuple, set, bool, bytes],
         lambda: [type(None), type(...), type(NotImplemented)],
         lambda: [collections.OrderedDict(a=1), collections.defaultdict(list, a=[1])],
-        lambda: [collections.deque([1]), collections.Counter("ab"), collections.ChainMap({1: 2})],
+        lambda: [
+            collections.deque([1], 3),
+            collections.deque([1]),
+            collections.Counter("ab"),
+            collections.ChainMap({1: 2}),
+        ],
         lambda: [collections.UserDict(a=1), collections.UserList([1]), collections.UserString("")],
         lambda: [dt.datetime(2020, 1, 1, tzinfo=dt.timezone.utc)],
         lambda: [dt.date(2020, 1, 1), dt.time(1), dt.timedelta(1)],
@@ -149,7 +154,8 @@ def plain() -> Iterator[tuple[str, Any]]:
         lambda: [array.array("d", [1.0]), types.SimpleNamespace(a=1)],
         lambda: random.Random(0),  # noqa: S311  (data, no secret)
         lambda: [pathlib.PurePosixPath("a"), pathlib.PureWindowsPath("a"), pathlib.Path("a")],
-        lambda: [re.compile("a"), re.compile(b"a"), re.compile("a").flags],
+        lambda: [re.compile("a"), re.compile(b"a"), re.IGNORECASE],
+        lambda: [io.BytesIO(b"a"), io.StringIO("a"), decimal.Context(prec=3)],
         lambda: [ipaddress.ip_address("::1"), ipaddress.ip_address("1.1.1.1")],
         lambda: [ipaddress.ip_network("::/64"), ipaddress.ip_network("1.0.0.0/8")],
         lambda: [ipaddress.ip_interface("::1/64"), ipaddress.ip_interface("1.0.0.1/8")],

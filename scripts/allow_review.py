@@ -99,6 +99,7 @@ SAFE_CALLS: dict[str, str] = {
 # No Python source to read by machine; read in the C or Cython source, or plain by nature.
 COMPILED: dict[str, str] = {
     "_codecs:encode": "see CONDITIONAL",
+    "_io:*": "bytes and text in memory",
     "array:*": "numbers of a checked length",
     "builtins:*": "plain types and exceptions; see CONDITIONAL for getattr and type",
     "collections:*": "containers; a default factory runs when a missing key is read",

@@ -219,6 +219,29 @@ def test_everything_permits_all_but_dangers() -> None:
         ("numpy._core.multiarray", "scalar", (object(),), False),
         ("numpy.ma.core", "_mareconstruct", (object(), object(), (0,), "b"), True),
         ("numpy.ma.core", "_mareconstruct", (object(), object(), (10**9,), "b"), False),
+        ("builtins", "set", ([1],), True),
+        ("builtins", "set", (), True),
+        ("__builtin__", "frozenset", ([1],), True),
+        ("builtins", "set", (range(3),), False),
+        ("builtins", "list", ([1],), False),
+        ("collections", "deque", ([1], 3), True),
+        ("collections", "deque", ((), None), True),
+        ("collections", "deque", ([1], object()), False),
+        ("collections", "deque", (iter([1]),), False),
+        ("collections", "Counter", ({"a": 1},), True),
+        ("collections", "OrderedDict", ([["a", 1]],), True),
+        ("collections", "ChainMap", ({},), False),
+        ("array", "array", ("d", [1.0]), True),
+        ("array", "array", ("d", range(3)), False),
+        ("array", "array", ([1.0],), False),
+        ("fractions", "Fraction", (1, 3), True),
+        ("fractions", "Fraction", ("1/3",), True),
+        ("fractions", "Fraction", ("1e99999999",), False),
+        ("fractions", "Fraction", (object(),), False),
+        ("numpy.random._pickle", "__generator_ctor", (object(),), True),
+        ("numpy.random._pickle", "__generator_ctor", (10**11, bytearray), False),
+        ("numpy.random._pickle", "__bit_generator_ctor", ("MT19937",), True),
+        ("numpy.random._pickle", "__bit_generator_ctor", (set,), False),
         ("numpy", "dtype", ("f8", False, True), True),
         ("numpy", "mean", ([1],), False),
         ("numpy", "mean", (), False),
@@ -261,6 +284,10 @@ def test_arguments_may_be_literals_that_were_not_kept() -> None:
     assert not ALL.arguments_ok("builtins", "int", (_Opaque("unknown"),))
     assert not ALL.arguments_ok("builtins", "int", (_Made(_Named("decimal", "Decimal")),))
     assert not ALL.arguments_ok("builtins", "bytearray", (_Opaque("int"),))
+    for kind in ("list", "dict", "set"):
+        assert ALL.arguments_ok("builtins", "set", (_Opaque(kind),))
+    network = _Made(_Named("ipaddress", "IPv4Network"))
+    assert not ALL.arguments_ok("builtins", "set", (network,))
     encoded = _Made(_Named("_codecs", "encode"))
     assert ALL.arguments_ok("builtins", "bytearray", (encoded,))
     assert not ALL.arguments_ok("builtins", "bytearray", (_Made(_Named("builtins", "range")),))
@@ -273,6 +300,13 @@ def test_arguments_may_be_names_that_were_never_imported() -> None:
     assert not ALL.arguments_ok("builtins", "getattr", (zone, "from_file"))
     assert not ALL.arguments_ok("builtins", "getattr", (zone, "_unpickle", None))
     assert not ALL.arguments_ok("builtins", "getattr", (_Named("os", "path"), "join"))
+    maker, bits = "__generator_ctor", "numpy.random._pickle"
+    ctor = _Named(bits, "__bit_generator_ctor")
+    assert ALL.arguments_ok(bits, maker, ("MT19937", ctor))
+    assert not ALL.arguments_ok(bits, maker, ("MT19937", _Named("builtins", "bytearray")))
+    mersenne = _Named("numpy.random._mt19937", "MT19937")
+    assert ALL.arguments_ok(bits, "__bit_generator_ctor", (mersenne,))
+    assert not ALL.arguments_ok(bits, "__bit_generator_ctor", (_Named("numpy", "ndarray"),))
     assert ALL.arguments_ok("functools", "partial", (_Named(check, "check_array"),))
     assert not ALL.arguments_ok("functools", "partial", (_Named("os", "system"),))
     assert not ALL.arguments_ok("functools", "partial", (_Named(check, "check_array"), "x"))

@@ -43,7 +43,7 @@ def load(data: bytes, allow: AllowList = PLAIN) -> Any:
 VALUES: list[Any] = [
     [{1, 2}, frozenset({3}), bytearray(b"x"), b"", b"\xff", 1j, slice(1, 2), range(3), object],
     [Ellipsis, NotImplemented, type(None), type(...), int, float, str, list, dict, tuple, bool],
-    [collections.OrderedDict(a=1), collections.defaultdict(list, a=[1]), collections.deque([1])],
+    [collections.OrderedDict(a=1), collections.defaultdict(list, a=[1]), collections.deque([1], 3)],
     [collections.Counter("ab"), collections.ChainMap({1: 2}), collections.UserDict(a=1)],
     [dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.date(2020, 1, 1)],
     [dt.timedelta(1), dt.time(1), dt.timezone(dt.timedelta(hours=1))],

@@ -2,7 +2,7 @@
 
 The scanner asks these rules with arguments that it worked out without running anything: literals
 are themselves; a name is any object with the attributes ``module`` and ``name``; a literal whose
-value was not kept has an attribute ``kind`` ("int", "float"); the result of a call has an
+value was not kept has an attribute ``kind`` ("int", "list"); the result of a call has an
 attribute ``maker``. Anything else equals nothing.
 """
 
@@ -27,6 +27,7 @@ _SINGLETON_NAMES = {
 # Histogram gradient boosting keeps `partial(check_array, ...)` for its categories.
 _PARTIAL_OF = ("sklearn.utils.validation", "check_array")
 _LONGEST_NUMBER = 4300  # digits; CPython's own limit for int(text)
+_BIT_GENERATOR = ("numpy.random._pickle", "__bit_generator_ctor")
 
 
 def named(value: object) -> tuple[str, str] | None:
@@ -59,14 +60,35 @@ def _is_encoded(value: object) -> bool:
     return named(getattr(value, "maker", None)) == ("_codecs", "encode")
 
 
+def _is_literal(value: object, *kinds: type) -> bool:
+    """Whether a value is of a plain type, by itself or by what the scanner knows of it."""
+    return type(value) in kinds or getattr(value, "kind", None) in {kind.__name__ for kind in kinds}
+
+
 def _number(args: tuple[Any, ...]) -> bool:
     """``int(Decimal("1e99999999"))`` computes for hours; real dumps give a literal."""
     return all(
-        isinstance(arg, int | float)
-        or (isinstance(arg, str) and len(arg) <= _LONGEST_NUMBER)
-        or getattr(arg, "kind", None) in {"int", "float"}
+        _is_literal(arg, int, float, bool) or (isinstance(arg, str) and len(arg) <= _LONGEST_NUMBER)
         for arg in args
     )
+
+
+def _fraction(args: tuple[Any, ...]) -> bool:
+    """``Fraction("1e99999999")`` computes for hours; real dumps write digits and a slash."""
+    if len(args) == 1 and isinstance(args[0], str):
+        return _number(args) and "e" not in args[0].lower()
+    return all(_is_literal(arg, int) for arg in args)
+
+
+def _items(args: tuple[Any, ...]) -> bool:
+    """``set(IPv4Network("0.0.0.0/0"))`` fills the memory; real dumps give a container."""
+    if not args or len(args) > 2 or not _is_literal(args[0], list, tuple, dict, set, frozenset):
+        return not args
+    return len(args) == 1 or args[1] is None or _is_literal(args[1], int)
+
+
+def _typed_items(args: tuple[Any, ...]) -> bool:
+    return len(args) == 2 and isinstance(args[0], str) and _items(args[1:])
 
 
 def _singleton(args: tuple[Any, ...]) -> bool:
@@ -89,6 +111,19 @@ def _masked(args: tuple[Any, ...]) -> bool:
     return len(args) == 4 and type(args[2]) is tuple and args[2] in {(0,), ()}
 
 
+def _generator(args: tuple[Any, ...]) -> bool:
+    """The second argument is called with the first."""
+    return len(args) == 1 or (len(args) == 2 and named(args[1]) == _BIT_GENERATOR)
+
+
+def _bit_generator(args: tuple[Any, ...]) -> bool:
+    """Up to numpy 1.24 a name, then a class, which is called."""
+    if len(args) != 1 or isinstance(args[0], str):
+        return len(args) == 1
+    found = named(args[0])
+    return found is not None and found[0].startswith("numpy.random.")
+
+
 def _partial(args: tuple[Any, ...]) -> bool:
     return len(args) == 1 and named(args[0]) == _PARTIAL_OF
 
@@ -101,6 +136,16 @@ RULES: dict[tuple[str, str], Rule] = {
     ("builtins", "int"): _number,
     ("builtins", "float"): _number,
     ("builtins", "complex"): _number,
+    ("builtins", "set"): _items,
+    ("builtins", "frozenset"): _items,
+    ("collections", "Counter"): _items,
+    ("collections", "OrderedDict"): _items,
+    ("collections", "deque"): _items,
+    ("array", "array"): _typed_items,
+    ("fractions", "Fraction"): _fraction,
+    _BIT_GENERATOR: _bit_generator,
+    ("numpy.random._pickle", "__generator_ctor"): _generator,
+    ("numpy.random._pickle", "__randomstate_ctor"): _generator,
     ("functools", "partial"): _partial,
     ("numpy.core.multiarray", "_reconstruct"): _empty,
     ("numpy._core.multiarray", "_reconstruct"): _empty,

@@ -203,9 +203,15 @@ def _imported(module: str, qualname: str) -> ModuleType:
     parts = module.split(".")
     for end in range(1, len(parts) + 1):
         path = ".".join(parts[:end])
-        if getattr(sys.modules.get(path), "__name__", None) != path:
+        if not _is_named(sys.modules.get(path), path):
             raise _refused(module, qualname, f"is an alias: {path} is another module")
     return found
+
+
+def _is_named(module: ModuleType | None, path: str) -> bool:
+    """Compare both names a module has: ``_io`` calls itself io, a program started by -m __main__."""
+    spec = getattr(module, "__spec__", None)
+    return path in {getattr(module, "__name__", None), getattr(spec, "name", None)}
 
 
 def _walk(start: ModuleType, module: str, qualname: str) -> Any:
