@@ -209,7 +209,7 @@ def _imported(module: str, qualname: str) -> ModuleType:
 
 
 def _is_named(module: ModuleType | None, path: str) -> bool:
-    """Compare both names a module has: ``_io`` calls itself io, a program started by -m __main__."""
+    """Compare both names a module has: ``_io`` calls itself io, a started program __main__."""
     spec = getattr(module, "__spec__", None)
     return path in {getattr(module, "__name__", None), getattr(spec, "name", None)}
 
