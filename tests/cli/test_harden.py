@@ -398,3 +398,18 @@ def test_a_file_that_the_code_reads_as_bytes_is_sealed_as_bytes(tree):
     assert main(["harden", str(tree)]) == 0  # without keys nothing is verified
     assert main(["harden", str(tree), "--write"]) == 1
     assert "Tampered" in in_service(tree, "from app.packed import *; print(read_state())")
+
+
+@pytest.mark.parametrize("name", [b"a[1].pkl", b"a*.pkl", b"a\nb.pkl", b"\xff.pkl", b"a b.pkl"])
+@pytest.mark.parametrize("directory", ["data", "models"])
+def test_file_names_that_patterns_cannot_spell_are_hardened_all_the_same(tree, directory, name):
+    (tree / "app" / "shapes.py").write_text("class Shape:\n    side = 1\n")
+    payload = b"\x80\x02ccopyreg\n_reconstructor\n(capp.shapes\nShape\nc__builtin__\nobject\nNtR."
+    path = tree / directory / os.fsdecode(name)
+    path.write_bytes(payload)
+
+    main(["harden", str(tree), "--write"])
+
+    assert path.read_bytes().startswith(b"SFH1")
+    code = f"from app.io import read; import os; print(read(os.fsdecode({bytes(path)!r})).side)"
+    assert in_service(tree, code) == "1\n"

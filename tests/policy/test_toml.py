@@ -691,3 +691,12 @@ def test_the_reference_names_the_default(key, value):
 
 def test_the_example_of_the_reference_is_a_policy():
     assert parse(PAGE.partition("```toml\n")[2].partition("```")[0]).zones
+
+
+@pytest.mark.parametrize("name", ["os.system", "builtins.eval", "subprocess.Popen"])
+def test_a_dangerous_name_is_refused_when_the_policy_is_read(tmp_path, name):
+    zone = '[[zone]]\nname = "m"\npaths = ["m/**"]\ntrust = "internal"\n'
+    text = f'version = 1\n{zone}allow = ["{name}"]\n'
+
+    with pytest.raises(ConfigError, match=r":6: zone\[0\]\.allow .*cannot be allowed"):
+        parse_policy(text, tmp_path / "safehold.toml")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -33,6 +34,7 @@ from safehold.source.classes import classes_at_hand, own_classes
 
 POLICY_NAME = "safehold.toml"
 _DATA = "msgpack"
+_UNSPELLABLE = re.compile(r"[*?\[\]\\\x00-\x1f\x7f\ud800-\udfff]")
 _PRESETS = ("numpy", "pandas", "scipy", "sklearn")
 _FOUND_ZONE = "found-models"
 _MODEL_SUFFIXES = CODECS["joblib"].suffixes
@@ -212,7 +214,7 @@ def _extended(
 ) -> Policy:
     """Add what the service needs: a zone for models in data directories, its own classes."""
     zones = list(policy.zones)
-    patterns = sorted({*found, *_written_models(before, policy)})
+    patterns = sorted({*map(_pattern, found), *_written_models(before, policy)})
     if patterns:
         base = next(zone for zone in zones if zone.trust == "internal")
         zones.insert(0, replace(base, name=_FOUND_ZONE, paths=tuple(patterns)))
@@ -235,6 +237,11 @@ def _extended(
 def _writes(audit: FileAudit) -> bool:
     """Say whether the source shows that it writes artifacts, to a path or not."""
     return any(finding.detail.get("use") == "write" for finding in audit.findings)
+
+
+def _pattern(path: str) -> str:
+    """Return a pattern for one path; `?` stands for what a pattern cannot spell."""
+    return _UNSPELLABLE.sub("?", path)
 
 
 def _allowing(zone: Zone, names: set[str]) -> Zone:
@@ -263,7 +270,7 @@ def _trusted(audits: Sequence[FileAudit]) -> tuple[str, ...]:
     for audit in audits:
         if audit.artifacts or audit.findings:
             top, slash, _ = audit.path.partition("/")
-            patterns.add(f"{top}/**" if slash else top)
+            patterns.add(f"{_pattern(top)}/**" if slash else _pattern(top))
     return tuple(sorted(patterns))
 
 

@@ -271,7 +271,7 @@ class Store:
         with self._opened("unseal", path) as at:
             containers = self._containers(at)
             plain = [piece for sealed in containers for piece in self._plain(sealed, at.target)]
-            replace_file(at.directory, at.name, plain)
+            replace_file(at.directory, at.name, plain, before_rename=at.entry.allow)
 
     def _plain(self, sealed: Sealed, target: Target) -> list[Buffer]:
         if len(sealed.segments) == 1:

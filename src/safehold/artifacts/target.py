@@ -96,7 +96,11 @@ def _text(name: str) -> str:
 
 
 class Recorded:
-    """Records an operation once: allowed when the block ends, refused or failed when it raises."""
+    """Records an operation once: allowed when the block ends, refused or failed when it raises.
+
+    What changes something calls `allow` before it does: an event that cannot be recorded must
+    leave everything as it is.
+    """
 
     def __init__(self, recorder: Recorder, action: str, target: Target) -> None:
         self._recorder = recorder
@@ -105,6 +109,12 @@ class Recorded:
             "zone": target.zone.name,
             "artifact": target.name,
         }
+        self._allowed = False
+
+    def allow(self) -> None:
+        """Record that the operation goes on, now. Raises TrailError."""
+        self._recorder.record(Event(outcome="allowed", **self.fields))
+        self._allowed = True
 
     def header(self, header: Header) -> None:
         """Take what a verified header says."""
@@ -121,7 +131,8 @@ class Recorded:
         self, kind: type[BaseException] | None, error: BaseException | None, _: object
     ) -> None:
         if error is None:
-            self._recorder.record(Event(outcome="allowed", **self.fields))
+            if not self._allowed:
+                self.allow()
         elif isinstance(error, SafeholdError):
             event = Event(
                 outcome="refused",

@@ -139,7 +139,12 @@ class Writer:
             pieces = self._file_pieces(sealing, target, drafts)
             if pack is not None:
                 pieces = iter([pack(b"".join(pieces))])
-            replace_file(directory, name, pieces)
+
+            def record() -> None:
+                entry.fields["size"] = sealing.size
+                entry.allow()
+
+            replace_file(directory, name, pieces, before_rename=record)
         return Written(sealing.header, sealing.artifact, sealing.size)
 
     def _file_pieces(
@@ -158,6 +163,7 @@ class Writer:
     def stream(self, file: Any, target: Target, draft: Draft, entry: Recorded) -> Written:
         """Seal into an open handle."""
         with self._sealing(target, draft, container.MEMORY_ALIGN, entry) as sealing:
+            entry.allow()
             for piece in sealing.pieces():
                 _write_whole(file, piece)
         return Written(sealing.header, sealing.artifact, sealing.size)
@@ -177,7 +183,6 @@ class Writer:
             sealing = _Sealing(self._hold, target, draft, generation, align)
             entry.header(sealing.header)
             yield sealing
-            entry.fields["size"] = sealing.size
             if target.has_mark:
                 # After the file: a crash in between leaves a file that is newer than its mark,
                 # which loads; the other order would leave one that is refused.

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
-from safehold.allow import PRESETS
+from safehold.allow import PRESETS, AllowList
 from safehold.errors import ConfigError
 from safehold.policy import (
     CODE_CODECS,
@@ -273,6 +273,11 @@ class _Parser:
                 f"has {_brief(entry)}, which is neither a preset ({', '.join(PRESETS)}) nor an "
                 f"exact dotted name such as package.module.Class",
             )
+        else:
+            try:
+                AllowList.of((entry,))
+            except ConfigError as error:  # a name that is known to be dangerous
+                raise self._error(key, f"has {_brief(entry)}: {error}") from error
 
     def _patterns(self, patterns: tuple[str, ...], key: str) -> tuple[str, ...]:
         for pattern in patterns:
