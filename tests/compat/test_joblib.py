@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import os
+import pickle
 import subprocess
 import sys
 import warnings
@@ -332,21 +333,24 @@ def test_results_in_an_external_zone_are_data(world):
     assert CALLS == [3]
 
 
-def test_memory_loads_for_the_code_that_calls_the_function(world, memory):
-    """joblib's own frames stand between; what counts is who called."""
+def test_memory_loads_for_the_code_that_made_it(world, memory):
+    """Who calls a cached function, a script or a worker process, may be any file."""
     memory.cache(slow)(3)
-    space: dict[str, object] = {}
-    source = "def call(f, n): return f(n)"
-    exec(compile(source, f"{world.root}/src/app.py", "exec"), space)  # noqa: S102
-    exec(compile(source.replace("call", "other"), "/elsewhere.py", "exec"), space)  # noqa: S102
+    made: dict[str, object] = {"Memory": joblib.Memory}
+    source = "def NAME(place): return Memory(place, verbose=0)"
+    for name, file in (("own", f"{world.root}/src/app.py"), ("other", "/elsewhere.py")):
+        exec(compile(source.replace("NAME", name), file, "exec"), made)  # noqa: S102
     strict = world.again(trusted=("src/**",))
     compat.use(strict.hold)
-    cached = joblib.Memory(str(world.root / "cache"), verbose=0).cache(slow)
-    assert space["call"](cached, 3)["n"] == 3  # type: ignore[operator]
+    place = str(world.root / "cache")
+    assert made["own"](place).cache(slow)(3)["n"] == 3  # type: ignore[operator]
+    assert CALLS == [3]
+    unpickled = pickle.loads(pickle.dumps(made["own"](place)))  # type: ignore[operator]
+    assert unpickled.cache(slow)(3)["n"] == 3
     assert CALLS == [3]
     with warnings.catch_warnings(record=True):
         warnings.simplefilter("always")
-        assert space["other"](cached, 3)["n"] == 3  # type: ignore[operator]
+        assert made["other"](place).cache(slow)(3)["n"] == 3  # type: ignore[operator]
     assert CALLS == [3, 3]
     assert strict.events.refused[0].reason == "Blocked"
     path = world.root / "models" / "a.joblib"

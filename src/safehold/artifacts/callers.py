@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
 _FROZEN = "<frozen importlib"
 # Its `Memory` loads on behalf of the function that it wraps.
 _PASSED_THROUGH = "joblib"
+_acting_for: ContextVar[str | None] = ContextVar("acting_for", default=None)
+
+
+@contextlib.contextmanager
+def acting_for(file: str | None) -> Iterator[None]:
+    """Answer `calling_file` with a file found earlier; None leaves it to the frames."""
+    token = _acting_for.set(file)
+    try:
+        yield
+    finally:
+        _acting_for.reset(token)
 
 
 def calling_file() -> str:
@@ -17,6 +31,8 @@ def calling_file() -> str:
 
     Code that already runs in the process can forge it; such code is out of model.
     """
+    if (file := _acting_for.get()) is not None:
+        return file
     passed = sys.modules.get(_PASSED_THROUGH)
     own: tuple[str, ...] = (_PACKAGE, _FROZEN)
     if passed is not None and passed.__file__:

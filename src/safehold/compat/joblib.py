@@ -21,6 +21,7 @@ except ImportError as error:
     package = "joblib"
     raise MissingExtra(package, "joblib") from error
 
+from safehold.artifacts.callers import acting_for, calling_file
 from safehold.artifacts.codecs import Encoded
 from safehold.artifacts.codecs.joblib import encode_compressed
 from safehold.compat import active_store
@@ -78,7 +79,13 @@ def load(
 
 
 class _SealedStore(FileSystemStoreBackend):  # type: ignore[misc]  # joblib is untyped
-    """Keeps `Memory`'s results as sealed artifacts."""
+    """Keeps `Memory`'s results as sealed artifacts.
+
+    They are loaded for the file that made the `Memory`: who calls a cached function, often a
+    worker process of joblib, does not know that something is loaded.
+    """
+
+    maker: str | None = None
 
     def load_item(
         self,
@@ -90,7 +97,8 @@ class _SealedStore(FileSystemStoreBackend):  # type: ignore[misc]  # joblib is u
         path = os.path.join(self.location, *call_id, "output.pkl")
         if not os.path.exists(path):
             raise KeyError(path)
-        return active_store().load(path)
+        with acting_for(self.maker):
+            return active_store().load(path)
 
     def dump_item(self, call_id: list[str], item: Any, verbose: int = 1) -> None:
         directory = os.path.join(self.location, *call_id)
@@ -119,6 +127,8 @@ class Memory(joblib.Memory):  # type: ignore[misc]  # joblib is untyped
     ) -> None:
         """As `joblib.Memory`; the local backend is replaced by the sealing one."""
         super().__init__(location, _sealing(backend), mmap_mode, compress, verbose, backend_options)
+        if isinstance(self.store_backend, _SealedStore):
+            self.store_backend.maker = calling_file()
 
 
 class MemorizedResult(joblib.MemorizedResult):  # type: ignore[misc]  # joblib is untyped
