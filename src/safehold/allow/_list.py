@@ -12,6 +12,7 @@ from typing import Any
 from safehold import dangers
 from safehold.allow._arguments import RULES, STAND_INS, named
 from safehold.allow._presets import PRESETS, Role, preset, with_needed
+from safehold.allow._rebuilders import rebuilder
 from safehold.errors import ConfigError, TypeNotAllowed
 
 _EVERYTHING = "*"
@@ -87,7 +88,7 @@ class AllowList:
         spelled = self._spelled(module, qualname)
         if spelled == _GETATTR:
             return self._is_member(args)
-        rule = RULES.get(spelled)
+        rule = rebuilder(*spelled) or RULES.get(spelled)
         if rule is not None:
             return rule(args)
         name = ":".join(spelled)

@@ -10,6 +10,8 @@ from safehold.scan.values import KEPT_ITEMS, UNKNOWN, Box, Global, Opaque, Run, 
 
 # Hashing one key may visit this many items.
 _HEAVIEST_KEY: Final = 10_000
+# Items of an instance are told apart from their keys up to so many.
+_COUNTED_ITEMS: Final = 2**16
 # A tuple with more items is kept as a kind only.
 _KEPT_TUPLE: Final = 1024
 
@@ -132,10 +134,23 @@ def _put_items(m: Machine, target: Any, items: list[Any]) -> None:
         _set_items(m, target, items)
     else:
         _check_keys(m, items)
-        m.judge.extended(target, ("dict",), m.pos)
+        m.judge.extended(target, ("dict",), m.pos, _keys(m, items))
+
+
+def _keys(m: Machine, items: list[Any]) -> list[Any]:
+    """Return every second item; one that is unknown when they are too many to count."""
+    if Run in map(type, items):
+        expanded = m.expanded(items, _COUNTED_ITEMS)
+        if expanded is None:
+            return [UNKNOWN]
+        items = expanded
+    return items[::2]
 
 
 def _set_items(m: Machine, box: Box, items: list[Any]) -> None:
+    if box.fixed:
+        message = "fields of a numpy dtype are changed after it was made"
+        m.judge.note(rules.ATTACK_CONSTRUCTION, message, m.pos)
     if Run in map(type, items):
         expanded = m.expanded(items, 2 * KEPT_ITEMS)
         if expanded is None:

@@ -68,6 +68,69 @@ def _with_state(text: str, named: DType, value: Made) -> DType | None:
     return DType(named.size, objects)
 
 
+# Flags that numpy sets exactly when there are objects: without them it takes bytes for pointers.
+_OBJECT_FLAGS: Final = 0x1B
+_ANY_OBJECT_FLAG: Final = 0x07
+
+
+def check_state(made: Made, state: Any) -> str | None:
+    """Return what is wrong with the state of a numpy dtype, which numpy believes; None if nothing.
+
+    Flags that deny objects, or fields beyond the item's end, make it read pointers of the file's
+    choice or memory that is not the array's.
+    """
+    text = made.args[0] if isinstance(made.args, tuple) and made.args else None
+    outer = parse_text(text) if isinstance(text, str) else None
+    if not isinstance(text, str) or outer is None or not _has_form(state):
+        return "is given a state that cannot be told"
+    size, flags = state[5], state[7]
+    extended = text.lstrip("<>|=")[:1] in {"V", "S", "U", "a"}
+    parts = _parts(state, size if extended else outer.size)
+    if parts is None or (extended and size < 0):
+        return "is given fields that cannot be told, or that lie beyond its end"
+    if outer.has_objects or any(part.has_objects for part in parts):
+        wrong = flags & _OBJECT_FLAGS != _OBJECT_FLAGS
+    else:
+        wrong = bool(flags & _ANY_OBJECT_FLAG)
+    return "is given flags that contradict its fields" if wrong else None
+
+
+def _has_form(state: Any) -> bool:
+    return (
+        isinstance(state, tuple)
+        and len(state) in (8, 9)
+        and type(state[5]) is int
+        and type(state[7]) is int
+    )
+
+
+def _parts(state: tuple[Any, ...], size: int) -> list[DType] | None:
+    """Return the dtypes of fields and subarray, None if one of them cannot be told or fit."""
+    found: list[DType] = []
+    subarray, fields = state[2], state[4]
+    if subarray is not None:
+        if not isinstance(subarray, tuple) or len(subarray) != 2:
+            return None
+        inner = parse_dtype(subarray[0])
+        whole = None if inner is None else _repeated(inner, subarray[1])
+        if whole is None or whole.size > size:
+            return None
+        found.append(whole)
+    if fields is None:
+        return found
+    if not isinstance(fields, Box) or not fields.whole or isinstance(fields.items, list):
+        return None
+    fields.fixed = True  # numpy keeps this very dict
+    for field in (fields.items or {}).values():
+        if not isinstance(field, tuple) or len(field) not in (2, 3) or type(field[1]) is not int:
+            return None
+        inner = parse_dtype(field[0])
+        if inner is None or field[1] < 0 or field[1] + inner.size > size:
+            return None
+        found.append(inner)
+    return found
+
+
 def parse_text(text: str) -> DType | None:
     """Return what a dtype text such as ``<f8`` says, or None if it says nothing known."""
     if re.fullmatch(r"[<>|=]?u\d+", text):

@@ -15,6 +15,7 @@ from safehold.allow import AllowList
 from safehold.dangers import Danger
 from safehold.findings import Rule
 from safehold.scan import rules
+from safehold.scan.instances import items_fault, state_fault
 from safehold.scan.values import UNKNOWN, Box, Global, Made, Opaque, argument, call_text, show
 
 # Of one kind per artifact; a hostile file can hold a different name every few bytes.
@@ -200,7 +201,7 @@ class Judge:
         if not status.known:
             self._show_call(maker, args)
         elif (status.module, status.name) in _FORMS:
-            self._form(status, maker, args, offset)
+            return self._form(status, maker, args, offset)
         elif status.own:
             if args:
                 self._unusual(maker, args, offset, "a class of your own is called with arguments")
@@ -211,8 +212,8 @@ class Judge:
             self.note(rules.LIMIT_EXCEEDED, message, offset, {"call": call_text(maker, args)})
         return made
 
-    def instantiated(self, maker: Any, args: Any, offset: int) -> Made:
-        """Judge ``maker.__new__(maker, *args)``."""
+    def instantiated(self, maker: Any, args: Any, offset: int, keywords: Any = None) -> Made:
+        """Judge ``maker.__new__(maker, *args, **keywords)``."""
         made = Made(maker, args)
         if not isinstance(maker, Global):
             self._computed(maker, offset)
@@ -226,6 +227,8 @@ class Judge:
             self._misused(status, maker, given, offset, "a function is used as a class")
         elif not status.own and not self.names.arguments_ok(status, argument(given)):
             self._misused(status, maker, given, offset, "unusual arguments")
+        elif not (status.own or keywords is None or _is_empty(keywords)):
+            self._misused(status, maker, given, offset, "keyword arguments")
         return made
 
     def built(self, target: Any, state: Any, offset: int) -> None:
@@ -237,18 +240,23 @@ class Judge:
         elif isinstance(target, Made):
             target.state = state
             target.built += 1
+            self._changed(target, state_fault(target, state, own=self._is_own(target)), offset)
             self._check_slots(target, state, offset)
         else:
             self.broken("state for a value that takes none", offset)
 
-    def extended(self, target: Any, kinds: tuple[str, ...], offset: int) -> None:
-        """Judge that items are added to a value."""
+    def extended(
+        self, target: Any, kinds: tuple[str, ...], offset: int, keys: list[Any] | None = None
+    ) -> None:
+        """Judge that items are added to a value; of a dict, with these keys."""
         if isinstance(target, Global):
             self._tampered(target, offset)
         elif isinstance(target, Box):
             if target.kind not in kinds:
                 self.broken(f"items of another kind added to a {target.kind}", offset)
-        elif not isinstance(target, Made):
+        elif isinstance(target, Made):
+            self._changed(target, items_fault(target, keys), offset)
+        else:
             self.broken("items added to a value that takes none", offset)
 
     def computed_name(self, module: Any, name: Any, offset: int) -> Global:
@@ -314,16 +322,27 @@ class Judge:
         detail = {"global": _short(target.dotted)}
         self.note(rules.ATTACK_CONSTRUCTION, message, offset, detail)
 
-    def _form(self, status: Status, maker: Global, args: tuple[Any, ...], offset: int) -> None:
+    def _changed(self, target: Made, fault: str | None, offset: int) -> None:
+        if fault is not None:
+            message = f"what {_short(show(target))} made {fault}"
+            self.note(rules.ATTACK_CONSTRUCTION, message, offset, {"call": show(target)})
+
+    def _is_own(self, target: Made) -> bool:
+        maker = target.maker
+        if not isinstance(maker, Global):
+            return False
+        return self.names.status(maker.module, maker.name, maker.protocol).own
+
+    def _form(self, status: Status, maker: Global, args: tuple[Any, ...], offset: int) -> Made:
         form = (status.module, status.name)
         if form == _NEWOBJ and args:
-            self.instantiated(args[0], args[1:], offset)
-        elif form == _NEWOBJ_EX and len(args) == 3:
-            self.instantiated(args[0], args[1], offset)
-        elif form == _RECONSTRUCTOR and len(args) == 3 and self._is_base(args[1]):
-            self.instantiated(args[0], (), offset)
-        else:
-            self._unusual(maker, args, offset, "unusual arguments")
+            return self.instantiated(args[0], args[1:], offset)
+        if form == _NEWOBJ_EX and len(args) == 3:
+            return self.instantiated(args[0], args[1], offset, args[2])
+        if form == _RECONSTRUCTOR and len(args) == 3 and self._is_base(args[1]):
+            return self.instantiated(args[0], (), offset)
+        self._unusual(maker, args, offset, "unusual arguments")
+        return Made(maker, args)
 
     def _is_base(self, value: Any) -> bool:
         if not isinstance(value, Global):
@@ -341,6 +360,10 @@ class Judge:
                 message = f"sets {key[:40]} of an instance"
                 detail = {"call": show(target)}
                 self.note(rules.ATTACK_CONSTRUCTION, message, offset, detail)
+
+
+def _is_empty(keywords: Any) -> bool:
+    return isinstance(keywords, Box) and keywords.kind == "dict" and not keywords.items
 
 
 def _is_range(value: Any) -> bool:

@@ -163,9 +163,9 @@ def _newobj(m: Machine) -> None:
 
 
 def _newobj_ex(m: Machine) -> None:
-    m.pop()
+    keywords = m.pop()
     args = m.pop()
-    m.stack.append(m.judge.instantiated(m.pop(), args, m.pos - 1))
+    m.stack.append(m.judge.instantiated(m.pop(), args, m.pos - 1, keywords))
 
 
 def _inst(m: Machine) -> None:

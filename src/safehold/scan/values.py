@@ -62,27 +62,35 @@ class Global:
 
 
 class Made:
-    """The result of calling or instantiating ``maker``; ``state`` is what BUILD gave it last."""
+    """The result of calling or instantiating ``maker``; ``state`` is what BUILD gave it last.
 
-    __slots__ = ("args", "built", "maker", "state")
+    ``keyed``: it was given items with keys.
+    """
+
+    __slots__ = ("args", "built", "keyed", "maker", "state")
 
     def __init__(self, maker: Any, args: Any) -> None:
         self.maker = maker
         self.args = args
         self.state: Any = None
         self.built = 0
+        self.keyed = False
 
 
 class Box:
     """A list, dict, set or frozenset made by opcodes."""
 
-    __slots__ = ("items", "kind", "whole")
+    __slots__ = ("fixed", "items", "kind", "odd", "whole")
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.items: list[Any] | dict[str, Any] | None = None
         # False once an item was left out.
         self.whole = True
+        # Whether a key, kept or not, is a special name or is made while loading.
+        self.odd = False
+        # Whether something that was checked holds on to it, so that it must not change.
+        self.fixed = False
 
     def append(self, item: Any) -> None:
         """Add an item of a list or set, unless there are enough."""
@@ -95,6 +103,8 @@ class Box:
 
     def put(self, key: Any, value: Any) -> None:
         """Set an item of a dict; only text keys are kept."""
+        if not self.odd:
+            self.odd = is_odd_key(key)
         if self.items is None:
             self.items = {}
         if (
@@ -109,6 +119,13 @@ class Box:
     def get(self, key: str) -> Any:
         """Return what a dict holds under a text key, or None."""
         return self.items.get(key) if isinstance(self.items, dict) else None
+
+
+def is_odd_key(key: Any) -> bool:
+    """Whether a key is a name such as ``__setstate__``, or may turn out to be one."""
+    if type(key) is str:
+        return key.startswith("__") and key.endswith("__")
+    return isinstance(key, Made | Opaque) and key is not INTEGER and key is not FLOAT
 
 
 class Run:

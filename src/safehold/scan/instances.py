@@ -1,0 +1,78 @@
+"""What an instance may be given: a state, items, keyword arguments.
+
+Loading looks names up on the instance: ``__setstate__``, ``append``, ``extend``, ``add``. An
+instance whose own attributes have these names calls whatever they hold, with what the file
+says. Real dumps give items first and one state last, so another order is an attack.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from safehold.scan.dtypes import check_state
+from safehold.scan.values import Box, Global, Made, is_odd_key
+
+_DTYPE: Final = ("numpy", "dtype")
+_PARTIAL: Final = ("functools", "partial")
+# The one function that models keep in a partial; see `safehold.allow`.
+_PARTIAL_OF: Final = ("sklearn.utils.validation", "check_array")
+# Calls that return what the process has already, not a new instance.
+_EXISTING: Final = frozenset({
+    ("builtins", "getattr"), ("builtins", "type"), ("re", "_compile"), ("re", "RegexFlag"),
+    ("uuid", "SafeUUID"), ("zoneinfo", "ZoneInfo"), ("zoneinfo", "ZoneInfo._unpickle"),
+    ("numpy._core", "_DType_reconstruct"), ("numpy.core", "_DType_reconstruct"),
+    ("numpy.ma.core", "MaskedConstant"), ("pandas", "PeriodDtype"),
+    ("pandas.core.dtypes.dtypes", "PeriodDtype"), ("pytz", "_UTC"), ("pytz", "_p"),
+    ("pandas._libs.tslibs.nattype", "_nat_unpickle"),
+    ("pandas._libs.tslibs.nattype", "__nat_unpickle"),
+})  # fmt: skip
+# Dicts whose items are attributes too have other homes.
+_PLAIN_HOMES: Final = ("builtins", "collections")
+_MAPPINGS: Final = frozenset({"OrderedDict", "defaultdict", "Counter", "dict", "Bunch"})
+
+
+def state_fault(target: Made, state: Any, *, own: bool) -> str | None:
+    """Return what is wrong with giving a state to an instance, or None.
+
+    ``own``: its class is the caller's own, which may take a state of any form.
+    """
+    if target.built > 1:
+        return "is given a state twice"
+    maker = _name(target.maker)
+    if maker in _EXISTING or maker[0] == "numpy.dtypes":
+        return "exists already and is changed"
+    if maker == _PARTIAL:
+        return None if _is_partial_state(state) else "is given another function"
+    if maker == _DTYPE:
+        return check_state(target, state)
+    for part in state if isinstance(state, tuple) and len(state) == 2 else (state,):
+        if isinstance(part, Box) and part.kind == "dict":
+            if part.odd and not own:
+                return "is given a special name"
+            if own and part.get("__setstate__") is not None:
+                return "is given a special name"
+        elif isinstance(part, Made) and not own and _name(part.maker)[1] in _MAPPINGS:
+            return "is given a state that cannot be told"
+    return None
+
+
+def items_fault(target: Made, keys: list[Any] | None) -> str | None:
+    """Return what is wrong with adding items, or None; ``keys`` of a dict, None for a list."""
+    if target.built:
+        return "is given items after its state"
+    if keys is None:
+        return "is given items after items with keys" if target.keyed else None
+    target.keyed = True
+    if _name(target.maker)[0] not in _PLAIN_HOMES and any(map(is_odd_key, keys)):
+        return "is given a special name"
+    return None
+
+
+def _is_partial_state(state: Any) -> bool:
+    if not isinstance(state, tuple) or len(state) != 4 or not isinstance(state[1], tuple):
+        return False
+    return _name(state[0]) == _PARTIAL_OF
+
+
+def _name(value: Any) -> tuple[str, str]:
+    return (value.module, value.name) if isinstance(value, Global) else ("", "")
