@@ -27,7 +27,7 @@ from typing import Any, Self
 
 from safehold.errors import ConfigError
 from safehold.paths import replace_file
-from safehold.source.records import DIRECTORY, ENTRIES, JournalEntry, runs
+from safehold.source.records import ENTRIES, JournalEntry, home_of, runs
 
 _BLOCK = 2**20
 
@@ -53,15 +53,17 @@ class Journal:
         """Start a run. `step` is called before each system call that changes something.
 
         Raises:
-            ConfigError: another run has not ended, or was killed and is not rolled back.
+            ConfigError: another run has not ended, or was killed and is not rolled back; the
+                journal is a link.
         """
         real = Path(os.path.realpath(root))
-        home = real / DIRECTORY
+        home = home_of(real)
         step("begin")
         home.mkdir(parents=True, exist_ok=True)
         with _locked(home):
             _refuse_unfinished(real)
-            (home / ".gitignore").write_text("*\n", encoding="ascii")
+            with contextlib.suppress(FileExistsError), open(home / ".gitignore", "xb") as file:
+                file.write(b"*\n")
             directory = home / _new_id(home)
             step("begin: directory")
             directory.mkdir(mode=0o700)

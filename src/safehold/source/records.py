@@ -11,15 +11,20 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
+
+from safehold.errors import ConfigError
 
 DIRECTORY = ".safehold/journal"
 ENTRIES = "entries"
 GONE = ".gone"
 """End of the name of a run that is rolled back and half removed."""
 _SUM = 16  # hex digits; against torn writes, not against forgery
+
+RUN_ID = re.compile(r"\d{8}T\d{6}Z-\d{3,}")
 
 Operation = Literal[
     "begin", "replace", "adopt", "create", "directory", "rename", "remove", "after", "commit"
@@ -70,17 +75,36 @@ class Run:
         return tuple(item for item in self.entries if item.operation in _CHANGES)
 
 
+_BACKUP = re.compile(r"[0-9]{6,}")
+_OPERATIONS = frozenset(get_args(Operation))
 _CHANGES = ("replace", "adopt", "create", "directory", "rename", "remove")
 
 
-def runs(root: str | Path) -> list[Run]:
-    """Return the runs below a root that can be rolled back, the oldest first."""
+def home_of(root: str | Path) -> Path:
+    """Return the directory of the runs below a root.
+
+    Raises:
+        ConfigError: it is a link, or below one, and what it leads to is not the journal's.
+    """
     home = Path(os.path.realpath(root)) / DIRECTORY
+    if os.path.realpath(home) != str(home):
+        message = f"{home} leads to {os.path.realpath(home)}; remove the link"
+        raise ConfigError(message)
+    return home
+
+
+def runs(root: str | Path) -> list[Run]:
+    """Return the runs below a root that can be rolled back, the oldest first.
+
+    Raises:
+        ConfigError: the journal is not one that this program wrote.
+    """
+    home = home_of(root)
     found = []
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for name in sorted(os.listdir(home)):
             path = home / name
-            if path.is_dir() and not name.endswith(GONE):
+            if RUN_ID.fullmatch(name) and path.is_dir() and not path.is_symlink():
                 found.append(_load_run(path))
     return found
 
@@ -95,10 +119,40 @@ def _load_run(path: Path) -> Run:
         body, _, checksum = line.rpartition(b" ")
         if not body or checksum != _checksum(body):
             break  # cut short: the change was never begun
-        entries.append(JournalEntry(**json.loads(body)))
+        entries.append(_parse_entry(path, body))
     finished = any(entry.operation == "commit" for entry in entries)
     ended = os.stat(path / ENTRIES).st_mtime
     return Run(path.name, path, tuple(entries), finished, _is_locked(path / ENTRIES), ended)
+
+
+def _parse_entry(path: Path, body: bytes) -> JournalEntry:
+    """Read one entry. Raises ConfigError for what no run of this program writes.
+
+    A checkout may bring a journal along that was made to write or delete elsewhere.
+    """
+    try:
+        entry = JournalEntry(**json.loads(body))
+        names = [entry.path, entry.to or ""]
+        fine = (
+            entry.operation in _OPERATIONS
+            and not any(_leads_away(name) for name in names)
+            and (entry.path != "" or entry.operation not in _CHANGES)
+            and (entry.to is not None) == (entry.operation == "rename")
+            and (entry.backup is None or _BACKUP.fullmatch(entry.backup) is not None)
+        )
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        fine = False
+    if not fine:
+        message = f"the journal {path} holds an entry that safehold does not write; remove it"
+        raise ConfigError(message)
+    return entry
+
+
+def _leads_away(name: str) -> bool:
+    """Whether a path is not plainly one below the root, or lies in the journal."""
+    parts = name.split("/")
+    odd = name != "" and any(part in ("", ".", "..") for part in parts)
+    return odd or "\0" in name or parts[:2] == DIRECTORY.split("/")
 
 
 def _is_locked(path: Path) -> bool:

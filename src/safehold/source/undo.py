@@ -18,7 +18,7 @@ from pathlib import Path
 
 from safehold.errors import ConfigError
 from safehold.source.journal import Step, copy_file, digest_of, sync_directory
-from safehold.source.records import DIRECTORY, GONE, JournalEntry, Run, runs
+from safehold.source.records import GONE, RUN_ID, JournalEntry, Run, home_of, runs
 
 # Seconds after a run's last entry during which a file without a known digest counts as the
 # run's own: other code may still have been writing when an unfinished run was killed.
@@ -46,7 +46,8 @@ def rollback(
     A run with a problem is left in the journal, so that it can be rolled back again.
 
     Raises:
-        ConfigError: no such run, or a run that is still working.
+        ConfigError: no such run, a run that is still working, or a journal that is not one of
+            this program's.
     """
     top = Path(os.path.realpath(root))
     report = RollbackReport()
@@ -84,6 +85,8 @@ class _Undo:
         for entry in reversed(self._run.changes):
             path = self._root / entry.path
             try:
+                self._check_place(path)
+                self._check_place(self._root / (entry.to or entry.path))
                 self._remove_temporaries(path)
                 if entry.operation == "rename":
                     self._undo_rename(entry, path)
@@ -95,6 +98,11 @@ class _Undo:
                     self._undo_replace(entry, path)
             except OSError as error:
                 self._report.problems.append(f"{entry.path}: {error.strerror or error}")
+
+    def _check_place(self, path: Path) -> None:
+        """Refuse a directory that is a link by now, or was one when a journal was planted."""
+        if os.path.realpath(path.parent) != str(path.parent):
+            raise OSError(errno.EXDEV, "a link on the way there", str(path))
 
     def discard(self) -> None:
         """Remove the run's directory; under another name first, so that it counts as gone."""
@@ -109,8 +117,10 @@ class _Undo:
         if entry.backup is None:
             return
         kept = self._run.path / entry.backup
-        if not kept.exists():
+        if not os.path.lexists(kept):
             return  # already back in its place
+        if not stat.S_ISREG(os.lstat(kept).st_mode):
+            raise OSError(errno.EINVAL, "its backup is not a regular file", str(kept))
         if os.path.lexists(path):
             if self._is_same(kept, path):
                 return  # the change was never made; the run's directory goes as a whole
@@ -238,11 +248,11 @@ def _times(path: Path) -> Iterator[float]:
 
 def _clear(root: Path) -> None:
     """Remove half-removed runs, and the journal's own directories once they are empty."""
-    home = root / DIRECTORY
+    home = home_of(root)
     if not home.is_dir():
         return
     for name in os.listdir(home):
-        if name.endswith(GONE):
+        if name.endswith(GONE) and RUN_ID.fullmatch(name.removesuffix(GONE)):
             shutil.rmtree(home / name)
     if set(os.listdir(home)) <= {".gitignore"}:
         with contextlib.suppress(FileNotFoundError):
