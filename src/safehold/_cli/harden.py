@@ -64,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _policy(options: argparse.Namespace) -> Policy:
+    from safehold._cli._found import check_found
     from safehold._cli._hardening import POLICY_NAME
     from safehold.errors import ConfigError
     from safehold.policy import Policy, default_policy
@@ -76,6 +77,8 @@ def _policy(options: argparse.Namespace) -> Policy:
         policy = Policy.load(options.policy)
     elif (root / POLICY_NAME).exists():
         policy = Policy.load(root / POLICY_NAME)
+        if options.write:
+            check_found(policy)
     else:
         return default_policy(root)
     if policy.root != root.resolve():

@@ -1,0 +1,45 @@
+"""What a policy may ask for that nobody named: one that was found in a checkout."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from safehold.errors import ConfigError
+
+if TYPE_CHECKING:
+    from safehold.policy import Policy
+
+
+def check_found(policy: Policy) -> None:
+    """Refuse a policy that runs commands, or reads or writes beyond its root.
+
+    A checkout may be a stranger's, and hardening it must not do what its policy says on the way.
+
+    Raises:
+        ConfigError: it must be named with ``--policy`` to be followed.
+    """
+    for key_id, source in policy.key_sources:
+        scheme, _, place = source.partition(":")
+        if scheme == "cmd":
+            raise _refused(policy, f"key {key_id!r} comes from a command")
+        if scheme == "file" and not _is_below(policy, place):
+            raise _refused(policy, f"key {key_id!r} comes from a file outside the tree")
+    for name, place in (("trail", policy.trail), ("marks", policy.marks)):
+        if not _is_below(policy, place):
+            raise _refused(policy, f"the {name} would be written outside the tree")
+
+
+def _is_below(policy: Policy, place: str) -> bool:
+    if place.startswith("~"):
+        return False
+    real = (policy.root / place).resolve()
+    return real.is_relative_to(policy.root)
+
+
+def _refused(policy: Policy, what: str) -> ConfigError:
+    file = shlex.quote(str(policy.path))
+    return ConfigError(
+        f"{policy.path} was found in the tree, and {what}; if it is your own policy, name it: "
+        f"--policy {file}"
+    )
