@@ -249,7 +249,7 @@ def test_reports_are_written_and_the_report_directory_is_not_scanned(tree, tmp_p
     main(["harden", str(tree), "--write", "--report", str(tree / "report")])
 
     names = sorted(path.name for path in (tree / "report").iterdir())
-    assert names == ["after.html", "after.txt", "before.html", "before.txt"]
+    assert names == ["after.html", "after.txt", "before.html", "before.txt", "changes.txt"]
     assert "SH151" in (tree / "report" / "before.txt").read_text()
     assert "SH151" not in (tree / "report" / "after.txt").read_text()
 

@@ -269,6 +269,7 @@ def test_a_call_that_is_found_says_what_it_reads_and_where(look):
     assert finding.detail == {
         "call": "joblib.load",
         "use": "read",
+        "input": "file",
         "path": "models/a.joblib",
         "zone": "models",
     }

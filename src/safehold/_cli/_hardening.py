@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from safehold._cli._reads import Reads, listed
+from safehold._cli._zones import allowing, extended, trusted_code
 from safehold.allow import AllowList
 from safehold.artifacts import Store
 from safehold.artifacts import rules as artifact_rules
 from safehold.artifacts.codecs import CODECS, Reading, codec_named
+from safehold.artifacts.marks import Marks
 from safehold.context import Context
-from safehold.errors import EncodeError, SafeholdError
+from safehold.errors import ConfigError, EncodeError, SafeholdError, VerificationError
 from safehold.events import Event
 from safehold.findings import Finding, Location
-from safehold.policy import Policy, Zone
+from safehold.policy import Policy
 from safehold.policy.toml import render_policy
 from safehold.report.assessment import (
     PACKINGS,
@@ -29,14 +30,11 @@ from safehold.report.assessment import (
 )
 from safehold.scan import FileReport, scan_paths
 from safehold.scan.rules import UNKNOWN_GLOBAL
-from safehold.source import ArtifactUse, FileAudit, Journal, audit_tree, migrate_file
-from safehold.source.classes import classes_at_hand, own_classes
+from safehold.source import FileAudit, Journal, audit_tree, migrate_file
+from safehold.source.classes import own_classes
 
 POLICY_NAME = "safehold.toml"
 _DATA = "msgpack"
-_UNSPELLABLE = re.compile(r"[*?\[\]\\\x00-\x1f\x7f\ud800-\udfff]")
-_PRESETS = ("numpy", "pandas", "scipy", "sklearn")
-_FOUND_ZONE = "found-models"
 _MODEL_SUFFIXES = CODECS["joblib"].suffixes
 
 
@@ -45,7 +43,8 @@ class Step:
     """What will happen to one artifact.
 
     `codec` is that of the plain file, `packing` the compression around it. `as_bytes` when
-    the code reads the file's bytes and loads those, so that its seal names no path.
+    the code reads the file's bytes and loads those, so that its seal names no path. `remedy`
+    is what its owner can do about it.
     """
 
     action: Literal["seal", "convert", "quarantine", "leave"]
@@ -54,11 +53,12 @@ class Step:
     codec: str = ""
     packing: str = ""
     as_bytes: bool = False
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that `--write` would do."""
+    """Everything that `--write` would do; `notes` say what the service will meet afterwards."""
 
     policy: Policy
     writes_policy: bool
@@ -66,6 +66,7 @@ class Plan:
     audits: tuple[FileAudit, ...]
     findings: tuple[Finding, ...] = ()
     own: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     @property
     def edits(self) -> tuple[FileAudit, ...]:
@@ -92,9 +93,17 @@ class Done:
 
 
 def make_plan(
-    before: Assessment, policy: Policy, *, exclude: Sequence[str], progress: Progress
+    before: Assessment,
+    policy: Policy,
+    *,
+    allow: Sequence[str] = (),
+    exclude: Sequence[str],
+    progress: Progress,
 ) -> Plan:
-    """Decide what to do with what was found; reads only."""
+    """Decide what to do with what was found; reads only.
+
+    `allow` holds names that the operator vouches for, besides those found plain.
+    """
     root = policy.root
     given = policy.path is not None  # an operator's own policy is followed, not rewritten
     unknown = {
@@ -102,38 +111,78 @@ def make_plan(
         for finding in before.findings
         if finding.rule.id == UNKNOWN_GLOBAL.id
     }
-    own = own_classes(root, unknown)
+    own = own_classes(root, unknown) | frozenset(allow)
     reports = [
         _again(report, policy, own) if report.findings and own else report
         for report in before.artifacts
         if is_code_carrying(report)
     ]
-    uses = [use for audit in before.sources for use in audit.artifacts]
-    steps: list[Step] = []
-    found: list[str] = []
-    findings: list[Finding] = []
-    for report in reports:
-        step = _step(report, policy, uses)
-        external = policy.zone_for(report.path).trust == "external"
-        if step.action == "seal" and external and not step.as_bytes:
-            if given:
-                reason = "holds objects, but its zone is external; give it an internal zone"
-                step = Step("leave", report.path, reason)
-            found.append(report.path)
-            where = Location(path=report.path)
-            message = f"{report.path} holds objects that have no form as plain data"
-            findings.append(Finding.of(artifact_rules.MODELS_IN_EXTERNAL, message, where))
-        steps.append(step)
-    if not given:
-        policy = _extended(policy, before, reports, found, own)
+    reads = Reads.of(before.sources)
+    steps = [_placed(_step(report, policy, reads), policy) for report in reports]
+    found = [step.path for step in steps if _holds_objects_outside(step, policy)]
+    findings = [
+        Finding.of(
+            artifact_rules.MODELS_IN_EXTERNAL,
+            "holds objects that have no form as plain data",
+            Location(path=path),
+        )
+        for path in found
+    ]
+    if given:
+        reason = "holds objects, but its zone is external; give it an internal zone"
+        steps = [Step("leave", step.path, reason) if step.path in found else step for step in steps]
+    else:
+        policy = extended(policy, before, reports, found, own)
+        policy = replace(
+            policy,
+            zones=tuple(
+                allowing(zone, allow) if zone.trust == "internal" else zone for zone in policy.zones
+            ),
+            memory=allowing(policy.memory, allow),
+        )
     audits = tuple(
         audit_tree(
             root, policy=policy, exclude=exclude, progress=lambda path: progress("plan", path)
         )
     )
     if not given:
-        policy = replace(policy, trusted=_trusted(audits))
-    return Plan(policy, not given, tuple(steps), audits, tuple(findings), own)
+        policy = replace(policy, trusted=trusted_code(audits))
+    notes = tuple(_notes(reads, steps))
+    return Plan(policy, not given, tuple(steps), audits, tuple(findings), own, notes)
+
+
+def _holds_objects_outside(step: Step, policy: Policy) -> bool:
+    external = policy.zone_for(step.path).trust == "external"
+    return step.action == "seal" and external and not step.as_bytes
+
+
+def _placed(step: Step, policy: Policy) -> Step:
+    """Leave what belongs to a database of the dbm kind, whose blocks are pickles."""
+    stem, dot, _ = step.path.rpartition(".dat")
+    if dot and (policy.root / f"{stem}.dir").exists() and step.action != "leave":
+        return Step("leave", step.path, "belongs to a shelve or dbm database, which has no facade")
+    return step
+
+
+def _notes(reads: Reads, steps: Sequence[Step]) -> Iterator[str]:
+    """Say what the service may meet after the change that no look at the tree can settle."""
+    if reads.foreign:
+        yield (
+            f"{listed(reads.foreign)}: reads bytes that come from elsewhere (a database, cache, "
+            f"queue, another program); what was pickled before is refused there. Empty it or "
+            f"write it again, and migrate the other program too"
+        )
+    unsure = [
+        step.path
+        for step in steps
+        if step.action in ("seal", "convert") and reads.is_as_bytes(step.path) is None
+    ]
+    if unsure:
+        yield (
+            f"{listed(unsure)}: sealed for its path, but {listed(reads.contents)} reads the "
+            f"content of files that the source does not show, and refuses what is sealed for a "
+            f"path. Read such a file with load and a handle or path"
+        )
 
 
 def _again(report: FileReport, policy: Policy, own: frozenset[str]) -> FileReport:
@@ -144,18 +193,20 @@ def _again(report: FileReport, policy: Policy, own: frozenset[str]) -> FileRepor
     return next((replace(again, path=report.path) for again in scans), report)
 
 
-def _step(report: FileReport, policy: Policy, uses: Sequence[ArtifactUse]) -> Step:
+def _step(report: FileReport, policy: Policy, reads: Reads) -> Step:
     if report.verdict != "clean":
         reason = f"{report.verdict}: {report.findings[0].rule.id} {report.findings[0].message}"
-        return Step("quarantine", report.path, reason)
+        return Step("quarantine", report.path, reason, remedy=_quarantine_remedy(report))
     wrapper, _, kind = report.format.rpartition("+")
     name = PurePosixPath(report.path).name
     codec = "joblib" if kind == "joblib" or _is_joblib_name(name) else "pickle"
     packing = wrapper if codec == "pickle" else ""
     if packing and packing not in PACKINGS:
         return Step("leave", report.path, f"{report.format} has no sealed form in this version")
-    ways = {use.via == "bytes" for use in uses if _matches(report.path, use)}
-    if ways == {True}:
+    other = reads.without_facade(report)
+    if other:
+        return Step("leave", report.path, f"read or written by {other}, which has no facade")
+    if reads.is_as_bytes(report.path):
         if packing:
             return Step("leave", report.path, "packed, and read as bytes: seal it by hand")
         return Step("seal", report.path, "read as bytes", codec, as_bytes=True)
@@ -165,11 +216,16 @@ def _step(report: FileReport, policy: Policy, uses: Sequence[ArtifactUse]) -> St
     return Step("seal", report.path, f"clean {report.format}", codec, packing)
 
 
-def _matches(path: str, use: ArtifactUse) -> bool:
-    """Say whether the source shows that it reads this file; a pattern of stars shows nothing."""
-    if use.kind != "read" or not use.pattern.strip("*/"):
-        return False
-    return fnmatchcase(path, use.pattern)
+def _quarantine_remedy(report: FileReport) -> str:
+    """Say how a file that its owner knows gets back: by its names, or by being made again."""
+    again = "If it is yours, make it again with the hardened service"
+    rules = {finding.rule.id for finding in report.findings}
+    names = {str(finding.detail.get("global", "")) for finding in report.findings}
+    is_called = any("call" in finding.detail for finding in report.findings)
+    if rules != {UNKNOWN_GLOBAL.id} or is_called or "" in names:
+        return f"{again}, else delete it."
+    options = " ".join(f"--allow {name}" for name in sorted(names))
+    return f"{again}, or vouch for its names: {options}"
 
 
 def _is_joblib_name(name: str) -> bool:
@@ -205,75 +261,6 @@ def plain_value(policy: Policy, path: str, codec: str, packing: str) -> Plain | 
     return Plain(value) if again.segments == encoded.segments else None
 
 
-def _extended(
-    policy: Policy,
-    before: Assessment,
-    reports: Sequence[FileReport],
-    found: Sequence[str],
-    own: frozenset[str],
-) -> Policy:
-    """Add what the service needs: a zone for models in data directories, its own classes."""
-    zones = list(policy.zones)
-    patterns = sorted({*map(_pattern, found), *_written_models(before, policy)})
-    if patterns:
-        base = next(zone for zone in zones if zone.trust == "internal")
-        zones.insert(0, replace(base, name=_FOUND_ZONE, paths=tuple(patterns)))
-    policy = replace(policy, zones=tuple(zones))
-    writers = [audit.path for audit in before.sources if _writes(audit)]
-    at_hand = classes_at_hand(policy.root, writers)
-    needed = {zone.name: set(at_hand) for zone in zones if zone.trust == "internal"}
-    for report in reports:
-        zone = policy.zone_for(report.path)
-        if report.verdict == "clean" and zone.name in needed:
-            needed[zone.name].update({use.name for use in report.globals} & own)
-    return replace(
-        policy,
-        zones=tuple(_allowing(zone, needed.get(zone.name, set())) for zone in zones),
-        # What a service pickles to bytes and reads back is of the same kinds as its files.
-        memory=_allowing(policy.memory, {*_PRESETS, *at_hand}),
-    )
-
-
-def _writes(audit: FileAudit) -> bool:
-    """Say whether the source shows that it writes artifacts, to a path or not."""
-    return any(finding.detail.get("use") == "write" for finding in audit.findings)
-
-
-def _pattern(path: str) -> str:
-    """Return a pattern for one path; `?` stands for what a pattern cannot spell."""
-    return _UNSPELLABLE.sub("?", path)
-
-
-def _allowing(zone: Zone, names: set[str]) -> Zone:
-    return replace(zone, allow=(*zone.allow, *sorted(names - set(zone.allow))))
-
-
-def _written_models(before: Assessment, policy: Policy) -> set[str]:
-    """Paths where the source shows that a model is written into an external zone."""
-    return {
-        use.pattern
-        for audit in before.sources
-        for use in audit.artifacts
-        if use.kind == "write"
-        and use.is_model
-        and use.is_sure
-        and not use.pattern.startswith("/")
-        and ".." not in use.pattern.split("/")
-        and use.pattern.rpartition("/")[2].strip("*")
-        and policy.zone_for(use.pattern).trust == "external"
-    }
-
-
-def _trusted(audits: Sequence[FileAudit]) -> tuple[str, ...]:
-    """The places of the source files that read or write artifacts."""
-    patterns = set()
-    for audit in audits:
-        if audit.artifacts or audit.findings:
-            top, slash, _ = audit.path.partition("/")
-            patterns.add(f"{_pattern(top)}/**" if slash else _pattern(top))
-    return tuple(sorted(patterns))
-
-
 # --- applying ------------------------------------------------------------------------------
 
 
@@ -281,12 +268,14 @@ def apply_plan(plan: Plan, hold: Context, progress: Progress) -> Done:
     """Do what the plan says; every change can be rolled back, also after a kill.
 
     Raises:
-        ConfigError: an earlier run was cut off and must be rolled back first.
+        ConfigError: an earlier run was cut off and must be rolled back first, or marks of
+            another key stand in the way. Nothing was changed then.
     """
     root = plan.policy.root
     done = Done()
     if plan.is_empty:
         return done
+    _check_marks(plan, hold)
     with Journal.begin(root) as journal:
         if plan.writes_policy:
             journal.create(root / POLICY_NAME, render_policy(plan.policy).encode())
@@ -308,6 +297,24 @@ def apply_plan(plan: Plan, hold: Context, progress: Progress) -> Done:
             else:
                 done.steps.append(step)
     return done
+
+
+def _check_marks(plan: Plan, hold: Context) -> None:
+    """Find out before the first change whether seals can be made: a rollback leaves the marks."""
+    directory = hold.policy.root / hold.policy.marks
+    marks = Marks(directory, hold.keyring)
+    for step in plan.steps:
+        if step.action in ("seal", "convert") and not step.as_bytes:
+            try:
+                marks.read(hold.policy.zone_for(step.path).name, step.path)
+            except UnicodeError:
+                continue  # a name that seals cannot hold: the step itself says so
+            except VerificationError as error:
+                message = (
+                    f"{directory} holds marks of an earlier run that this key did not make; set "
+                    f"the earlier key, or, when it is lost, remove that directory ({error})"
+                )
+                raise ConfigError(message) from error
 
 
 def _apply(step: Step, journal: Journal, store: Store, hold: Context) -> None:

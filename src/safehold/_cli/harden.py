@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +26,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", metavar="PATH", help="the checkout")
     parser.add_argument("--write", action="store_true", help="make the changes")
     parser.add_argument(
-        "--report", metavar="DIR", help="write before and after reports (text, HTML) to DIR"
+        "--report",
+        metavar="DIR",
+        help="write before and after reports (text, HTML) and all changes to DIR",
     )
     parser.add_argument(
         "--policy", metavar="FILE", help="follow this policy (default: PATH/safehold.toml)"
@@ -35,6 +39,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="leave out matching names or paths below PATH; may be repeated",
+    )
+    parser.add_argument(
+        "--allow",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a class or function of yours, as package.module.Name, that artifacts may name; "
+        "may be repeated",
     )
 
 
@@ -49,18 +61,19 @@ def run(options: argparse.Namespace) -> int:
     exclude = [*options.exclude, *_inside(options.report, policy.root)]
     with progress() as tell:
         before = assess(policy, exclude=exclude, progress=tell)
-        plan = make_plan(before, policy, exclude=exclude, progress=tell)
+        plan = make_plan(before, policy, allow=options.allow, exclude=exclude, progress=tell)
     _report(options, before, "before")
     if not options.write:
-        _show_plan(plan)
+        _show_plan(options, plan)
         return 1 if before.findings or plan.steps or plan.edits else 0
     # Keys first: a missing or weak key must leave the tree as it is.
     with Context.load(plan.policy) as hold, progress() as tell:
         done = apply_plan(plan, hold, tell)
         after = assess(plan.policy, hold=hold, own=plan.own, exclude=exclude, progress=tell)
-    _show_done(plan, done, before, after)
+    _show_done(options, plan, done, before, after)
     _report(options, after, "after")
-    return 1 if after.findings or done.problems else 0
+    settled = all(audit.is_settled for audit in plan.audits)
+    return 0 if settled and not after.findings and not done.problems else 1
 
 
 def _policy(options: argparse.Namespace) -> Policy:
@@ -73,6 +86,9 @@ def _policy(options: argparse.Namespace) -> Policy:
     if not root.is_dir():
         message = f"{root} is not a directory; name the checkout to harden"
         raise ConfigError(message)
+    if root.resolve().parent == root.resolve():
+        message = f"{root} is the whole file system; name the checkout to harden"
+        raise ConfigError(message)
     if options.policy:
         policy = Policy.load(options.policy)
     elif (root / POLICY_NAME).exists():
@@ -83,6 +99,9 @@ def _policy(options: argparse.Namespace) -> Policy:
         return default_policy(root)
     if policy.root != root.resolve():
         message = f"the policy's root is {policy.root}, not {root.resolve()}; set root in it"
+        raise ConfigError(message)
+    if options.allow:
+        message = f"{policy.path} is followed and not rewritten; add to its allow lists by hand"
         raise ConfigError(message)
     return policy
 
@@ -117,49 +136,51 @@ def _report(options: argparse.Namespace, assessment: Assessment, name: str) -> N
         print(_shared.printable(f"report: {file}"))
 
 
-def _show_plan(plan: Plan) -> None:
-    from safehold._cli import _shared
-    from safehold._cli._hardening import POLICY_NAME
-    from safehold.policy.toml import render_policy
-    from safehold.source import diff
+def _show_plan(options: argparse.Namespace, plan: Plan) -> None:
+    from safehold._cli import _changes
 
     print("-- what --write would do")
-    if plan.writes_policy:
-        print(f"write {POLICY_NAME}:")
-        for line in render_policy(plan.policy).splitlines():
-            print(_shared.printable(f"    {line}"))
-    for step in plan.steps:
-        print(_shared.printable(f"{step.action} {step.path}: {step.reason}"))
-    for audit in plan.edits:
-        for line in diff(audit):
-            print(_shared.printable(line))
-    for audit in plan.audits:
-        for item in audit.diagnostics:
-            print(_shared.printable(f"{audit.path}:{item.line}: {item.rule} {item.message}"))
-            print(_shared.printable(f"    {item.remedy}"))
-    for finding in plan.findings:
-        print(_shared.printable(f"{finding.location}: {finding.rule.id} {finding.message}"))
+    for line in _changes.planned(plan):
+        print(_shown(line))
+    _keep(options, _changes.planned(plan, None))
+    print("nothing was changed; --write makes these changes")
 
 
-def _show_done(plan: Plan, done: Done, before: Assessment, after: Assessment) -> None:
-    from safehold._cli import _shared
+def _show_done(
+    options: argparse.Namespace, plan: Plan, done: Done, before: Assessment, after: Assessment
+) -> None:
+    from safehold._cli import _changes, _shared
+    from safehold._cli._hardening import POLICY_NAME
 
     print("-- done")
-    for file in done.files:
-        print(_shared.printable(f"wrote {file}"))
-    for step in done.steps:
-        print(_shared.printable(f"{_PAST[step.action]} {step.path}: {step.reason}"))
-    for finding in plan.findings:
-        print(_shared.printable(f"{finding.location}: {finding.rule.id} {finding.message}"))
+    for line in _changes.made(plan, done):
+        print(_shown(line))
     for problem in done.problems:
         print(_shared.printable(f"not done: {problem}"), file=sys.stderr)
-    if plan.is_empty:
-        print("nothing to change")
-    else:
-        print(f"undo with: safehold migrate {_shared.printable(plan.policy.root)} --rollback")
-    print("run the service with: SAFEHOLD_POLICY set to its safehold.toml, and its key")
+    _keep(options, [*_changes.made(plan, done, None), *(f"not done: {x}" for x in done.problems)])
+    root = plan.policy.root
+    if not plan.is_empty:
+        command = shlex.join(["safehold", "migrate", str(root), "--rollback"])
+        print(_shared.printable(f"undo with: {command}"))
+    policy = shlex.quote(str(plan.policy.path or root / POLICY_NAME))
+    print(_shared.printable(f"run the service with its key and: export SAFEHOLD_POLICY={policy}"))
     changes = zip(before.counts.items(), after.counts.values(), strict=True)
     print("findings: " + ", ".join(f"{name} {old} -> {new}" for (name, old), new in changes))
 
 
-_PAST = {"seal": "sealed", "convert": "converted", "quarantine": "set aside", "leave": "left"}
+def _keep(options: argparse.Namespace, lines: Iterable[str]) -> None:
+    """Write every change to the report's directory, where nothing is cut short."""
+    from safehold._cli import _shared
+
+    if options.report is not None:
+        file = Path(options.report) / "changes.txt"
+        text = "".join(f"{_shown(line)}\n" for line in lines)
+        file.write_text(text, encoding="utf-8")
+        print(_shared.printable(f"report: {file}"))
+
+
+def _shown(line: str) -> str:
+    """Make a line harmless; tabs of a diff stay, so that it can be applied."""
+    from safehold._cli import _shared
+
+    return "\t".join(_shared.printable(part) for part in line.split("\t"))

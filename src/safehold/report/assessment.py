@@ -90,6 +90,10 @@ def assess(
         )
     )
     allow = AllowList.of({name for zone in policy.zones for name in zone.allow} | {"joblib"})
+
+    def scan(path: Path) -> Iterator[FileReport]:
+        return scan_paths([path], policy.limits, allow=allow, own=own)
+
     reports: list[FileReport] = []
     sealed: list[FileReport] = []
     for report in scan_paths(
@@ -111,7 +115,7 @@ def assess(
         *(finding for report in reports for finding in report.findings),
         *_kept(reports, policy),
         *_seals(sealed, hold, tell),
-        *_quarantined(root),
+        *_quarantined(root, scan),
     ]
     findings.sort(key=lambda item: (-item.severity, item.rule.id, item.location.path))
     return Assessment(
@@ -199,12 +203,16 @@ def is_for_memory(path: Path) -> bool:
             return False
 
 
-def _quarantined(root: Path) -> Iterator[Finding]:
+def _quarantined(root: Path, scan: Callable[[Path], Iterator[FileReport]]) -> Iterator[Finding]:
+    """Say of each file that was set aside why, by scanning it again."""
     for directory, below, names in os.walk(root):
         below[:] = sorted(name for name in below if name not in SKIPPED)
         for name in sorted(names):
             if name.endswith(QUARANTINE_SUFFIX):
-                path = _relative(os.path.join(directory, name), root)
-                yield Finding.of(
-                    artifact_rules.QUARANTINED, "set aside, not loaded by anything", Location(path)
+                path = Path(directory, name)
+                reasons = [item.message for report in scan(path) for item in report.findings]
+                message = "what reads it under its old name finds no file; the scanner says: " + (
+                    reasons[0] if reasons else "clean"
                 )
+                where = Location(path=_relative(str(path), root))
+                yield Finding.of(artifact_rules.QUARANTINED, message, where)

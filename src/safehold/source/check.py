@@ -8,7 +8,7 @@ import gc
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from safehold.findings import Confidence, Finding, Location, Severity
+from safehold.findings import Confidence, Finding, Location, Rule, Severity
 from safehold.policy import Policy
 from safehold.source.entries import Libraries, find_entries
 from safehold.source.facades import Access, Accesses, accesses_of, facade_for
@@ -19,6 +19,8 @@ from safehold.source.retarget import Group, changes, group_entries
 from safehold.source.rewrite import Change, NotProvenError, apply, parse
 from safehold.source.row import Use
 from safehold.source.rules import RULES
+from safehold.source.rules.moved import MOVED, check_moved
+from safehold.source.rules.others import OTHERS, Other, check_others
 from safehold.source.rules.reference import REFERENCE, check_references
 from safehold.source.rules.unreadable import LARGEST, UNREADABLE
 from safehold.source.scopes import Module, analyse
@@ -119,7 +121,12 @@ class _Check:
             if item.change is not None:
                 self.planned.append(item.change)
             if item.diagnostic.is_open:
-                self.findings.append(self._reference(item.diagnostic))
+                self.findings.append(self._diagnosed(item.diagnostic, REFERENCE.rule))
+        for other in check_others(self.module):
+            self._other(other)
+        for moved in check_moved(self.module):
+            self.diagnostics.append(moved)
+            self.findings.append(self._diagnosed(moved, MOVED.rule))
         after = self._applied()
         return FileAudit(
             self.path,
@@ -182,6 +189,8 @@ class _Check:
         rule = site.row.rule
         shown = access.shown.pattern if access is not None and access.shown is not None else None
         detail = {"call": site.name, "use": site.use.value, "path": shown}
+        if access is not None and access.input:
+            detail["input"] = access.input
         if access is not None and access.zone is not None:
             detail["zone"] = access.zone.name
         return Finding.of(
@@ -193,9 +202,27 @@ class _Check:
             detail={key: value for key, value in detail.items() if value is not None},
         )
 
-    def _reference(self, item: Diagnostic) -> Finding:
+    def _diagnosed(self, item: Diagnostic, rule: Rule) -> Finding:
         where = Location(path=self.path, line=item.line)
-        return Finding.of(REFERENCE.rule, item.message, where, confidence=Confidence.MEDIUM)
+        return Finding.of(rule, item.message, where, confidence=Confidence.MEDIUM)
+
+    def _other(self, other: Other) -> None:
+        """Report a call that has no facade, with its file where the source shows it."""
+        rule = OTHERS.rule
+        line = other.call.lineno
+        use = self.accesses.of_other(other)
+        if use is not None:
+            self.artifacts.append(use)
+        self.diagnostics.append(Diagnostic(line, rule.id, other.message, rule.remedy))
+        self.findings.append(
+            Finding.of(
+                rule,
+                other.message,
+                Location(path=self.path, line=line, column=other.call.col_offset + 1),
+                severity=Severity.MEDIUM if other.use is Use.WRITE else rule.severity,
+                detail={"call": other.name, "path": None if use is None else use.pattern},
+            )
+        )
 
 
 def _message(site: Site, shown: str | None) -> str:

@@ -8,7 +8,9 @@ and the like in their body, no metaclass, no decorator but dataclass.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,7 +20,17 @@ _RUNS_CODE = frozenset(
     "__class_getitem__ __hash__ __eq__ __setitem__ append extend add".split()
 )
 _DATACLASS = frozenset({"dataclass", "dataclasses.dataclass"})
+_NAMED_TUPLE = frozenset({"namedtuple", "collections.namedtuple"})
 _PREFIXES = ("", "src", "lib", "app")
+_MAIN = "__main__"
+_MOST_OF_CALLERS = 200
+_IMPORT = re.compile(
+    r"^[ \t]*(?:from[ \t]+(?P<origin>[.\w]+)[ \t]+import[ \t]*(?P<names>\([^)]*\)|[^\n;#]*)"
+    r"|import[ \t]+(?P<plain>[^\n;#]*))",
+    re.MULTILINE,
+)
+_WORD = re.compile(r"\w+(?:\.\w+)*")
+_DEFINES = re.compile(rb"^(?:class[ \t]|\w+[ \t]*=.*namedtuple)", re.MULTILINE)
 
 
 def own_classes(root: Path, names: Iterable[str]) -> frozenset[str]:
@@ -26,37 +38,124 @@ def own_classes(root: Path, names: Iterable[str]) -> frozenset[str]:
     return frozenset(name for name in names if _is_own_plain_class(root, name))
 
 
-def classes_at_hand(root: Path, files: Iterable[str]) -> frozenset[str]:
-    """Return the tree's own plain classes that these source files define or import by name.
+def classes_at_hand(
+    root: Path, writers: Sequence[str], files: Sequence[str] = ()
+) -> frozenset[str]:
+    """Return the tree's own plain classes that may end up in what some source files write.
 
-    What a file that writes artifacts has at hand is what it may put into them.
+    Those are the classes that a writer defines or imports by name. What it writes often comes
+    from its callers, so those at hand in the other `files` that import a writer, directly or
+    through others, count too, unless they are so many that nobody would read the list.
     """
+    names = _of_files(root, writers)
+    callers = [file for file in _callers(root, writers, files) if not _is_test(file)]
+    more = _of_files(root, callers) - names
+    return frozenset(names | more if len(more) <= _MOST_OF_CALLERS else names)
+
+
+def _of_files(root: Path, files: Iterable[str]) -> set[str]:
     names: set[str] = set()
     for file in files:
         tree = _parsed(root / file)
         for module in _module_names(root, file):
-            names.update(_at_hand(tree, module, is_package=file.endswith("__init__.py")))
-    return own_classes(root, names)
+            names.update(_at_hand(root, tree, module, is_package=file.endswith("__init__.py")))
+    return names
 
 
-def _at_hand(tree: ast.Module | None, module: str, *, is_package: bool) -> Iterator[str]:
+def _is_test(file: str) -> bool:
+    name = Path(file).name
+    return name.startswith("test_") or name in ("tests.py", "conftest.py")
+
+
+def _at_hand(
+    root: Path, tree: ast.Module | None, module: str, *, is_package: bool
+) -> Iterator[str]:
     for node in ast.walk(tree) if tree is not None else ():
-        if isinstance(node, ast.ClassDef):
-            yield f"{module}.{node.name}"
-        elif isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.ImportFrom):
             package = _imported_from(node, module, is_package=is_package)
-            yield from (f"{package}.{alias.name}" for alias in node.names)
+            names = (f"{package}.{alias.name}" for alias in node.names)
+            yield from (name for name in names if _is_own_plain_class(root, name))
+    for path in _class_paths(tree):
+        if _is_plain_in(tree, path):
+            yield ".".join([module, *path])
+
+
+def _class_paths(tree: ast.Module | None) -> Iterator[list[str]]:
+    """Yield the names, outer ones first, of what a module defines as classes."""
+    stack: list[tuple[list[str], list[ast.stmt]]] = [([], tree.body if tree else [])]
+    while stack:
+        outer, body = stack.pop()
+        for item in body:
+            if isinstance(item, ast.ClassDef):
+                yield [*outer, item.name]
+                stack.append(([*outer, item.name], item.body))
+            elif not outer and (name := _named_tuple(item)):
+                yield [name]
+
+
+# --- who can reach a writer ----------------------------------------------------------------
+
+
+def _callers(root: Path, writers: Sequence[str], files: Sequence[str]) -> list[str]:
+    """Return the files that import a writer, directly or through others."""
+    importers: dict[str, set[str]] = defaultdict(set)
+    for file in files if writers else ():
+        for imported in _imports(root, file):
+            importers[imported].add(file)
+    reached = dict.fromkeys(writers)
+    waiting = list(writers)
+    while waiting:
+        for module in _module_names(root, waiting.pop()):
+            for file in sorted(importers[module] - reached.keys()):
+                reached[file] = None
+                waiting.append(file)
+    return [file for file in reached if file not in writers]
+
+
+def _imports(root: Path, file: str) -> Iterator[str]:
+    """Yield the dotted names that a file may import, or more: whole trees are not parsed."""
+    try:
+        text = (root / file).read_bytes().decode("utf-8", "replace")
+    except OSError:
+        return
+    modules = list(_module_names(root, file))
+    is_package = file.endswith("__init__.py")
+    for match in _IMPORT.finditer(text):
+        if match["plain"] is not None:
+            yield from _WORD.findall(match["plain"])
+            continue
+        origin = match["origin"].lstrip(".")
+        node = ast.ImportFrom(origin or None, [], len(match["origin"]) - len(origin))
+        for module in modules:
+            base = _imported_from(node, module, is_package=is_package)
+            yield base
+            yield from (f"{base}.{name}" for name in _WORD.findall(match["names"]))
+
+
+# --- names of modules ----------------------------------------------------------------------
 
 
 def _module_names(root: Path, file: str) -> Iterator[str]:
-    """Yield the dotted names under which a source file of the tree may be imported."""
+    """Yield the dotted names under which a source file of the tree may be imported.
+
+    Besides the path from the root and from a source directory, that is the path from the
+    first directory that is no package, as for scripts and tests; a script is `__main__` too.
+    """
     parts = list(Path(file).with_suffix("").parts)
-    if parts[-1] == "__init__":
+    directories = parts[:-1]
+    is_package = parts[-1] == "__init__"
+    if is_package:
         parts.pop()
     starts = [parts]
     if len(parts) > 1 and parts[0] in _PREFIXES and not (root / parts[0] / "__init__.py").exists():
         starts.append(parts[1:])
-    yield from (
+    top = len(directories)
+    while top and root.joinpath(*directories[:top], "__init__.py").exists():
+        top -= 1
+    starts.append(parts[top:])
+    if not is_package and top == len(directories):
+        starts.append([_MAIN])
+    yield from dict.fromkeys(
         ".".join(start) for start in starts if start and all(part.isidentifier() for part in start)
     )
 
@@ -73,12 +172,27 @@ def _is_own_plain_class(root: Path, name: str) -> bool:
     parts = name.split(".")
     if not all(part.isidentifier() for part in parts):
         return False
+    if parts[0] == _MAIN:
+        return _is_plain_in_scripts(root, parts[1:])
     for split in range(len(parts) - 1, 0, -1):
         file = _module_file(root, parts[:split])
         if file is not None:
-            found = _find_class(_parsed(file), parts[split:])
-            return found is not None and _is_plain(found)
+            return _is_plain_in(_parsed(file), parts[split:])
     return False
+
+
+def _is_plain_in_scripts(root: Path, path: list[str]) -> bool:
+    """Say whether every script at the root that defines such a class defines it plainly."""
+    trees = [_parsed(file) for file in sorted(root.glob("*.py")) if _defines(file)]
+    found = [tree for tree in trees if tree is not None and _defined(tree.body, path[0])]
+    return bool(found) and all(_is_plain_in(tree, path) for tree in found)
+
+
+def _defines(file: Path) -> bool:
+    try:
+        return _DEFINES.search(file.read_bytes()) is not None
+    except OSError:
+        return False
 
 
 def _module_file(root: Path, module: list[str]) -> Path | None:
@@ -98,16 +212,41 @@ def _parsed(file: Path) -> ast.Module | None:
         return None
 
 
-def _find_class(tree: ast.Module | None, path: list[str]) -> ast.ClassDef | None:
+# --- what is plain -------------------------------------------------------------------------
+
+
+def _is_plain_in(tree: ast.Module | None, path: list[str]) -> bool:
     body: list[ast.stmt] = [] if tree is None else tree.body
-    found: ast.ClassDef | None = None
-    for name in path:
-        matches = [item for item in body if isinstance(item, ast.ClassDef) and item.name == name]
+    for position, name in enumerate(path):
+        matches = _defined(body, name)
         if len(matches) != 1:
-            return None  # missing, or defined twice: which one counts is decided at run time
+            return False  # missing, or defined twice: which one counts is decided at run time
         found = matches[0]
+        is_last = position == len(path) - 1
+        if not isinstance(found, ast.ClassDef):
+            return is_last  # a named tuple
+        if is_last:
+            return _is_plain(found)
         body = found.body
-    return found
+    return False
+
+
+def _defined(body: list[ast.stmt], name: str) -> list[ast.stmt]:
+    return [
+        item
+        for item in body
+        if (isinstance(item, ast.ClassDef) and item.name == name) or _named_tuple(item) == name
+    ]
+
+
+def _named_tuple(item: ast.stmt) -> str:
+    """Return the name in `Point = namedtuple("Point", "x y")`, empty for other statements."""
+    if not isinstance(item, ast.Assign) or not isinstance(item.value, ast.Call):
+        return ""
+    names = [target.id for target in item.targets if isinstance(target, ast.Name)]
+    if len(names) != 1 or ast.unparse(item.value.func) not in _NAMED_TUPLE:
+        return ""
+    return names[0]
 
 
 def _is_plain(node: ast.ClassDef) -> bool:

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from safehold.policy import OUTSIDE, Policy, Zone
-from safehold.source.entries import Form
+from safehold.source.entries import Form, last_name
 from safehold.source.neighbours import Neighbours
 from safehold.source.outcome import ArtifactUse
 from safehold.source.places import Places, Shown
 from safehold.source.retarget import Group, bound_names
 from safehold.source.row import Argument, Library, Use
+from safehold.source.rules.others import Other
 from safehold.source.scopes import Module
 from safehold.source.sites import Context, Site
 from safehold.source.values import Values, names_model
@@ -31,6 +32,7 @@ class Access:
     zone: Zone | None
     is_model: bool
     is_plain: bool
+    input: str = ""  # of a read: file; content of a file; bytes from elsewhere; own bytes
 
     @property
     def is_model_outside(self) -> bool:
@@ -74,7 +76,8 @@ class Accesses:
             argument = argument_of(site.call, library.reads[member])
             shown = self._shown(site, member, argument)
             is_model = self._values.reads_model(site.call) or _speaks_of_model(shown)
-            return Access(site, shown, self._zone(shown), is_model, is_plain=False)
+            read = _input_of(site, member, argument)
+            return Access(site, shown, self._zone(shown), is_model, is_plain=False, input=read)
         if member in library.writes:
             argument = argument_of(site.call, library.writes[member])
             shown = self._shown(site, member, argument)
@@ -87,6 +90,23 @@ class Accesses:
             )
             return Access(site, shown, self._zone(shown), is_model, is_plain)
         return None
+
+    def of_other(self, other: Other) -> ArtifactUse | None:
+        """Describe a call of a library without a facade; None when it shows no file."""
+        argument = None if other.file is None else argument_of(other.call, other.file)
+        shown = None if argument is None else self._places.of_file(argument, other.scope)
+        if shown is None:
+            return None
+        return ArtifactUse(
+            pattern=shown.pattern,
+            kind="read" if other.use is Use.READ else "write",
+            codec="pickle",
+            is_model=False,
+            line=other.call.lineno,
+            via=shown.via,
+            is_sure=shown.sure,
+            without_facade=other.name,
+        )
 
     def _shown(self, site: Site, member: str, argument: ast.expr | None) -> Shown | None:
         if member in site.library.memory:
@@ -106,6 +126,32 @@ class Accesses:
         if shown.pattern.startswith(("/", "../")):
             return OUTSIDE
         return self._policy.zone_for(shown.pattern)
+
+
+def _input_of(site: Site, member: str, argument: ast.expr | None) -> str:
+    """Say what a read is given, as far as the function around the call shows it."""
+    if member not in site.library.memory:
+        return "" if member == "Memory" else "file"
+    called = {
+        last_name(node.func)
+        for value in _values_of(argument, site)
+        for node in ast.walk(value)
+        if isinstance(node, ast.Call)
+    }
+    if called & {"read_bytes", "read"}:
+        return "content"
+    return "own" if "dumps" in called else "bytes"
+
+
+def _values_of(argument: ast.expr | None, site: Site) -> Iterator[ast.expr]:
+    """Yield an argument and, when it is a name, what the name is bound to."""
+    if argument is None:
+        return
+    yield argument
+    if isinstance(argument, ast.Name):
+        for _, binding in site.scope.lookup(argument.id):
+            if binding.value is not None:
+                yield binding.value
 
 
 def _speaks_of_model(shown: Shown | None) -> bool:

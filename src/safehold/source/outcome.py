@@ -53,7 +53,8 @@ class ArtifactUse:
 
     ``pattern`` is relative to the policy's root, `*` stands for what is not known; absolute
     when it lies outside. ``via``: path, handle or bytes. ``is_sure`` is false when the path is
-    a default that a caller or the environment can replace.
+    a default that a caller or the environment can replace. ``without_facade``: the call, when
+    it is one that migration leaves as it is.
     """
 
     pattern: str
@@ -63,6 +64,7 @@ class ArtifactUse:
     line: int
     via: str = "path"
     is_sure: bool = True
+    without_facade: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from safehold.source.row import SourceRule
 from safehold.source.rules.cpickle import CPICKLE
 from safehold.source.rules.joblib import JOBLIB
+from safehold.source.rules.moved import MOVED
+from safehold.source.rules.others import OTHERS
 from safehold.source.rules.pickle import PICKLE
 from safehold.source.rules.reference import REFERENCE
 from safehold.source.rules.underpickle import UNDERPICKLE
@@ -15,6 +17,8 @@ RULES: tuple[SourceRule, ...] = (
     CPICKLE,
     UNDERPICKLE,
     JOBLIB,
+    OTHERS,
+    MOVED,
     REFERENCE,
     UNREADABLE,
 )

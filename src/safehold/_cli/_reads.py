@@ -1,0 +1,84 @@
+"""How the service reads its files, as far as the source shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from safehold.findings import Finding
+from safehold.scan import FileReport
+from safehold.source import ArtifactUse, FileAudit
+from safehold.source.rules.others import RULE as NO_FACADE
+
+_MOST_PLACES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """Uses with a path, and the places of reads whose path the source does not show."""
+
+    uses: tuple[ArtifactUse, ...]
+    files: tuple[str, ...]  # of a handle or path
+    contents: tuple[str, ...]  # of a file's content, handed on as bytes
+    foreign: tuple[str, ...]  # of bytes that come from elsewhere
+    frames: tuple[str, ...]  # by pandas.read_pickle
+
+    @classmethod
+    def of(cls, audits: Iterable[FileAudit]) -> Reads:
+        """Gather what the audits of a tree show."""
+        audits = list(audits)
+        findings = [item for audit in audits for item in audit.findings]
+        hidden = [item for item in findings if item.detail.get("path") is None]
+        reads = [item for item in hidden if item.detail.get("use") == "read"]
+        return cls(
+            tuple(use for audit in audits for use in audit.artifacts),
+            files=_places(item for item in reads if item.detail.get("input") == "file"),
+            contents=_places(item for item in reads if item.detail.get("input") == "content"),
+            foreign=_places(item for item in reads if item.detail.get("input") == "bytes"),
+            frames=_places(
+                item
+                for item in hidden
+                if item.rule.id == NO_FACADE.id and item.detail["call"] == "pandas.read_pickle"
+            ),
+        )
+
+    def is_as_bytes(self, path: str) -> bool | None:
+        """Say whether a file is read as bytes (its seal then names no path); None: not shown."""
+        ways = {use.via == "bytes" for use in self.uses if use.kind == "read" and _fits(path, use)}
+        if ways:
+            return ways == {True}
+        if self.contents and not self.files:
+            return True
+        return None if self.contents else False
+
+    def without_facade(self, report: FileReport) -> str:
+        """Return which call that stays as it is reads or writes a file; empty for none."""
+        for use in self.uses:
+            if use.without_facade and _fits(report.path, use):
+                return use.without_facade
+        migrated = any(not use.without_facade and _fits(report.path, use) for use in self.uses)
+        if self.frames and not migrated:
+            names = {item.name.partition(".")[0] for item in report.globals}
+            if "pandas" in names:
+                return f"pandas.read_pickle ({listed(self.frames)})"
+        return ""
+
+
+def listed(places: Sequence[str]) -> str:
+    """Return a few places and the number of the others."""
+    more = len(places) - _MOST_PLACES
+    return ", ".join(places[:_MOST_PLACES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _fits(path: str, use: ArtifactUse) -> bool:
+    """Say whether a use is of this file; a pattern of stars shows nothing."""
+    return bool(use.pattern.strip("*/")) and fnmatchcase(path, use.pattern)
+
+
+def _places(findings: Iterable[Finding]) -> tuple[str, ...]:
+    return tuple(_unique(f"{item.location.path}:{item.location.line}" for item in findings))
+
+
+def _unique(items: Iterable[str]) -> Iterator[str]:
+    yield from dict.fromkeys(items)
