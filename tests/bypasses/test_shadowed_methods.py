@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from joblib.numpy_pickle import NumpyArrayWrapper
 from scipy.optimize import OptimizeResult
 from sklearn.metrics import mean_squared_error
 from sklearn.metrics._scorer import _Scorer
@@ -273,3 +274,27 @@ def test_array_wrapper_made_by_copyreg(marker):
     }
     filled = Raw(wrapper.opcodes + mapping(state).opcodes + b"b" + b"." * 8)
     assert_caught(stream(filled, system(marker)), marker, "joblib", name="a.joblib")
+
+
+def test_opcodes_in_what_joblib_takes_for_an_array(marker):
+    """To `pickle.load` they are opcodes; to joblib, and to who reads as joblib does, numbers."""
+    target = instance(SimpleNamespace, {"append": writer(marker, [1])})
+    hidden = b"0" + target.opcodes + b"Na0N."
+    wrapper = opcodes(NumpyArrayWrapper).opcodes + b")\x81"
+    state = {
+        "subclass": named("numpy", "ndarray"),
+        "shape": (len(hidden),),
+        "order": "C",
+        "dtype": dtype("u1", 3, "|", None, None, None, -1, -1, 0),
+        "allow_mmap": False,
+    }
+    report = assert_caught(stream(Raw(wrapper + mapping(state).opcodes + b"b" + hidden)), marker)
+    assert report.format == "joblib"
+
+
+def test_memo_that_is_left_for_the_next_stream(marker):
+    """One Unpickler that loads twice keeps what it remembers."""
+    target = instance(SimpleNamespace, {"append": writer(marker, [1])})
+    data = stream(Raw(target.opcodes + b"q\x00")) + b"\x80\x04h\x00Na."
+    report = assert_caught(data, marker, "one unpickler")
+    assert "is given items after its state" in messages(report)

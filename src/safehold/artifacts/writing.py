@@ -101,13 +101,18 @@ class Writer:
         """List the names of a foreign draft; refuse what the scanner does not find clean.
 
         Raises:
-            TypeNotAllowed: with the scanner's first finding. EncodeError: meta is not plain.
+            TypeNotAllowed: with the scanner's first finding, or because the file is of another
+                format than the codec reads. EncodeError: meta is not plain.
         """
         report = self._scan(draft, _allow(draft, target))
         if report.verdict != "clean":
             found = report.findings[0]
             message = f"{target} is {report.verdict}: {found.rule.id} {found.message}"
             raise TypeNotAllowed(message, name=str(found.detail.get("global", "")))
+        if report.format not in _READ_AS.get(draft.codec, {report.format}):
+            # Another reader takes other bytes for opcodes than the one that found it clean.
+            message = f"{target} is a {report.format} file, not one of codec {draft.codec}"
+            raise TypeNotAllowed(message, name="")
         names = sorted({item.name for item in report.globals})
         return replace(draft, globals=names, meta=_plain_meta(draft.meta))
 
@@ -232,6 +237,17 @@ class _Sealing:
         ):
             self.size += len(piece)
             yield piece
+
+
+# The formats for which the scanner follows the very loader that a codec uses.
+_READ_AS: Mapping[str, frozenset[str]] = {
+    "pickle": frozenset({"pickle"}),
+    "joblib": frozenset(
+        f"{wrapper}{kind}"
+        for wrapper in ("", "gzip+", "bz2+", "xz+", "lzma+", "zlib+")
+        for kind in ("joblib", "pickle")
+    ),
+}
 
 
 def _align(drafts: Sequence[Draft]) -> int:

@@ -52,6 +52,15 @@ class Note:
     offset: int | None
     detail: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def counts_anyway(self) -> bool:
+        """Whether it counts in a reading that may be of bytes which are no opcodes.
+
+        A dangerous name does, and what is wrong with an instance; those take several opcodes
+        in order, which array bytes do not hold by chance.
+        """
+        return self.rule is rules.DANGEROUS_GLOBAL or "instance" in self.detail
+
 
 class Status(NamedTuple):
     """What is known about a name."""
@@ -325,7 +334,7 @@ class Judge:
     def _changed(self, target: Made, fault: str | None, offset: int) -> None:
         if fault is not None:
             message = f"what {_short(show(target))} made {fault}"
-            self.note(rules.ATTACK_CONSTRUCTION, message, offset, {"call": show(target)})
+            self.note(rules.ATTACK_CONSTRUCTION, message, offset, {"instance": show(target)})
 
     def _is_own(self, target: Made) -> bool:
         maker = target.maker

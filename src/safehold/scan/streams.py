@@ -136,14 +136,14 @@ def _read_again(
 
     One Unpickler keeps its memo from stream to stream, so ``memo`` is changed here. A stream that
     needs the memo of the one before it is judged by that reading; of any other
-    it is an odd one, in which only dangers count.
+    it is an odd one, in which few findings count.
     """
     other = Judge(judge.names)
     again, outcome = run(data, other, start=start, memo=memo)
     main, extra = judge, other
     if fresh.missing and outcome.complete and not again.missing:
         main, extra = other, judge
-    merge(main, (note for note in extra.notes if note.rule is rules.DANGEROUS_GLOBAL))
+    merge(main, (note for note in extra.notes if note.counts_anyway))
     return main
 
 

@@ -55,8 +55,8 @@ def read(source: Source, visit: Visit) -> str | None:
     else:
         report_hidden(source, visit, outcome.stop, visit.names)
     close(source, judge, machine, outcome)
-    # Array bytes are no opcodes, so reading them as such ends badly: only dangers count.
-    merge(judge, (note for note in first.judge.notes if note.rule is rules.DANGEROUS_GLOBAL))
+    # Array bytes are no opcodes, so reading them as such ends badly: few findings count.
+    merge(judge, (note for note in first.judge.notes if note.counts_anyway))
     for one in (judge, *following):
         visit.take(source, one)
     return "joblib"
