@@ -94,6 +94,7 @@ GOOD = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n"
         (npy("{'descr': 1}", bytes(8)), {"SH103"}),
         (npy("__import__('os').system('x')"), {"SH103"}),
         (npy("(" * 30_000), {"SH103"}),
+        (npy(GOOD.replace("'<f4'", r"[('\x61', '<f4')]"), bytes(8)), {"SH103"}),
         (npy("-" * 30_000 + "1"), {"SH103"}),
         (npy(GOOD.replace("(2,)", "(-1,)"), bytes(8)), {"SH103"}),
         (npy(GOOD.replace("(2,)", "(10**9,)"), bytes(8)), {"SH103"}),
