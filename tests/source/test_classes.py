@@ -109,7 +109,7 @@ def test_classes_at_hand_are_those_a_file_defines_or_imports_by_name(tmp_path):
         "class Odd:\n    def __reduce__(self): ...\n",
     )
 
-    found = classes_at_hand(tmp_path, ["app/train.py"])
+    found = classes_at_hand(tmp_path, ["app/train.py"]).plain
 
     assert found == {"app.specs.Spec", "app.train.Run"}
 
@@ -127,10 +127,12 @@ def test_relative_imports_are_followed(tmp_path, file, line):
     write(tmp_path, "svc/specs.py", PLAIN)
     write(tmp_path, file, line + "\n")
 
-    assert classes_at_hand(tmp_path, [file]) == {"svc.specs.Spec"}
+    assert classes_at_hand(tmp_path, [file]).plain == {"svc.specs.Spec"}
 
 
 def test_a_file_that_does_not_parse_has_nothing_at_hand(tmp_path):
     write(tmp_path, "m.py", "class Spec(:\n")
 
-    assert classes_at_hand(tmp_path, ["m.py", "missing.py", "odd-name.py"]) == frozenset()
+    found = classes_at_hand(tmp_path, ["m.py", "missing.py", "odd-name.py"])
+
+    assert found.plain == found.others == frozenset()

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from safehold._cli._reads import Reads, listed
-from safehold._cli._zones import allowing, extended, trusted_code
+from safehold._cli._zones import allowing, at_hand_in, extended, trusted_code
 from safehold.allow import AllowList
 from safehold.artifacts import Store
 from safehold.artifacts import rules as artifact_rules
@@ -118,7 +118,8 @@ def make_plan(
         if is_code_carrying(report)
     ]
     reads = Reads.of(before.sources)
-    steps = [_placed(_step(report, policy, reads), policy) for report in reports]
+    at_hand = at_hand_in(before)
+    steps = [_placed(_step(report, policy, reads, own), policy) for report in reports]
     found = [step.path for step in steps if _holds_objects_outside(step, policy)]
     findings = [
         Finding.of(
@@ -132,7 +133,8 @@ def make_plan(
         reason = "holds objects, but its zone is external; give it an internal zone"
         steps = [Step("leave", step.path, reason) if step.path in found else step for step in steps]
     else:
-        policy = extended(policy, before, reports, found, own)
+        places = [*found, *_unknown_outside(reports, steps, policy)]
+        policy = extended(policy, before, reports, places, own, at_hand.plain)
         policy = replace(
             policy,
             zones=tuple(
@@ -147,13 +149,26 @@ def make_plan(
     )
     if not given:
         policy = replace(policy, trusted=trusted_code(audits))
-    notes = tuple(_notes(reads, steps))
+    notes = (*_notes(reads, steps), *_refused(at_hand.others - frozenset(allow), given=given))
+    if (root / ".git").exists():
+        notes = (*notes, f"keep {policy.trail} and {policy.marks} out of version control")
     return Plan(policy, not given, tuple(steps), audits, tuple(findings), own, notes)
 
 
 def _holds_objects_outside(step: Step, policy: Policy) -> bool:
     external = policy.zone_for(step.path).trust == "external"
     return step.action == "seal" and external and not step.as_bytes
+
+
+def _unknown_outside(
+    reports: Sequence[FileReport], steps: Sequence[Step], policy: Policy
+) -> Iterator[str]:
+    """Yield what is set aside for unknown names alone: when made again, it holds objects."""
+    for report, step in zip(reports, steps, strict=True):
+        rules = {finding.rule.id for finding in report.findings}
+        is_external = policy.zone_for(report.path).trust == "external"
+        if is_external and step.action == "quarantine" and rules == {UNKNOWN_GLOBAL.id}:
+            yield report.path
 
 
 def _placed(step: Step, policy: Policy) -> Step:
@@ -193,10 +208,12 @@ def _again(report: FileReport, policy: Policy, own: frozenset[str]) -> FileRepor
     return next((replace(again, path=report.path) for again in scans), report)
 
 
-def _step(report: FileReport, policy: Policy, reads: Reads) -> Step:
+def _step(report: FileReport, policy: Policy, reads: Reads, own: frozenset[str]) -> Step:
     if report.verdict != "clean":
         reason = f"{report.verdict}: {report.findings[0].rule.id} {report.findings[0].message}"
-        return Step("quarantine", report.path, reason, remedy=_quarantine_remedy(report))
+        return Step(
+            "quarantine", report.path, reason, remedy=_quarantine_remedy(report, policy, own)
+        )
     wrapper, _, kind = report.format.rpartition("+")
     name = PurePosixPath(report.path).name
     codec = "joblib" if kind == "joblib" or _is_joblib_name(name) else "pickle"
@@ -216,16 +233,15 @@ def _step(report: FileReport, policy: Policy, reads: Reads) -> Step:
     return Step("seal", report.path, f"clean {report.format}", codec, packing)
 
 
-def _quarantine_remedy(report: FileReport) -> str:
+def _quarantine_remedy(report: FileReport, policy: Policy, own: frozenset[str]) -> str:
     """Say how a file that its owner knows gets back: by its names, or by being made again."""
     again = "If it is yours, make it again with the hardened service"
-    rules = {finding.rule.id for finding in report.findings}
     names = {str(finding.detail.get("global", "")) for finding in report.findings}
-    is_called = any("call" in finding.detail for finding in report.findings)
-    if rules != {UNKNOWN_GLOBAL.id} or is_called or "" in names:
-        return f"{again}, else delete it."
-    options = " ".join(f"--allow {name}" for name in sorted(names))
-    return f"{again}, or vouch for its names: {options}"
+    is_unknown = all(finding.rule.id == UNKNOWN_GLOBAL.id for finding in report.findings)
+    if is_unknown and _again(report, policy, own | names).verdict == "clean":
+        options = " ".join(f"--allow {name}" for name in sorted(names))
+        return f"{again}, or vouch for what it names: {options}"
+    return f"{again}, else delete it."
 
 
 def _is_joblib_name(name: str) -> bool:
@@ -297,6 +313,15 @@ def apply_plan(plan: Plan, hold: Context, progress: Progress) -> Done:
             else:
                 done.steps.append(step)
     return done
+
+
+def _refused(names: frozenset[str], *, given: bool) -> Iterator[str]:
+    """Say which classes the hardened service could not write."""
+    if names and not given:
+        yield (
+            f"{listed(sorted(names))}: loading runs code of these classes, so that artifacts which "
+            f"hold them are refused; vouch for those that the service stores: --allow NAME"
+        )
 
 
 def _check_marks(plan: Plan, hold: Context) -> None:

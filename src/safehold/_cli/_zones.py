@@ -12,7 +12,7 @@ from safehold.policy import OUTSIDE, Policy, Zone
 from safehold.report.assessment import Assessment
 from safehold.scan import FileReport
 from safehold.source import ArtifactUse, FileAudit
-from safehold.source.classes import classes_at_hand
+from safehold.source.classes import AtHand, classes_at_hand
 
 _PRESETS = ("numpy", "pandas", "scipy", "sklearn")
 _UNSPELLABLE = re.compile(r"[*?\[\]\\\x00-\x1f\x7f\ud800-\udfff]")
@@ -26,16 +26,18 @@ def extended(
     reports: Sequence[FileReport],
     found: Sequence[str],
     own: frozenset[str],
+    at_hand: frozenset[str],
 ) -> Policy:
-    """Add a zone for models in directories that the policy calls external, and own classes."""
+    """Add a zone for models in directories that the policy calls external, and own classes.
+
+    `own` are names that artifacts hold, `at_hand` those that the service may write.
+    """
     zones = list(policy.zones)
     patterns = _joined([*_places(found, policy), *_written_models(before, policy)])
     if patterns:
         base = next(zone for zone in zones if zone.trust == "internal")
         zones.insert(0, replace(base, name=_FOUND_ZONE, paths=tuple(patterns)))
     policy = replace(policy, zones=tuple(zones))
-    writers = [audit.path for audit in before.sources if _writes(audit)]
-    at_hand = classes_at_hand(policy.root, writers, [audit.path for audit in before.sources])
     needed = {zone.name: set(at_hand) for zone in zones if zone.trust == "internal"}
     for report in reports:
         zone = policy.zone_for(report.path)
@@ -47,6 +49,12 @@ def extended(
         # What a service pickles to bytes and reads back is of the same kinds as its files.
         memory=allowing(policy.memory, {*_PRESETS, *at_hand}),
     )
+
+
+def at_hand_in(before: Assessment) -> AtHand:
+    """Return the tree's classes that what it writes may hold."""
+    writers = [audit.path for audit in before.sources if _writes(audit)]
+    return classes_at_hand(before.root, writers, [audit.path for audit in before.sources])
 
 
 def allowing(zone: Zone, names: Iterable[str]) -> Zone:

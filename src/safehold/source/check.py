@@ -213,7 +213,7 @@ class _Check:
         use = self.accesses.of_other(other)
         if use is not None:
             self.artifacts.append(use)
-        self.diagnostics.append(Diagnostic(line, rule.id, other.message, rule.remedy))
+        self.diagnostics.append(Diagnostic(line, rule.id, other.message, other.remedy))
         self.findings.append(
             Finding.of(
                 rule,
@@ -221,6 +221,7 @@ class _Check:
                 Location(path=self.path, line=line, column=other.call.col_offset + 1),
                 severity=Severity.MEDIUM if other.use is Use.WRITE else rule.severity,
                 detail={"call": other.name, "path": None if use is None else use.pattern},
+                remedy=other.remedy,
             )
         )
 

@@ -11,6 +11,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -35,13 +36,19 @@ _DEFINES = re.compile(rb"^(?:class[ \t]|\w+[ \t]*=.*namedtuple)", re.MULTILINE)
 
 def own_classes(root: Path, names: Iterable[str]) -> frozenset[str]:
     """Return the names (``package.module.Class``) that the tree's sources define plainly."""
-    return frozenset(name for name in names if _is_own_plain_class(root, name))
+    return frozenset(name for name in names if _own_class(root, name))
 
 
-def classes_at_hand(
-    root: Path, writers: Sequence[str], files: Sequence[str] = ()
-) -> frozenset[str]:
-    """Return the tree's own plain classes that may end up in what some source files write.
+@dataclass(frozen=True, slots=True)
+class AtHand:
+    """Classes of the tree that may end up in artifacts; loading the `others` runs their code."""
+
+    plain: frozenset[str]
+    others: frozenset[str]
+
+
+def classes_at_hand(root: Path, writers: Sequence[str], files: Sequence[str] = ()) -> AtHand:
+    """Return the tree's own classes that may end up in what some source files write.
 
     Those are the classes that a writer defines or imports by name. What it writes often comes
     from its callers, so those at hand in the other `files` that import a writer, directly or
@@ -49,16 +56,22 @@ def classes_at_hand(
     """
     names = _of_files(root, writers)
     callers = [file for file in _callers(root, writers, files) if not _is_test(file)]
-    more = _of_files(root, callers) - names
-    return frozenset(names | more if len(more) <= _MOST_OF_CALLERS else names)
+    more = _of_files(root, callers)
+    if len(more.keys() - names.keys()) <= _MOST_OF_CALLERS:
+        names = more | names
+    return AtHand(
+        frozenset(name for name, is_plain in names.items() if is_plain),
+        frozenset(name for name, is_plain in names.items() if not is_plain),
+    )
 
 
-def _of_files(root: Path, files: Iterable[str]) -> set[str]:
-    names: set[str] = set()
+def _of_files(root: Path, files: Iterable[str]) -> dict[str, bool]:
+    """Return the names of classes that files define or import, and whether they are plain."""
+    names: dict[str, bool] = {}
     for file in files:
         tree = _parsed(root / file)
         for module in _module_names(root, file):
-            names.update(_at_hand(root, tree, module, is_package=file.endswith("__init__.py")))
+            names |= _at_hand(root, tree, module, is_package=file.endswith("__init__.py"))
     return names
 
 
@@ -69,15 +82,18 @@ def _is_test(file: str) -> bool:
 
 def _at_hand(
     root: Path, tree: ast.Module | None, module: str, *, is_package: bool
-) -> Iterator[str]:
+) -> dict[str, bool]:
+    names: dict[str, bool] = {}
     for node in ast.walk(tree) if tree is not None else ():
         if isinstance(node, ast.ImportFrom):
             package = _imported_from(node, module, is_package=is_package)
-            names = (f"{package}.{alias.name}" for alias in node.names)
-            yield from (name for name in names if _is_own_plain_class(root, name))
+            for alias in node.names:
+                name = f"{package}.{alias.name}"
+                if (is_plain := _own_class(root, name)) is not None:
+                    names[name] = is_plain
     for path in _class_paths(tree):
-        if _is_plain_in(tree, path):
-            yield ".".join([module, *path])
+        names[".".join([module, *path])] = _is_plain_in(tree, path) is True
+    return names
 
 
 def _class_paths(tree: ast.Module | None) -> Iterator[list[str]]:
@@ -168,24 +184,25 @@ def _imported_from(node: ast.ImportFrom, module: str, *, is_package: bool) -> st
     return ".".join([*parts[: max(kept, 0)], *([node.module] if node.module else [])])
 
 
-def _is_own_plain_class(root: Path, name: str) -> bool:
+def _own_class(root: Path, name: str) -> bool | None:
+    """Say whether a class of the tree is plain; None when the tree has no such class."""
     parts = name.split(".")
     if not all(part.isidentifier() for part in parts):
-        return False
+        return None
     if parts[0] == _MAIN:
         return _is_plain_in_scripts(root, parts[1:])
     for split in range(len(parts) - 1, 0, -1):
         file = _module_file(root, parts[:split])
         if file is not None:
             return _is_plain_in(_parsed(file), parts[split:])
-    return False
+    return None
 
 
-def _is_plain_in_scripts(root: Path, path: list[str]) -> bool:
+def _is_plain_in_scripts(root: Path, path: list[str]) -> bool | None:
     """Say whether every script at the root that defines such a class defines it plainly."""
     trees = [_parsed(file) for file in sorted(root.glob("*.py")) if _defines(file)]
     found = [tree for tree in trees if tree is not None and _defined(tree.body, path[0])]
-    return bool(found) and all(_is_plain_in(tree, path) for tree in found)
+    return all(_is_plain_in(tree, path) for tree in found) if found else None
 
 
 def _defines(file: Path) -> bool:
@@ -215,20 +232,23 @@ def _parsed(file: Path) -> ast.Module | None:
 # --- what is plain -------------------------------------------------------------------------
 
 
-def _is_plain_in(tree: ast.Module | None, path: list[str]) -> bool:
+def _is_plain_in(tree: ast.Module | None, path: list[str]) -> bool | None:
+    """Say whether a module's class is plain; None when the module has no such class."""
     body: list[ast.stmt] = [] if tree is None else tree.body
     for position, name in enumerate(path):
         matches = _defined(body, name)
-        if len(matches) != 1:
-            return False  # missing, or defined twice: which one counts is decided at run time
-        found = matches[0]
+        if not matches:
+            return None
         is_last = position == len(path) - 1
+        found = matches[0]
+        if len(matches) > 1:
+            return False  # which one counts is decided at run time
         if not isinstance(found, ast.ClassDef):
-            return is_last  # a named tuple
+            return True if is_last else None  # a named tuple
         if is_last:
             return _is_plain(found)
         body = found.body
-    return False
+    return None
 
 
 def _defined(body: list[ast.stmt], name: str) -> list[ast.stmt]:

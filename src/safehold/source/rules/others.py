@@ -53,6 +53,7 @@ _WRITES: dict[str, Argument | None] = {
     "cloudpickle.dumps": None,
     "cloudpickle.Pickler": _FILE,
 }
+_NUMPY = "numpy.load"
 _METHOD = "to_pickle"  # of DataFrame and Series; nobody else's method is called so
 
 
@@ -72,6 +73,13 @@ class Other:
         does = "runs what it reads" if self.use is Use.READ else "writes what runs when it is read"
         return f"{self.name} {does}; it has no facade and stays as it is"
 
+    @property
+    def remedy(self) -> str:
+        """Say what to do instead."""
+        if self.name == _NUMPY:
+            return "Save arrays without objects and load them with allow_pickle=False."
+        return RULE.remedy
+
 
 def check_others(module: Module) -> Iterator[Other]:
     """Yield every call that reads or writes pickles through such a library."""
@@ -89,7 +97,7 @@ def _known(name: str, call: ast.Call, scope: Scope) -> Other | None:
         return Other(call, scope, name, Use.READ, _READS[name])
     if name in _WRITES:
         return Other(call, scope, name, Use.WRITE, _WRITES[name])
-    if name == "numpy.load" and any(
+    if name == _NUMPY and any(
         item.arg == "allow_pickle" and getattr(item.value, "value", True) for item in call.keywords
     ):
         return Other(call, scope, name, Use.READ, _FILE)
