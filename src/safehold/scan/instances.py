@@ -28,7 +28,16 @@ _EXISTING: Final = frozenset({
 })  # fmt: skip
 # Dicts whose items are attributes too have other homes.
 _PLAIN_HOMES: Final = ("builtins", "collections")
-_MAPPINGS: Final = frozenset({"OrderedDict", "defaultdict", "Counter", "dict", "Bunch"})
+_MAPPINGS: Final = frozenset(
+    "OrderedDict defaultdict Counter dict Bunch OptimizeResult OdeResult RootResults "
+    "DeprecationDict _DictWithDeprecatedKeys SimpleNamespace".split()
+)
+# Objects that pandas takes as a state; of any other kind, Python code would ask it for methods.
+_STATES: Final = ("numpy", "pandas", "datetime", "_codecs")
+# Methods of its own that a ``__setstate__`` calls.
+_CALLED: Final = {
+    ("sklearn.isotonic", "IsotonicRegression"): "_build_f",
+}
 
 
 def state_fault(target: Made, state: Any, *, own: bool) -> str | None:
@@ -45,6 +54,10 @@ def state_fault(target: Made, state: Any, *, own: bool) -> str | None:
         return None if _is_partial_state(state) else "is given another function"
     if maker == _DTYPE:
         return check_state(target, state)
+    if isinstance(state, Made) and not own and _package(state.maker) not in _STATES:
+        return "is given a state that cannot be told"
+    if _shadows(_CALLED.get(maker), state):
+        return "is given a method that its class calls"
     for part in state if isinstance(state, tuple) and len(state) == 2 else (state,):
         if isinstance(part, Box) and part.kind == "dict":
             if part.odd and not own:
@@ -66,6 +79,16 @@ def items_fault(target: Made, keys: list[Any] | None) -> str | None:
     if _name(target.maker)[0] not in _PLAIN_HOMES and any(map(is_odd_key, keys)):
         return "is given a special name"
     return None
+
+
+def _shadows(method: str | None, state: Any) -> bool:
+    if method is None or not isinstance(state, Box):
+        return False
+    return not state.whole or state.get(method) is not None
+
+
+def _package(maker: Any) -> str:
+    return _name(maker)[0].partition(".")[0]
 
 
 def _is_partial_state(state: Any) -> bool:
