@@ -136,3 +136,52 @@ def test_a_file_that_does_not_parse_has_nothing_at_hand(tmp_path):
     found = classes_at_hand(tmp_path, ["m.py", "missing.py", "odd-name.py"])
 
     assert found.plain == found.others == frozenset()
+
+
+BASE = "class Base:\n    def __setstate__(self, state):\n        eval(state)\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from base import Base\nclass Spec(Base): ...\n",
+        "from base import Base as B\nclass Spec(B): ...\n",
+        "import base\nclass Spec(base.Base): ...\n",
+        "import base as b\nclass Spec(b.Base): ...\n",
+        "from base import Base\nclass Middle(Base): ...\nclass Spec(Middle): ...\n",
+        "from base import Base\nclass Middle(Base): ...\nclass Spec(dict, Middle): ...\n",
+        "from scipy.stats import rv_continuous\nclass Spec(rv_continuous): ...\n",
+        "import scipy.stats as st\nclass Spec(st.rv_continuous): ...\n",
+        "class Meta(type): ...\nclass Base(metaclass=Meta): ...\nclass Spec(Base): ...\n",
+        "class Base:\n    def __init_subclass__(cls): ...\nclass Spec(Base): ...\n",
+        "def base(): ...\nclass Spec(base()): ...\n",
+        "class Spec(Spec): ...\n",
+        "class Spec: ...\nSpec.__setstate__ = eval\n",
+        "class Spec: ...\nsetattr(Spec, '__setstate__', eval)\n",
+        "class Spec: ...\nSpec = eval\n",
+        "class Spec: ...\nif True:\n    class Spec:\n        __setstate__ = eval\n",
+    ],
+)
+def test_what_a_class_inherits_or_becomes_counts(tmp_path, text):
+    write(tmp_path, "base.py", BASE)
+    write(tmp_path, "m.py", text)
+
+    assert own_classes(tmp_path, ["m.Spec"]) == frozenset()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from sklearn.base import BaseEstimator\nclass Spec(BaseEstimator): ...\n",
+        "from typing import Generic, NamedTuple, TypeVar\nclass Spec(Generic[int]): ...\n",
+        "from typing import NamedTuple\nclass Spec(NamedTuple):\n    x: int\n",
+        "from collections import namedtuple\nclass Spec(namedtuple('Spec', 'x')): ...\n",
+        "from plain import Spec as Base\nclass Spec(Base): ...\n",
+        "class Spec(ValueError): ...\ndef make():\n    return Spec()\n",
+    ],
+)
+def test_plain_bases_change_nothing(tmp_path, text):
+    write(tmp_path, "plain.py", PLAIN)
+    write(tmp_path, "m.py", text)
+
+    assert own_classes(tmp_path, ["m.Spec"]) == {"m.Spec"}

@@ -2,7 +2,8 @@
 
 Such a class may be allowed in an internal zone by its exact name. Only classes whose
 construction from a pickle runs no code of theirs count: no ``__reduce__``, ``__setstate__``
-and the like in their body, no metaclass, no decorator but dataclass.
+and the like in their body or that of their bases in the tree, no base that the dangers list,
+no metaclass, no decorator but dataclass. Other bases from libraries are taken for harmless.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+
+from safehold import dangers
 
 _RUNS_CODE = frozenset(
     "__new__ __reduce__ __reduce_ex__ __setstate__ __getattr__ __getattribute__ __setattr__ "
@@ -25,6 +28,7 @@ _NAMED_TUPLE = frozenset({"namedtuple", "collections.namedtuple"})
 _PREFIXES = ("", "src", "lib", "app")
 _MAIN = "__main__"
 _MOST_OF_CALLERS = 200
+_MOST_BASES = 16
 _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+(?P<origin>[.\w]+)[ \t]+import[ \t]*(?P<names>\([^)]*\)|[^\n;#]*)"
     r"|import[ \t]+(?P<plain>[^\n;#]*))",
@@ -92,7 +96,8 @@ def _at_hand(
                 if (is_plain := _own_class(root, name)) is not None:
                     names[name] = is_plain
     for path in _class_paths(tree):
-        names[".".join([module, *path])] = _is_plain_in(tree, path) is True
+        here = _Place(root, module, is_package)
+        names[".".join([module, *path])] = _is_plain_in(tree, path, here) is True
     return names
 
 
@@ -184,7 +189,7 @@ def _imported_from(node: ast.ImportFrom, module: str, *, is_package: bool) -> st
     return ".".join([*parts[: max(kept, 0)], *([node.module] if node.module else [])])
 
 
-def _own_class(root: Path, name: str) -> bool | None:
+def _own_class(root: Path, name: str, depth: int = 0) -> bool | None:
     """Say whether a class of the tree is plain; None when the tree has no such class."""
     parts = name.split(".")
     if not all(part.isidentifier() for part in parts):
@@ -194,7 +199,8 @@ def _own_class(root: Path, name: str) -> bool | None:
     for split in range(len(parts) - 1, 0, -1):
         file = _module_file(root, parts[:split])
         if file is not None:
-            return _is_plain_in(_parsed(file), parts[split:])
+            here = _Place(root, ".".join(parts[:split]), file.name == "__init__.py", depth)
+            return _is_plain_in(_parsed(file), parts[split:], here)
     return None
 
 
@@ -202,7 +208,8 @@ def _is_plain_in_scripts(root: Path, path: list[str]) -> bool | None:
     """Say whether every script at the root that defines such a class defines it plainly."""
     trees = [_parsed(file) for file in sorted(root.glob("*.py")) if _defines(file)]
     found = [tree for tree in trees if tree is not None and _defined(tree.body, path[0])]
-    return all(_is_plain_in(tree, path) for tree in found) if found else None
+    here = _Place(root, _MAIN, is_package=False)
+    return all(_is_plain_in(tree, path, here) for tree in found) if found else None
 
 
 def _defines(file: Path) -> bool:
@@ -232,9 +239,21 @@ def _parsed(file: Path) -> ast.Module | None:
 # --- what is plain -------------------------------------------------------------------------
 
 
-def _is_plain_in(tree: ast.Module | None, path: list[str]) -> bool | None:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The module in which a class stands, and how many classes led to it as their base."""
+
+    root: Path
+    module: str
+    is_package: bool
+    depth: int = 0
+
+
+def _is_plain_in(tree: ast.Module | None, path: list[str], here: _Place) -> bool | None:
     """Say whether a module's class is plain; None when the module has no such class."""
-    body: list[ast.stmt] = [] if tree is None else tree.body
+    if tree is None or here.depth > _MOST_BASES:
+        return None if tree is None else False
+    body = tree.body
     for position, name in enumerate(path):
         matches = _defined(body, name)
         if not matches:
@@ -245,10 +264,77 @@ def _is_plain_in(tree: ast.Module | None, path: list[str]) -> bool | None:
             return False  # which one counts is decided at run time
         if not isinstance(found, ast.ClassDef):
             return True if is_last else None  # a named tuple
+        if position == 0 and _is_changed(tree, name):
+            return False
         if is_last:
-            return _is_plain(found)
+            return _is_plain(found) and all(
+                _is_plain_base(base, tree, here) for base in found.bases
+            )
         body = found.body
     return None
+
+
+def _is_changed(tree: ast.Module, name: str) -> bool:
+    """Say whether a module gives a class's name or its methods another meaning anywhere."""
+    classes = 0
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id == name:
+            if not isinstance(node.ctx, ast.Load):
+                return True
+        elif isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            if ast.unparse(node.value) == name and node.attr in _RUNS_CODE:
+                return True
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "setattr":
+            if node.args and ast.unparse(node.args[0]) == name:
+                return True
+        elif isinstance(node, ast.If | ast.Try | ast.With | ast.For | ast.While):
+            classes += sum(
+                isinstance(item, ast.ClassDef) and item.name == name
+                for item in ast.iter_child_nodes(node)
+            )
+    return classes > 0
+
+
+def _is_plain_base(node: ast.expr, tree: ast.Module, here: _Place) -> bool:
+    """Say whether a class may inherit from this: plain in the tree, or of no known danger."""
+    if isinstance(node, ast.Subscript):  # Generic[T]
+        node = node.value
+    if isinstance(node, ast.Call):
+        return ast.unparse(node.func).rpartition(".")[2] in ("namedtuple", "NamedTuple")
+    dotted = ast.unparse(node)
+    if not _WORD.fullmatch(dotted):
+        return False
+    first, _, rest = dotted.partition(".")
+    deeper = replace(here, depth=here.depth + 1)
+    if _defined(tree.body, first):
+        return _is_plain_in(tree, dotted.split("."), deeper) is True
+    name = ".".join(filter(None, [_origin(tree, first, here), rest]))
+    own = _own_class(here.root, name, deeper.depth)
+    if own is not None:
+        return own
+    parts = name.split(".")
+    borders = range(1, len(parts)) if len(parts) > 1 else ()
+    if not borders:
+        return dangers.lookup("builtins", name) is None
+    return all(
+        dangers.lookup(".".join(parts[:border]), ".".join(parts[border:])) is None
+        for border in borders
+    )
+
+
+def _origin(tree: ast.Module, name: str, here: _Place) -> str:
+    """Return what a module's imports bind a name to, or the name itself."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    package = _imported_from(node, here.module, is_package=here.is_package)
+                    return f"{package}.{alias.name}"
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.asname == name:
+                    return alias.name
+    return name
 
 
 def _defined(body: list[ast.stmt], name: str) -> list[ast.stmt]:
