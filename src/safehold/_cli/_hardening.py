@@ -15,6 +15,7 @@ from safehold.artifacts import Store
 from safehold.artifacts import rules as artifact_rules
 from safehold.artifacts.codecs import CODECS, Reading, codec_named
 from safehold.artifacts.marks import Marks
+from safehold.artifacts.writing import is_read_by
 from safehold.context import Context
 from safehold.errors import ConfigError, EncodeError, SafeholdError, VerificationError
 from safehold.events import Event
@@ -28,7 +29,7 @@ from safehold.report.assessment import (
     Progress,
     is_code_carrying,
 )
-from safehold.scan import FileReport, scan_paths
+from safehold.scan import FileReport, scan_bytes, scan_paths
 from safehold.scan.rules import UNKNOWN_GLOBAL
 from safehold.source import FileAudit, Journal, audit_tree, migrate_file
 from safehold.source.classes import own_classes
@@ -256,8 +257,9 @@ class Plain:
 
 
 def plain_value(policy: Policy, path: str, codec: str, packing: str) -> Plain | None:
-    """Load a file that the scanner found clean and return its value if data can hold it.
+    """Load a file if the scanner finds it clean, and return its value if data can hold it.
 
+    The very bytes that are loaded are scanned, whatever was scanned before under this name.
     Loads with builtins and numpy alone. The proof of no loss is that the value which comes
     back from the codec has the same encoding.
     """
@@ -266,6 +268,9 @@ def plain_value(policy: Policy, path: str, codec: str, packing: str) -> Plain | 
         data = PACKINGS[packing].unpack(data)
     depth = policy.limits.depth
     reading = Reading(AllowList.of(("numpy", "joblib")), depth, raw=True)
+    report = scan_bytes(data, path, policy.limits, allow=reading.allow)
+    if report.verdict != "clean" or not is_read_by(codec, report.format):
+        return None
     msgpack = codec_named(_DATA)
     try:
         value = codec_named(codec).decode([memoryview(data)], reading)

@@ -109,7 +109,7 @@ class Writer:
             found = report.findings[0]
             message = f"{target} is {report.verdict}: {found.rule.id} {found.message}"
             raise TypeNotAllowed(message, name=str(found.detail.get("global", "")))
-        if report.format not in _READ_AS.get(draft.codec, {report.format}):
+        if not is_read_by(draft.codec, report.format):
             # Another reader takes other bytes for opcodes than the one that found it clean.
             message = f"{target} is a {report.format} file, not one of codec {draft.codec}"
             raise TypeNotAllowed(message, name="")
@@ -248,6 +248,11 @@ _READ_AS: Mapping[str, frozenset[str]] = {
         for kind in ("joblib", "pickle")
     ),
 }
+
+
+def is_read_by(codec: str, scanned: str) -> bool:
+    """Say whether a codec reads a file as the scanner did when it called it this format."""
+    return scanned in _READ_AS.get(codec, {scanned})
 
 
 def _align(drafts: Sequence[Draft]) -> int:
