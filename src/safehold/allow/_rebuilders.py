@@ -74,6 +74,14 @@ def _masked(args: tuple[Any, ...]) -> bool:
     return len(names) == 2 and all(name is None or name[0].startswith("numpy") for name in names)
 
 
+def _listed(args: tuple[Any, ...]) -> bool:
+    """A list: anything else is unfolded, however much it stands for, as a network does."""
+    return not args or (
+        len(args) == 1
+        and (type(args[0]) in (list, tuple) or getattr(args[0], "kind", None) in {"list", "tuple"})
+    )
+
+
 def _factory(args: tuple[Any, ...]) -> bool:
     """What is called for a missing key: a name, or nothing."""
     return len(args) <= 1 and all(arg is None or named(arg) is not None for arg in args)
@@ -101,7 +109,9 @@ _REBUILDERS: dict[tuple[str, str], Rule] = {
     ("numpy.ma.core", "_mareconstruct"): _masked,
     ("numpy._core", "_DType_reconstruct"): _class_of("numpy", "builtins"),
     ("numpy.core", "_DType_reconstruct"): _class_of("numpy", "builtins"),
+    ("pandas.api.typing", "FrozenList"): _listed,
     ("pandas.core.indexes.base", "_new_Index"): _index,
+    ("pandas.core.indexes.frozen", "FrozenList"): _listed,
     ("pandas.core.indexes.datetimes", "_new_DatetimeIndex"): _index,
     ("pandas.core.indexes.interval", "_new_IntervalIndex"): _index,
     ("pandas.core.indexes.timedeltas", "_new_TimedeltaIndex"): _index,
