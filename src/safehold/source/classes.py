@@ -27,6 +27,7 @@ _DATACLASS = frozenset({"dataclass", "dataclasses.dataclass"})
 _NAMED_TUPLE = frozenset({"namedtuple", "collections.namedtuple"})
 _PREFIXES = ("", "src", "lib", "app")
 _MAIN = "__main__"
+_TESTS = frozenset({"test", "tests"})
 _MOST_OF_CALLERS = 200
 _MOST_BASES = 16
 _IMPORT = re.compile(
@@ -58,30 +59,35 @@ def classes_at_hand(root: Path, writers: Sequence[str], files: Sequence[str] = (
     from its callers, so those at hand in the other `files` that import a writer, directly or
     through others, count too, unless they are so many that nobody would read the list.
     """
-    names = _of_files(root, writers)
-    callers = [file for file in _callers(root, writers, files) if not _is_test(file)]
-    more = _of_files(root, callers)
+    names: dict[str, bool] = {}
+    for file in writers:
+        names |= _of_file(root, file)
+    more: dict[str, bool] = {}
+    for file in _callers(root, writers, files):
+        if len(more.keys() - names.keys()) > _MOST_OF_CALLERS:
+            break
+        if not _is_test(file):
+            more |= _of_file(root, file)
     if len(more.keys() - names.keys()) <= _MOST_OF_CALLERS:
-        names = more | names
+        names |= more
     return AtHand(
         frozenset(name for name, is_plain in names.items() if is_plain),
         frozenset(name for name, is_plain in names.items() if not is_plain),
     )
 
 
-def _of_files(root: Path, files: Iterable[str]) -> dict[str, bool]:
-    """Return the names of classes that files define or import, and whether they are plain."""
+def _of_file(root: Path, file: str) -> dict[str, bool]:
+    """Return the names of classes that a file defines or imports, and whether they are plain."""
     names: dict[str, bool] = {}
-    for file in files:
-        tree = _parsed(root / file)
-        for module in _module_names(root, file):
-            names |= _at_hand(root, tree, module, is_package=file.endswith("__init__.py"))
+    tree = _parsed(root / file)
+    for module in _module_names(root, file):
+        names |= _at_hand(root, tree, module, is_package=file.endswith("__init__.py"))
     return names
 
 
 def _is_test(file: str) -> bool:
-    name = Path(file).name
-    return name.startswith("test_") or name in ("tests.py", "conftest.py")
+    *directories, name = Path(file).parts
+    return name.startswith("test_") or name == "conftest.py" or not _TESTS.isdisjoint(directories)
 
 
 def _at_hand(
@@ -264,7 +270,7 @@ def _is_plain_in(tree: ast.Module | None, path: list[str], here: _Place) -> bool
             return False  # which one counts is decided at run time
         if not isinstance(found, ast.ClassDef):
             return True if is_last else None  # a named tuple
-        if position == 0 and _is_changed(tree, name):
+        if position == 0 and name in _changed(tree):
             return False
         if is_last:
             return _is_plain(found) and all(
@@ -274,25 +280,28 @@ def _is_plain_in(tree: ast.Module | None, path: list[str], here: _Place) -> bool
     return None
 
 
-def _is_changed(tree: ast.Module, name: str) -> bool:
-    """Say whether a module gives a class's name or its methods another meaning anywhere."""
-    classes = 0
+@lru_cache(maxsize=64)
+def _changed(tree: ast.Module) -> frozenset[str]:
+    """Return the names that a module may bind anew, or whose methods it may replace."""
+    names: set[str] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id == name:
+        if isinstance(node, ast.Name):
             if not isinstance(node.ctx, ast.Load):
-                return True
-        elif isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
-            if ast.unparse(node.value) == name and node.attr in _RUNS_CODE:
-                return True
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "setattr":
-            if node.args and ast.unparse(node.args[0]) == name:
-                return True
+                names.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            if not isinstance(node.ctx, ast.Load) and node.attr in _RUNS_CODE:
+                names.add(_plain_name(node.value))
+        elif isinstance(node, ast.Call):
+            if _plain_name(node.func) == "setattr" and node.args:
+                names.add(_plain_name(node.args[0]))
         elif isinstance(node, ast.If | ast.Try | ast.With | ast.For | ast.While):
-            classes += sum(
-                isinstance(item, ast.ClassDef) and item.name == name
-                for item in ast.iter_child_nodes(node)
-            )
-    return classes > 0
+            below = ast.iter_child_nodes(node)
+            names.update(item.name for item in below if isinstance(item, ast.ClassDef))
+    return frozenset(names)
+
+
+def _plain_name(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _is_plain_base(node: ast.expr, tree: ast.Module, here: _Place) -> bool:
