@@ -1,4 +1,4 @@
-"""Names of the facades for pickle, which three rules share.
+"""The interface of pickle and of its facades, which three rules share.
 
 What is not offered (private names, modules that pickle happens to import) would be an
 AttributeError after migration, so a use of it keeps the import as it is.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import pickle
 
-OFFERED = frozenset(pickle.__all__) | {
+from safehold.source.row import Argument, Library
+
+_OFFERED = frozenset(pickle.__all__) | {
     "bytes_types",
     "compatible_formats",
     "decode_long",
@@ -20,7 +22,7 @@ OFFERED = frozenset(pickle.__all__) | {
     "__file__",
     "__name__",
 }
-DATA = frozenset(
+_DATA = frozenset(
     {
         "load",
         "dump",
@@ -30,4 +32,25 @@ DATA = frozenset(
         "PicklingError",
         "UnpicklingError",
     }
+)
+
+PICKLE = Library(
+    name="pickle",
+    modules=("pickle", "six.moves.pickle"),
+    facade="safehold.compat.pickle",
+    reads={
+        "load": Argument(0, ("file",)),
+        "loads": Argument(0, ("data",)),
+        "Unpickler": Argument(0, ("file",)),
+    },
+    writes={
+        "dump": Argument(1, ("file",)),
+        "dumps": Argument(0, ("obj",)),
+        "Pickler": Argument(0, ("file",)),
+    },
+    value=Argument(0, ("obj",)),
+    memory=frozenset({"loads", "dumps"}),
+    offered=_OFFERED,
+    data_facade="safehold.compat.data",
+    data_names=_DATA,
 )

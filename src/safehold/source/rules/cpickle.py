@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from safehold.findings import Rule, Severity
 from safehold.source import pickle_names
-from safehold.source.row import Argument, Example, Library, SourceRule
+from safehold.source.row import Example, SourceRule
 
 RULE = Rule(
     id="SH152",
@@ -22,26 +24,7 @@ RULE = Rule(
     references=("https://docs.python.org/3/whatsnew/3.0.html",),
 )
 
-LIBRARY = Library(
-    name="cPickle",
-    modules=("cPickle", "six.moves.cPickle"),
-    facade="safehold.compat.pickle",
-    reads={
-        "load": Argument(0, ("file",)),
-        "loads": Argument(0, ("data",)),
-        "Unpickler": Argument(0, ("file",)),
-    },
-    writes={
-        "dump": Argument(1, ("file",)),
-        "dumps": Argument(0, ("obj",)),
-        "Pickler": Argument(0, ("file",)),
-    },
-    value=Argument(0, ("obj",)),
-    memory=frozenset({"loads", "dumps"}),
-    offered=pickle_names.OFFERED,
-    data_facade="safehold.compat.data",
-    data_names=pickle_names.DATA,
-)
+LIBRARY = replace(pickle_names.PICKLE, name="cPickle", modules=("cPickle", "six.moves.cPickle"))
 
 CPICKLE = SourceRule(
     rule=RULE,

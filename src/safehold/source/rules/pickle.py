@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from safehold.findings import Rule, Severity
 from safehold.source import pickle_names
-from safehold.source.row import Argument, Example, Library, SourceRule
+from safehold.source.row import Example, SourceRule
 
 RULE = Rule(
     id="SH151",
@@ -22,26 +24,9 @@ RULE = Rule(
     references=("https://docs.python.org/3/library/pickle.html",),
 )
 
-LIBRARY = Library(
-    name="pickle",
-    modules=("pickle", "six.moves.pickle"),
-    facade="safehold.compat.pickle",
-    reads={
-        "load": Argument(0, ("file",)),
-        "loads": Argument(0, ("data",)),
-        "Unpickler": Argument(0, ("file",)),
-    },
-    writes={
-        "dump": Argument(1, ("file",)),
-        "dumps": Argument(0, ("obj",)),
-        "Pickler": Argument(0, ("file",)),
-    },
-    value=Argument(0, ("obj",)),
-    memory=frozenset({"loads", "dumps"}),
-    offered=pickle_names.OFFERED,
+LIBRARY = replace(
+    pickle_names.PICKLE,
     beyond=frozenset({"_load", "_loads", "_dump", "_dumps", "_Unpickler", "_Pickler"}),
-    data_facade="safehold.compat.data",
-    data_names=pickle_names.DATA,
 )
 
 PICKLE = SourceRule(
