@@ -397,3 +397,61 @@ def test_a_subclass_that_writes_gets_a_note_about_its_readers(look):
     (note,) = audit.diagnostics
     assert (note.line, note.is_open) == (2, False)
     assert audit.outcome == "migrated"
+
+
+# --- calls without a facade, and how reads get their input ---------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "pattern", "kind"),
+    [
+        ("import pandas as pd\npd.read_pickle('data/a.pkl')\n", "data/a.pkl", "read"),
+        ("import shelve\nshelve.open(filename='data/jobs')\n", "data/jobs", "read"),
+        ("import dill\ndill.load(open('models/a.pkl', 'rb'))\n", "models/a.pkl", "read"),
+        ("def keep(frame):\n    frame.to_pickle('data/a.pkl')\n", "data/a.pkl", "write"),
+        ("import cloudpickle\ncloudpickle.dump(1, open('x.pkl', 'wb'))\n", "x.pkl", "write"),
+    ],
+)
+def test_the_file_of_a_call_without_a_facade_is_known(look, source, pattern, kind):
+    (use,) = look(source).artifacts
+    assert (use.pattern, use.kind) == (pattern, kind)
+    assert use.without_facade
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("pickle.load(x)", "file"),
+        ("pickle.Unpickler(x)", "file"),
+        ("pickle.loads(x.read_bytes())", "content"),
+        ("data = x.read()\n    pickle.loads(data)", "content"),
+        ("pickle.loads(x)", "bytes"),
+        ("pickle.loads(decompress(x[0]))", "bytes"),
+        ("pickle.loads(pickle.dumps(x))", "own"),
+    ],
+)
+def test_what_a_read_is_given_is_told_by_its_function(look, body, expected):
+    audit = look(f"import pickle\n\ndef read(x):\n    {body}\n")
+    reads = [item for item in audit.findings if item.detail["use"] == "read"]
+    assert [item.detail["input"] for item in reads] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("move", "is_found"),
+    [
+        ("os.replace(part, path)", True),
+        ("os.rename(part, path)", True),
+        ("shutil.move(part, path)", True),
+        ("part.replace(path)", True),
+        ("part.replace('a', 'b')", False),
+        ("part.replace({'a': 'b'})", False),
+        ("part.unlink()", False),
+    ],
+)
+def test_a_move_in_the_function_of_a_write_is_found(look, move, is_found):
+    source = (
+        "import os\nimport shutil\nimport safehold.compat.joblib as joblib\n\n"
+        f"def keep(value, part, path):\n    joblib.dump(value, part)\n    {move}\n\n"
+        "def other(part, path):\n    os.replace(part, path)\n"
+    )
+    assert [item.rule.id for item in look(source).findings] == ["SH156"] * is_found

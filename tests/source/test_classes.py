@@ -185,3 +185,106 @@ def test_plain_bases_change_nothing(tmp_path, text):
     write(tmp_path, "m.py", text)
 
     assert own_classes(tmp_path, ["m.Spec"]) == {"m.Spec"}
+
+
+# --- what else may be at hand --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from collections import namedtuple\nPoint = namedtuple('Point', 'x y')\n",
+        "import collections\nPoint = collections.namedtuple('Point', ['x'])\n",
+        "from typing import NamedTuple\nclass Point(NamedTuple):\n    x: int\n",
+    ],
+)
+def test_named_tuples_count(tmp_path, line):
+    write(tmp_path, "m.py", line)
+
+    assert own_classes(tmp_path, ["m.Point"]) == {"m.Point"}
+    assert classes_at_hand(tmp_path, ["m.py"]).plain >= {"m.Point"}
+
+
+@pytest.mark.parametrize(
+    "line", ["Point = other('Point', 'x')\n", "Point = x = namedtuple('P', 'x')\n"]
+)
+def test_what_only_looks_like_a_named_tuple_does_not_count(tmp_path, line):
+    write(tmp_path, "m.py", line)
+
+    assert own_classes(tmp_path, ["m.Point"]) == frozenset()
+
+
+def test_a_class_of_a_script_is_also_called_main(tmp_path):
+    write(tmp_path, "run.py", PLAIN)
+    write(tmp_path, "tools/job.py", PLAIN.replace("Spec", "Job") + "__name__ == '__main__'\n")
+    write(tmp_path, "tools/lib.py", PLAIN.replace("Spec", "Lib"))
+
+    assert own_classes(tmp_path, ["__main__.Spec", "__main__.Missing"]) == {"__main__.Spec"}
+    found = classes_at_hand(tmp_path, ["run.py", "tools/job.py", "tools/lib.py"]).plain
+    assert {"__main__.Spec", "__main__.Job", "job.Job", "tools.job.Job"} <= found
+    assert "__main__.Lib" not in found
+
+
+def test_a_class_that_another_script_defines_with_code_is_not_main_s(tmp_path):
+    write(tmp_path, "one.py", PLAIN)
+    write(tmp_path, "two.py", "class Spec:\n    def __setstate__(self, state): ...\n")
+
+    assert own_classes(tmp_path, ["__main__.Spec"]) == frozenset()
+
+
+def test_a_test_module_goes_by_the_name_that_pytest_gives_it(tmp_path):
+    write(tmp_path, "tests/test_io.py", PLAIN)
+
+    assert "test_io.Spec" in classes_at_hand(tmp_path, ["tests/test_io.py"]).plain
+
+
+def test_nested_classes_are_at_hand(tmp_path):
+    write(tmp_path, "m.py", "class Outer:\n    class Inner:\n        x = 1\n")
+
+    assert classes_at_hand(tmp_path, ["m.py"]).plain >= {"m.Outer", "m.Outer.Inner"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["from app.cache import put", "from app import cache", "import app.cache as c",
+     "from .cache import (\n    put,\n)", "from . import cache", "from .middle import put"],
+)  # fmt: skip
+def test_what_callers_of_a_writer_have_at_hand_counts(tmp_path, line):
+    write(tmp_path, "app/__init__.py", "")
+    write(tmp_path, "app/cache.py", "import pickle\n")
+    write(tmp_path, "app/middle.py", "from app.cache import put\n")
+    write(tmp_path, "app/main.py", f"{line}\n{PLAIN}")
+    write(tmp_path, "app/other.py", PLAIN.replace("Spec", "Other"))
+    files = ["app/cache.py", "app/main.py", "app/middle.py", "app/other.py"]
+
+    found = classes_at_hand(tmp_path, ["app/cache.py"], files).plain
+
+    assert "app.main.Spec" in found
+    assert "app.other.Other" not in found
+
+
+def test_classes_of_tests_do_not_count_for_their_imports(tmp_path):
+    write(tmp_path, "cache.py", "import pickle\n")
+    write(tmp_path, "tests/test_cache.py", f"import cache\n{PLAIN}")
+
+    assert classes_at_hand(tmp_path, ["cache.py"], ["tests/test_cache.py"]).plain == frozenset()
+
+
+def test_too_many_classes_of_callers_are_not_listed(tmp_path):
+    write(tmp_path, "cache.py", f"import pickle\n{PLAIN}")
+    many = "".join(f"class C{number}:\n    x = 1\n" for number in range(201))
+    write(tmp_path, "main.py", f"import cache\n{many}")
+
+    assert classes_at_hand(tmp_path, ["cache.py"], ["main.py"]).plain == {
+        "cache.Spec",
+        "__main__.Spec",
+    }
+
+
+def test_classes_that_are_not_plain_are_named_apart(tmp_path):
+    write(tmp_path, "m.py", "class Own:\n    def __setstate__(self, state): ...\n")
+
+    found = classes_at_hand(tmp_path, ["m.py"])
+
+    assert found.plain == frozenset()
+    assert found.others == {"m.Own", "__main__.Own"}

@@ -39,15 +39,18 @@ def extended(
         zones.insert(0, replace(base, name=_FOUND_ZONE, paths=tuple(patterns)))
     policy = replace(policy, zones=tuple(zones))
     needed = {zone.name: set(at_hand) for zone in zones if zone.trust == "internal"}
+    in_memory = {*_PRESETS, *at_hand}
     for report in reports:
-        zone = policy.zone_for(report.path)
-        if report.verdict == "clean" and zone.name in needed:
-            needed[zone.name].update({use.name for use in report.globals} & own)
+        if report.verdict == "clean":
+            names = {use.name for use in report.globals} & own
+            in_memory |= names  # what a service pickles to bytes is of the same kinds as its files
+            zone = policy.zone_for(report.path)
+            if zone.name in needed:
+                needed[zone.name] |= names
     return replace(
         policy,
         zones=tuple(allowing(zone, needed.get(zone.name, set())) for zone in zones),
-        # What a service pickles to bytes and reads back is of the same kinds as its files.
-        memory=allowing(policy.memory, {*_PRESETS, *at_hand}),
+        memory=allowing(policy.memory, in_memory),
     )
 
 

@@ -180,11 +180,21 @@ def _module_names(root: Path, file: str) -> Iterator[str]:
     while top and root.joinpath(*directories[:top], "__init__.py").exists():
         top -= 1
     starts.append(parts[top:])
-    if not is_package and top == len(directories):
+    if not is_package and top == len(directories) and _is_script(root / file, directories):
         starts.append([_MAIN])
     yield from dict.fromkeys(
         ".".join(start) for start in starts if start and all(part.isidentifier() for part in start)
     )
+
+
+def _is_script(file: Path, directories: list[str]) -> bool:
+    """Say whether a file may be run by its name: it stands at the root or speaks of it."""
+    if not directories:
+        return True
+    try:
+        return _MAIN.encode() in file.read_bytes()
+    except OSError:
+        return False
 
 
 def _imported_from(node: ast.ImportFrom, module: str, *, is_package: bool) -> str:

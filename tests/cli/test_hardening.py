@@ -1,0 +1,367 @@
+"""What `safehold harden` says before it writes, and what a hardened service then meets."""
+
+from __future__ import annotations
+
+import collections
+import os
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from safehold._cli import main
+from safehold.keys import generate_key
+from safehold.policy import Policy
+
+SHAPES = "class Shape:\n    side = 1\n"
+# An instance of app.shapes.Shape, which data codecs have no form for.
+SHAPE = b"\x80\x02ccopyreg\n_reconstructor\n(capp.shapes\nShape\nc__builtin__\nobject\nNtR."
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SAFEHOLD_SECRET_KEY", generate_key())
+    root = tmp_path / "service"
+    for name in ("app", "models", "store/deep"):
+        (root / name).mkdir(parents=True)
+    (root / "app" / "shapes.py").write_text(SHAPES)
+    return root
+
+
+def write(tree: Path, name: str, content: str | bytes) -> Path:
+    path = tree / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def contents(tree: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(tree)): path.read_bytes()
+        for path in sorted(tree.rglob("*"))
+        if path.is_file() and path.relative_to(tree).parts[0] not in ("var", ".safehold")
+    }
+
+
+def in_service(tree: Path, code: str) -> str:
+    environment = os.environ | {"SAFEHOLD_POLICY": str(tree / "safehold.toml")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tree, env=environment, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+# --- calls that stay as they are -----------------------------------------------------------
+
+
+def test_a_file_that_pandas_reads_stays_plain_and_is_reported(tree, capsys):
+    write(
+        tree,
+        "app/frames.py",
+        "import pandas as pd\nimport pickle\n\nframe = pd.read_pickle('models/frame.pkl')\n"
+        "with open('models/other.pkl', 'rb') as file:\n    other = pickle.load(file)\n",
+    )
+    plain = write(tree, "models/frame.pkl", pickle.dumps([1, 2]))
+    sealed = write(tree, "models/other.pkl", pickle.dumps([1, 2]))
+
+    assert main(["harden", str(tree), "--write"]) == 1
+
+    assert plain.read_bytes() == pickle.dumps([1, 2])
+    assert sealed.read_bytes().startswith(b"SFH1")
+    out = capsys.readouterr().out
+    assert "left models/frame.pkl: read or written by pandas.read_pickle" in out
+    assert "app/frames.py:4: SH155" in out
+    assert "1 critical" in out.rpartition("-- after")[2]
+
+
+@pytest.mark.extras
+def test_frames_stay_plain_where_pandas_reads_a_file_that_the_source_does_not_show(tree):
+    write(tree, "app/frames.py", "import pandas as pd\ndef read(p): return pd.read_pickle(p)\n")
+    code = "import pandas as pd, sys; pd.DataFrame({'a': [1]}).to_pickle(sys.argv[1])"
+    path = tree / "models" / "frame.pkl"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+    before = path.read_bytes()
+    write(tree, "models/plain.pkl", pickle.dumps([1]))
+
+    main(["harden", str(tree), "--write"])
+
+    assert path.read_bytes() == before
+    assert (tree / "models" / "plain.pkl").read_bytes().startswith(b"SFH1")
+
+
+def test_the_blocks_of_a_shelve_database_are_left_alone(tree, capsys):
+    path = write(tree, "store/jobs.dat", pickle.dumps({"a": 1}))
+    write(tree, "store/jobs.dir", "'a', (0, 20)\n")
+
+    main(["harden", str(tree), "--write"])
+
+    assert path.read_bytes() == pickle.dumps({"a": 1})
+    assert "left store/jobs.dat: belongs to a shelve or dbm database" in capsys.readouterr().out
+
+
+def test_a_write_that_is_moved_afterwards_is_named_before_and_after(tree, capsys):
+    write(
+        tree,
+        "app/save.py",
+        "import os\nimport pickle\n\ndef save(value, path):\n"
+        "    with open(path + '.tmp', 'wb') as file:\n        pickle.dump(value, file)\n"
+        "    os.replace(path + '.tmp', path)\n",
+    )
+
+    assert main(["harden", str(tree)]) == 1
+    assert "app/save.py:6: SH156" in capsys.readouterr().out
+
+    for _ in range(2):
+        assert main(["harden", str(tree), "--write"]) == 1
+        assert "app/save.py:6: SH156" in capsys.readouterr().out
+
+
+# --- how files are read --------------------------------------------------------------------
+
+
+def test_a_file_is_sealed_as_bytes_when_the_service_reads_contents_alone(tree):
+    write(
+        tree,
+        "app/io.py",
+        "import pickle\nfrom pathlib import Path\n\n"
+        "def path(name):\n    return Path('store') / name\n\n"
+        "def read(name):\n    data = path(name).read_bytes()\n    return pickle.loads(data)\n",
+    )
+    write(tree, "store/shape.pkl", SHAPE)
+
+    assert main(["harden", str(tree), "--write"]) == 0
+
+    assert in_service(tree, "from app.io import read; print(read('shape.pkl').side)") == "1\n"
+    assert main(["harden", str(tree), "--write"]) == 0
+
+
+def test_files_that_could_be_read_either_way_are_named(tree, capsys):
+    write(
+        tree,
+        "app/io.py",
+        "import pickle\n\ndef read(path):\n    return pickle.loads(path.read_bytes())\n\n"
+        "def load(file):\n    return pickle.load(file)\n",
+    )
+    write(tree, "models/shape.pkl", SHAPE)
+
+    main(["harden", str(tree)])
+
+    out = capsys.readouterr().out
+    assert "note: models/shape.pkl: sealed for its path, but app/io.py:4 reads the content" in out
+
+
+@pytest.mark.parametrize(
+    ("argument", "is_noted"),
+    [("row[0]", True), ("pickle.dumps(row)", False), ("open(row, 'rb').read()", False)],
+)
+def test_bytes_that_come_from_elsewhere_are_named(tree, capsys, argument, is_noted):
+    write(
+        tree, "app/rows.py", f"import pickle\n\ndef get(row):\n    return pickle.loads({argument})"
+    )
+
+    main(["harden", str(tree)])
+
+    assert (
+        "note: app/rows.py:4: reads bytes that come from" in capsys.readouterr().out
+    ) == is_noted
+
+
+# --- the policy that is written ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [("store/deep/shape.pkl", "store/deep/*"), ("shape.pkl", "shape.pkl"),
+     ("data/shape.pkl", "data/shape.pkl")],
+)  # fmt: skip
+def test_the_directory_of_objects_becomes_internal_unless_a_zone_names_it(tree, name, pattern):
+    write(tree, name, SHAPE)
+
+    main(["harden", str(tree), "--write"])
+
+    assert Policy.load(tree / "safehold.toml").zones[0].paths == (pattern,)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "joblib.dump(model, f'artifacts/{name}.joblib')",
+        "joblib.dump(model, 'artifacts/' + name)",
+        "memory = joblib.Memory('artifacts')",
+    ],
+)
+def test_places_where_objects_are_written_become_internal(tree, line):
+    write(tree, "app/train.py", f"import joblib\n\ndef train(model, name):\n    {line}\n")
+
+    main(["harden", str(tree), "--write"])
+
+    policy = Policy.load(tree / "safehold.toml")
+    assert policy.zone_for("artifacts/fraud.joblib").trust == "internal"
+    assert policy.zone_for("elsewhere/fraud.joblib").trust == "external"
+
+
+def test_a_class_that_a_caller_of_the_writer_stores_is_allowed(tree):
+    write(
+        tree,
+        "app/cache.py",
+        "import pickle\n\ndef put(value):\n    return pickle.dumps(value)\n\n"
+        "def get(data):\n    return pickle.loads(data)\n",
+    )
+    write(tree, "app/__init__.py", "from .cache import get, put\n")
+    write(tree, "run.py", "from app import get, put\nfrom app.shapes import Shape\n"
+          "print(get(put(Shape())).side)\n")  # fmt: skip
+
+    assert main(["harden", str(tree), "--write"]) == 0
+
+    assert in_service(tree, "import run") == "1\n"
+
+
+def test_a_class_that_the_service_could_not_store_is_named(tree, capsys):
+    write(
+        tree,
+        "app/state.py",
+        "import pickle\n\nclass State:\n    def __setstate__(self, state):\n        self.x = 1\n\n"
+        "def put():\n    state = State()\n    state.y = 2\n    return pickle.dumps(state)\n\n"
+        "def get():\n    return pickle.loads(put()).x\n",
+    )
+
+    main(["harden", str(tree)])
+    assert re.search(r"note: .*\bapp\.state\.State.*: loading runs code", capsys.readouterr().out)
+
+    names = ("app.state.State", "state.State")
+    options = [option for name in names for option in ("--allow", name)]
+    main(["harden", str(tree), "--write", *options])
+    assert "loading runs code" not in capsys.readouterr().out
+    assert in_service(tree, "from app.state import get; print(get())") == "1\n"
+
+
+def test_what_its_owner_vouches_for_is_sealed(tree, capsys):
+    write(tree, "app/io.py", "import pickle\ndef read(file): return pickle.load(file)\n")
+    write(
+        tree, "app/own.py", "class Own:\n    def __setstate__(self, state): self.x = state['x']\n"
+    )
+    stored = b"\x80\x04\x8c\x07app.own\x8c\x03Own\x93)\x81}\x8c\x01xK\x05sb."
+    path = write(tree, "models/own.pkl", stored)
+
+    main(["harden", str(tree)])
+    assert "vouch for what it names: --allow app.own.Own" in capsys.readouterr().out
+
+    assert main(["harden", str(tree), "--write", "--allow", "app.own.Own"]) == 0
+    assert path.read_bytes().startswith(b"SFH1")
+    code = "from app.io import read; print(read(open('models/own.pkl', 'rb')).x)"
+    assert in_service(tree, code) == "5\n"
+
+
+def test_what_is_set_aside_can_be_made_again_by_the_service(tree, capsys):
+    write(
+        tree,
+        "app/own.py",
+        "import pickle\n\nclass Own:\n    def __init__(self, x=2): self.x = x\n\n"
+        "def save():\n    with open('own.pkl', 'wb') as file:\n        pickle.dump(Own(), file)\n\n"
+        "def read():\n    with open('own.pkl', 'rb') as file:\n"
+        "        return pickle.load(file).x\n",
+    )
+    write(tree, "own.pkl", b"capp.own\nMissing\n)\x81.")
+
+    assert main(["harden", str(tree), "--write", "--report", str(tree / "report")]) == 1
+
+    report = (tree / "report" / "after.txt").read_text()
+    assert (
+        "what reads it under its old name finds no file; the scanner says: names app.own.Missing"
+        in report
+    )
+    assert "make it again with the hardened service" in capsys.readouterr().out
+    assert in_service(tree, "from app.own import *; save(); print(read())") == "2\n"
+
+
+def test_names_are_not_added_to_an_operators_policy(tree, capsys):
+    policy = write(tree, "safehold.toml", "version = 1\n")
+
+    assert main(["harden", str(tree), "--write", "--allow", "app.own.Own"]) == 2
+
+    assert "is followed and not rewritten" in capsys.readouterr().err
+    assert policy.read_text() == "version = 1\n"
+
+
+# --- before anything is changed ------------------------------------------------------------
+
+
+def test_marks_of_another_key_are_found_before_anything_is_changed(tree, monkeypatch, capsys):
+    write(tree, "app/io.py", "import pickle\ndef read(file): return pickle.load(file)\n")
+    write(tree, "models/shape.pkl", SHAPE)
+    before = contents(tree)
+    main(["harden", str(tree), "--write"])
+    main(["migrate", str(tree), "--rollback"])
+    monkeypatch.setenv("SAFEHOLD_SECRET_KEY", generate_key())
+
+    assert main(["harden", str(tree), "--write"]) == 2
+
+    assert "set the earlier key, or, when it is lost, remove that directory" in (
+        capsys.readouterr().err
+    )
+    assert contents(tree) == before
+    for mark in (tree / "var" / "safehold" / "marks").iterdir():
+        mark.unlink()
+    assert main(["harden", str(tree), "--write"]) == 0
+
+
+def test_the_whole_file_system_is_no_checkout(capsys):
+    assert main(["harden", "/"]) == 2
+    assert "whole file system" in capsys.readouterr().err
+
+
+# --- long lists ----------------------------------------------------------------------------
+
+
+def test_long_lists_are_cut_on_the_terminal_and_whole_in_the_report(tree, tmp_path, capsys):
+    for number in range(45):
+        write(tree, f"models/m{number:02}.pkl", pickle.dumps(collections.OrderedDict(a=number)))
+    report = tmp_path / "report"
+
+    for write_option in ([], ["--write"]):
+        main(["harden", str(tree), "--report", str(report), *write_option])
+
+        out = capsys.readouterr().out
+        listed = re.findall(r"^seal(?:ed)? models/m\d\d\.pkl", out, re.MULTILINE)
+        assert len(listed) == 20
+        assert "... and 25 more; --report DIR lists all in changes.txt" in out
+        changes = (report / "changes.txt").read_text()
+        assert len(re.findall(r"^seal(?:ed)? models/m", changes, re.MULTILINE)) == 45
+    assert "sealed 45" in out
+
+
+def test_a_look_says_that_nothing_was_changed_and_how_to_change_it(tree, capsys):
+    write(tree, "models/shape.pkl", SHAPE)
+
+    main(["harden", str(tree)])
+
+    assert capsys.readouterr().out.endswith(
+        "would rewrite 0 files, seal 1\nnothing was changed; --write makes these changes\n"
+    )
+
+
+def test_the_commands_that_are_printed_can_be_copied(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SAFEHOLD_SECRET_KEY", generate_key())
+    tree = tmp_path / "my service"
+    write(tree, "models/shape.pkl", SHAPE)
+
+    main(["harden", str(tree), "--write"])
+
+    out = capsys.readouterr().out
+    assert f"undo with: safehold migrate '{tree}' --rollback" in out
+    assert f"export SAFEHOLD_POLICY='{tree}/safehold.toml'" in out
+
+
+def test_version_control_is_not_to_hold_the_trail(tree, capsys):
+    main(["harden", str(tree)])
+    assert "version control" not in capsys.readouterr().out
+
+    (tree / ".git").mkdir()
+    main(["harden", str(tree)])
+    assert "note: keep var/safehold/trail and var/safehold/marks out of version control" in (
+        capsys.readouterr().out
+    )
