@@ -39,9 +39,11 @@ bench: .venv/.installed ## measure against plain calls and against peers
 	$(BIN)/python -m bench
 
 # Exit code 1 means findings, which is what one runs this for: only an error stops make.
-harden: .venv/.installed ## harden your own checkout: make harden APP=DIR [WRITE=1]
-	@test -n "$(APP)" || { echo "name the checkout: make harden APP=DIR [WRITE=1]" >&2; exit 2; }
-	$(BIN)/safehold harden "$(APP)" $(if $(filter 1,$(WRITE)),--write) || test $$? -eq 1
+harden: .venv/.installed ## harden your own checkout: make harden APP=DIR [REPORT=DIR] [WRITE=1]
+	@test -n "$(APP)" || \
+	    { echo "name the checkout: make harden APP=DIR [REPORT=DIR] [WRITE=1]" >&2; exit 2; }
+	$(BIN)/safehold harden "$(APP)" $(if $(REPORT),--report "$(REPORT)") \
+	    $(if $(filter 1,$(WRITE)),--write) || test $$? -eq 1
 
 lock: .venv-lock/.installed ## write requirements/*.txt anew, without releases of the last week
 	cd requirements && for name in core dev; do \
