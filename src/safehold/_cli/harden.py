@@ -124,6 +124,8 @@ def _report(options: argparse.Namespace, assessment: Assessment, name: str) -> N
     for line in summary_lines(assessment):
         print(_shared.printable(line))
     if options.report is None:
+        if assessment.findings:
+            print("each finding with its remedy: --report DIR")
         return
     directory = Path(options.report)
     directory.mkdir(parents=True, exist_ok=True)
