@@ -365,3 +365,19 @@ def test_version_control_is_not_to_hold_the_trail(tree, capsys):
     assert "note: keep var/safehold/trail and var/safehold/marks out of version control" in (
         capsys.readouterr().out
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "is_noted"),
+    [("import pickle\nfile = open('m.pkl', 'wb')\npickle.dump(1, file)\n", True),
+     ("import json\n", False)],
+)  # fmt: skip
+def test_tests_that_write_to_temporary_directories_are_named(tree, capsys, source, is_noted):
+    write(tree, "app/train.py", source)
+    write(tree, "tests/test_train.py", "def test_train(tmp_path):\n    pass\n")
+    write(tree, "tests/test_other.py", "def test_other():\n    pass\n")
+
+    main(["harden", str(tree)])
+
+    shown = "note: tests/test_train.py: temporary directories are outside the zones"
+    assert (shown in capsys.readouterr().out) == is_noted

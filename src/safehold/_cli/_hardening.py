@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from safehold._cli._reads import Reads, listed
+from safehold._cli._reads import Reads, listed, tests_in_temporaries
 from safehold._cli._zones import allowing, at_hand_in, extended, trusted_code
 from safehold.allow import AllowList
 from safehold.artifacts import Store
@@ -151,6 +151,12 @@ def make_plan(
     if not given:
         policy = replace(policy, trusted=trusted_code(audits))
     notes = (*_notes(reads, steps), *_refused(at_hand.others - frozenset(allow), given=given))
+    if tests := list(tests_in_temporaries(root, before.sources)):
+        message = (
+            f"{listed(tests)}: temporary directories are outside the zones, so models are refused "
+            f"there; run such tests with: mkdir -p cache; pytest --basetemp=cache/tests"
+        )
+        notes = (*notes, message)
     if (root / ".git").exists():
         notes = (*notes, f"keep {policy.trail} and {policy.marks} out of version control")
     return Plan(policy, not given, tuple(steps), audits, tuple(findings), own, notes)
