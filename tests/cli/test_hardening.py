@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from safehold._cli import main
+from safehold._cli import _progress, main
 from safehold.keys import generate_key
 from safehold.policy import Policy
 
@@ -381,3 +381,21 @@ def test_tests_that_write_to_temporary_directories_are_named(tree, capsys, sourc
 
     shown = "note: tests/test_train.py: temporary directories are outside the zones"
     assert (shown in capsys.readouterr().out) == is_noted
+
+
+def test_a_rollback_of_a_wrong_path_is_an_error(tmp_path, capsys):
+    assert main(["migrate", str(tmp_path / "missing"), "--rollback"]) == 2
+    assert "No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.extras
+def test_progress_counts_the_files_of_each_stage(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(_progress, "_QUIET_SECONDS", -1.0)
+    shown: list[str] = []
+    monkeypatch.setattr("rich.status.Status.update", lambda _self, text: shown.append(str(text)))
+    with _progress.progress() as tell:
+        for stage in ("sources", "sources", "plan"):
+            tell(stage, "a.py")
+    capsys.readouterr()
+    assert shown == ["sources: 1 files, a.py", "sources: 2 files, a.py", "plan: 1 files, a.py"]

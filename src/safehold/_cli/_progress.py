@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 _QUIET_SECONDS = 1.0
@@ -25,17 +26,17 @@ def progress() -> Iterator[Callable[[str, str], None]]:
     console = Console(stderr=True)
     status = console.status("")
     started = time.monotonic()
-    count = 0
+    counts: Counter[str] = Counter()
     shown = False
 
     def tell(stage: str, path: str) -> None:
-        nonlocal count, shown
-        count += 1
+        nonlocal shown
+        counts[stage] += 1
         if not shown and time.monotonic() - started > _QUIET_SECONDS:
             status.start()
             shown = True
         if shown:
-            status.update(Text(f"{stage}: {count} files, {path}"[: console.width - 4]))
+            status.update(Text(f"{stage}: {counts[stage]} files, {path}"[: console.width - 4]))
 
     try:
         yield tell

@@ -54,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
     path = Path(options.path)
     root = path if path.is_dir() else path.parent
     if options.rollback:
+        path.stat()  # "nothing to roll back" would hide a wrong path
         return _roll_back(root, options.format)
     audits = list(_audits(path, _policy(options, root), options))
     if options.write:
