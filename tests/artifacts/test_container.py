@@ -261,6 +261,7 @@ def test_a_key_is_bound_to_its_suite():
         {"suite": "none"},
         {"suite": ""},
         {"key": "k2"},
+        {"zone": "data"},
         {"segments": [2]},
         {"segments": []},
         {"segments": [-1, 2]},

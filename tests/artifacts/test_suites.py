@@ -450,15 +450,26 @@ def test_a_payload_is_not_readable_without_its_key_and_the_header_is():
     assert taken_apart(data)[1] != taken_apart(again)[1]
 
 
-def test_nothing_is_left_of_a_chunk_that_is_not_genuine():
-    suite = suite_for(SIDES["AES256GCM"].writer, "models", ARTIFACT)
-    stored, leaf = suite.seal(0, b"secret" * 100)
-    room = memoryview(bytearray(stored) + bytearray(16))
-    into = memoryview(bytearray(600))
-    assert not suite.open(0, room, bytes(16), into)
-    assert bytes(into) == bytes(600)
-    assert suite.open(0, room, leaf, into)
-    assert bytes(into) == b"secret" * 100
+def test_nothing_is_left_of_a_chunk_that_is_not_genuine(one, tmp_path):
+    data = seal(one.writer, b"secret" * 100)
+    shape = shape_of(data)
+    path = tmp_path / "container"
+    for at in (shape.head + 3, None):
+        changed = bytearray(data)
+        if at is not None:
+            changed[at] ^= 1
+        path.write_bytes(changed)
+        fd = os.open(path, os.O_RDONLY)
+        opened = container.open_file(fd, len(data), one.expected())
+        into = memoryview(bytearray(600))
+        if at is None:
+            opened.chunks.open(0, into)
+            assert bytes(into) == b"secret" * 100
+        else:
+            with pytest.raises(Tampered):
+                opened.chunks.open(0, into)
+            assert bytes(into) == bytes(600)
+        os.close(fd)
 
 
 def test_tags_differ_by_place_and_file():

@@ -89,8 +89,12 @@ class Chunks:
                 raise
 
     def open(self, index: int, into: memoryview) -> None:
-        """Fill `into` with one chunk. Raises Tampered."""
-        self._open(index, into, self._scratch(len(into)))
+        """Fill `into` with one chunk, or with zeros and raise Tampered or OSError."""
+        try:
+            self._open(index, into, self._scratch(len(into)))
+        except BaseException:
+            into[:] = bytes(len(into))  # what is not genuine does not stay beside what is
+            raise
 
     def _scratch(self, size: int) -> memoryview | None:
         return memoryview(bytearray(size + self._row.leaf)) if self._row.encrypts else None

@@ -8,7 +8,7 @@ verified, only the prefix's fixed-width numbers are used.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
@@ -193,13 +193,31 @@ def verify_file(fd: int, size: int, expected: Expected) -> Sealed:
     if size <= _SMALL:
         data = bytearray(os.pread(fd, size, 0))
         return verify_bytes(data + read_at(fd, len(data), bytearray(size - len(data))), expected)
+    opened = open_file(fd, size, expected)
+    payload = private_memory(opened.shape.payload)
+    opened.chunks.open_all(payload)
+    header = opened.header()
+    return Sealed(header, opened.shape.artifact, split(payload, header.segments))
+
+
+class Opened(NamedTuple):
+    """A file whose root holds and whose payload was not read."""
+
+    shape: Shape
+    chunks: Chunks
+    header: Callable[[], Header]
+
+
+def open_file(fd: int, size: int, expected: Expected) -> Opened:
+    """Verify a file's root; the descriptor serves until the last chunk is read.
+
+    Raises:
+        As `verify_file`, which is what this does first.
+    """
     shape, head, tail = _ends(fd, size, expected)
     key, suite = _verify_root(shape, head, tail, expected)
-    payload = private_memory(shape.payload)
     chunks = Chunks(suite, shape, tail, lambda start, into: read_at(fd, shape.head + start, into))
-    chunks.open_all(payload)
-    header = _header(shape, head, key, expected)
-    return Sealed(header, shape.artifact, split(payload, header.segments))
+    return Opened(shape, chunks, lambda: _header(shape, head, key, expected))
 
 
 def verify_bytes(data: bytearray | memoryview | bytes, expected: Expected) -> Sealed:
@@ -225,9 +243,8 @@ def verify_bytes(data: bytearray | memoryview | bytes, expected: Expected) -> Se
 
 def verified_header(fd: int, size: int, expected: Expected) -> tuple[Header, bytes]:
     """Verify a file's root alone and return (header, artifact id); the payload is not read."""
-    shape, head, tail = _ends(fd, size, expected)
-    key, _ = _verify_root(shape, head, tail, expected)
-    return _header(shape, head, key, expected), shape.artifact
+    opened = open_file(fd, size, expected)
+    return opened.header(), opened.shape.artifact
 
 
 def _ends(fd: int, size: int, expected: Expected) -> tuple[Shape, bytearray, bytearray]:

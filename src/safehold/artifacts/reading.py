@@ -64,6 +64,21 @@ class Reader:
                 return decode(sealed, reading)
             return codec_named(sealed.header.codec).decode(sealed.segments, reading)
 
+    def opened(
+        self,
+        target: Target,
+        verify: Verify,
+        *,
+        allow: Iterable[str] | None = None,
+        min_generation: int = 0,
+    ) -> Reading:
+        """Check a file whose payload is read later as `read` does. Raises as Store.load."""
+        with Recorded(self._hold.recorder, "open", target) as entry:
+            sealed = self._verified(target, verify, entry, min_generation)
+            reading = self.reading(sealed.header, target, allow)
+            check_declared(sealed.header, reading.allow)
+            return reading
+
     def _verified(
         self, target: Target, verify: Verify, entry: Recorded, min_generation: int
     ) -> Sealed:

@@ -27,7 +27,7 @@ class Suite(Protocol):
         """Say whether a stored chunk is genuine.
 
         A suite that encrypts gets room for a leaf behind the stored bytes and decrypts to
-        `into`, where nothing is left of a chunk that is not genuine. For others the two are one.
+        `into`. For others the two are one.
         """
 
     def root(self, head: bytes, leaves: Buffer) -> bytes:
