@@ -32,7 +32,10 @@ Buffer = bytes | bytearray | memoryview
 
 
 class Suite(NamedTuple):
-    """How a suite shows in the layout: its number, and the bytes of a leaf and of the root."""
+    """How a suite shows in the layout: its number, and the bytes of a leaf and of the root.
+
+    ``keyless`` leaves stay right under another key.
+    """
 
     name: str
     number: int
@@ -40,16 +43,17 @@ class Suite(NamedTuple):
     root: int
     encrypts: bool = False
     signs: bool = False
+    keyless: bool = False
 
 
 # One row for each file of `artifacts.suites`. Numbers are never given out again.
 SUITES: Mapping[str, Suite] = {
     row.name: row
     for row in (
-        Suite("HS256", 0, leaf=32, root=32),
+        Suite("HS256", 0, leaf=32, root=32, keyless=True),
         Suite("GMAC", 1, leaf=16, root=32),
         Suite("AES256GCM", 2, leaf=16, root=32, encrypts=True),
-        Suite("ED25519", 3, leaf=32, root=64, signs=True),
+        Suite("ED25519", 3, leaf=32, root=64, signs=True, keyless=True),
     )
 }
 _BY_NUMBER = {row.number: row for row in SUITES.values()}

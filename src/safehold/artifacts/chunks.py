@@ -61,7 +61,7 @@ class Chunks:
         """`leaves` may go on with the rest of the tail; `read` fills from a payload position."""
         self._suite = suite
         self._row = shape.suite
-        self._leaves = leaves
+        self.leaves = leaves
         self._read = read
         self.count = -(-shape.payload // CHUNK)
 
@@ -102,7 +102,7 @@ class Chunks:
     def _open(self, index: int, into: memoryview, scratch: memoryview | None) -> None:
         stored = into if scratch is None else scratch[: len(into) + self._row.leaf]
         self._read(index * CHUNK, stored[: len(into)])
-        leaf = self._leaves[index * self._row.leaf : (index + 1) * self._row.leaf]
+        leaf = self.leaves[index * self._row.leaf : (index + 1) * self._row.leaf]
         if not self._suite.open(index, stored, leaf, into):
             message = "the payload does not match its seal"
             raise Tampered(message)

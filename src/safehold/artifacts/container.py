@@ -19,6 +19,7 @@ from safehold.artifacts.chunks import Chunks, private_memory, read_at
 from safehold.artifacts.suites import Suite, suite_for
 from safehold.errors import LimitExceeded, NotSealed, Tampered, WrongContext
 from safehold.keys import Key, Keyring
+from safehold.paths import FileRange
 from safehold.sfh1 import (
     CHUNK,
     END,
@@ -53,6 +54,7 @@ __all__ = [
     "Sealed",
     "Segment",
     "is_sealed",
+    "resealed",
     "sealed_chunks",
     "total_length",
     "verified_header",
@@ -91,13 +93,7 @@ def sealed_chunks(
         LimitExceeded: the header (its meta, mostly) is larger than 1 MiB.
         ValueError: a segment's pieces do not have the announced length.
     """
-    text = encode_header(header)
-    if len(text) > HEADER_MAX:
-        message = f"header has {len(text)} bytes, at most {HEADER_MAX} are allowed; shorten meta"
-        raise LimitExceeded(message)
-    length = payload_length(header.segments)
-    head = prefix_of(SUITES[key.suite], len(text), align, length, key.tag, artifact) + text
-    head += bytes(-len(head) % align)
+    head = _head(header, key, artifact, align)
     yield head
     suite = suite_for(key, header.zone, artifact)
     leaves = bytearray()
@@ -106,6 +102,17 @@ def sealed_chunks(
         leaves += leaf
         yield stored
     yield leaves + suite.root(sha256(head).digest(), leaves) + END
+
+
+def _head(header: Header, key: Key, artifact: bytes, align: int) -> bytes:
+    """Return what stands before the payload. Raises LimitExceeded."""
+    text = encode_header(header)
+    if len(text) > HEADER_MAX:
+        message = f"header has {len(text)} bytes, at most {HEADER_MAX} are allowed; shorten meta"
+        raise LimitExceeded(message)
+    length = payload_length(header.segments)
+    head = prefix_of(SUITES[key.suite], len(text), align, length, key.tag, artifact) + text
+    return head + bytes(-len(head) % align)
 
 
 def _payload(segments: Sequence[Segment]) -> Iterator[Buffer]:
@@ -218,6 +225,20 @@ def open_file(fd: int, size: int, expected: Expected) -> Opened:
     key, suite = _verify_root(shape, head, tail, expected)
     chunks = Chunks(suite, shape, tail, lambda start, into: read_at(fd, shape.head + start, into))
     return Opened(shape, chunks, lambda: _header(shape, head, key, expected))
+
+
+def resealed(fd: int, opened: Opened, header: Header, key: Key) -> list[Buffer | FileRange]:
+    """Return the pieces of an open file under another key; the payload is not read.
+
+    Leaves that need no key are right as they are: a payload that does not fit them is refused
+    as before. Raises LimitExceeded.
+    """
+    shape = opened.shape
+    head = _head(header, key, shape.artifact, shape.align)
+    leaves = bytes(opened.chunks.leaves[: shape.leaves])
+    suite = suite_for(key, header.zone, shape.artifact)
+    tail = leaves + suite.root(sha256(head).digest(), leaves) + END
+    return [head, FileRange(fd, shape.head, shape.payload), tail]
 
 
 def verify_bytes(data: bytearray | memoryview | bytes, expected: Expected) -> Sealed:

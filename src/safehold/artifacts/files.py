@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from safehold.artifacts import container, streams
@@ -15,6 +15,7 @@ from safehold.artifacts.container import Buffer, Sealed
 from safehold.artifacts.info import Info, info_of
 from safehold.artifacts.marks import Marks
 from safehold.artifacts.reading import Reader
+from safehold.artifacts.rotating import Rotated, Rotation, rotate
 from safehold.artifacts.target import (
     Recorded,
     Target,
@@ -25,7 +26,7 @@ from safehold.artifacts.target import (
 from safehold.artifacts.writing import Draft, Writer
 from safehold.context import Context
 from safehold.errors import ConfigError, LimitExceeded, Rollback
-from safehold.paths import StrPath, replace_file
+from safehold.paths import FileRange, StrPath, replace_file
 
 
 class Packing(NamedTuple):
@@ -52,9 +53,9 @@ class Files:
     def __init__(self, hold: Context) -> None:
         """Use the context's policy, keys and recorder; nothing is opened here."""
         self._hold = hold
-        marks = Marks(hold.policy.root / hold.policy.marks, hold.keyring)
-        self._reader = Reader(hold, marks)
-        self._writer = Writer(hold, marks, self._reader)
+        self._marks = Marks(hold.policy.root / hold.policy.marks, hold.keyring)
+        self._reader = Reader(hold, self._marks)
+        self._writer = Writer(hold, self._marks, self._reader)
 
     def inspect(self, path: StrPath) -> Info:
         """Return verified metadata of a file's first container. Raises as load, but for Rollback.
@@ -173,6 +174,60 @@ class Files:
                 for sealed in found
             ]
             return self._replace(at, drafts, above=found[0].header.generation)
+
+    def rotate(self, old_id: str, new_id: str, paths: Iterable[StrPath]) -> list[Info]:
+        """Seal files of key `old_id` anew under `new_id`, the signing key; nothing else changes.
+
+        A file of another key is left as it is, as its Info tells. The payload is not read where
+        the leaves of both suites need no key; it is then copied by the system, unverified as
+        before. Otherwise it is verified and sealed again.
+
+        Raises:
+            UnknownKey: no such key. ConfigError: `new_id` is not the signing key.
+            As load for each file, which leaves those before it rotated.
+        """
+        ring = self._hold.keyring
+        ring.by_id(old_id)
+        if ring.signing.id != new_id:
+            message = f"the policy's [keys] signs with {ring.signing.id!r}, not with {new_id!r}"
+            raise ConfigError(message)
+        return [self._rotate(old_id, path) for path in paths]
+
+    def _rotate(self, old_id: str, path: StrPath) -> Info:
+        with self._opened("rotate", path) as first, contextlib.ExitStack() as stack:
+            target, entry = first.target, first.entry
+            stack.enter_context(self._marks.lock(target.zone.name, target.name))
+            # Under the lock, or what a writer has put there meanwhile would be lost.
+            fd, status, _ = self._hold.root.open_in(first.directory, first.name)
+            stack.callback(os.close, fd)
+            at = Rotated(fd, status.st_size, old_id)
+            rotation = rotate(at, target, self._reader, self._hold.keyring.signing)
+            entry.header(rotation.old.header)
+            size = at.size
+            if rotation.pieces is not None:
+                size = self._put(first, rotation, rotation.pieces())
+            mark = self._marks.read(target.zone.name, target.name)
+            if mark is not None and rotation.new.key != old_id:
+                # Its own key may be the one that goes; a run that was killed may have left it.
+                self._marks.write(target.zone.name, target.name, mark)
+            return info_of(rotation.new, rotation.old.artifact, size)
+
+    def _put(self, at: _Opened, rotation: Rotation, pieces: Iterable[Buffer | FileRange]) -> int:
+        """Replace a file by its rotated form; return how many bytes that has."""
+        size = 0
+
+        def counted() -> Iterator[Buffer | FileRange]:
+            nonlocal size
+            for piece in pieces:
+                size += piece.length if isinstance(piece, FileRange) else len(piece)
+                yield piece
+
+        def record() -> None:
+            at.entry.fields |= {"key": rotation.new.key, "size": size}
+            at.entry.allow()
+
+        replace_file(at.directory, at.name, counted(), before_rename=record)
+        return size
 
     def unseal(self, path: StrPath) -> None:
         """Replace a sealed file by the plain file that the replaced library reads.
