@@ -63,7 +63,7 @@ class Header(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     """What the seal binds besides the payload. Bump `v` and keep the old reader to extend.
 
     ``at`` is the position in the stream for the second and later containers of one file;
-    ``raw`` marks a payload that is the plain file's own bytes.
+    ``raw`` marks a payload that is the plain file's own bytes; ``expires`` is Unix time.
     """
 
     v: int
@@ -80,6 +80,7 @@ class Header(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     meta: dict[str, Any] = {}
     at: int = 0
     raw: bool = False
+    expires: int = 0
 
 
 encode_header = msgspec.msgpack.Encoder(order="deterministic").encode

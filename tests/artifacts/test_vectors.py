@@ -7,13 +7,14 @@ import hmac
 import pickle
 import shutil
 import struct
+import time
 
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from safehold.artifacts import container
+from safehold.artifacts import container, reading
 from safehold.keys import Keyring
 from tests.exact import same
 from tests.holding import make_world
@@ -38,7 +39,10 @@ def expected(value: object) -> object:
 
 
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path, monkeypatch):
+    # Whatever the clock of this machine says, the vectors were made before.
+    now = max(time.time(), generate.CREATED)
+    monkeypatch.setattr(reading.time, "time", lambda: now)
     world = make_world(tmp_path, keyring=Keyring(KEY, GMAC_KEY, AES_KEY, PUBLIC_KEY))
     yield world
     world.hold.close()

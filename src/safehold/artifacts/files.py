@@ -1,8 +1,9 @@
-"""Operations on files that are there: inspect, verify, seal, renew, unseal."""
+"""Operations on files that are there: inspect, verify, seal, renew, rotate, rename, unseal."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,8 +14,8 @@ from safehold.artifacts.codecs import Encoded, codec_named
 from safehold.artifacts.codecs.pickle import split_pickles
 from safehold.artifacts.container import Buffer, Sealed
 from safehold.artifacts.info import Info, info_of
-from safehold.artifacts.marks import Marks
-from safehold.artifacts.reading import Reader
+from safehold.artifacts.marks import Mark, Marks
+from safehold.artifacts.reading import Reader, check_declared, check_time
 from safehold.artifacts.rotating import Rotated, Rotation, rotate
 from safehold.artifacts.target import (
     Recorded,
@@ -83,6 +84,7 @@ class Files:
         """
         with self._opened("verify", path) as at:
             first = self._containers(at, packing)[0]
+            check_time(first.header)
             self._reader.check_fresh(first, at.target, min_generation)
 
     def _containers(self, at: _Opened, packing: Packing | None = None) -> list[Sealed]:
@@ -164,15 +166,7 @@ class Files:
         """
         with self._opened("renew", path) as at:
             found = self._containers(at)
-            drafts = [
-                Draft(
-                    Encoded(sealed.segments, sealed.header.libs, raw=sealed.header.raw),
-                    sealed.header.codec,
-                    sealed.header.globals,
-                    sealed.header.meta,
-                )
-                for sealed in found
-            ]
+            drafts = [Draft.of(sealed) for sealed in found]
             return self._replace(at, drafts, above=found[0].header.generation)
 
     def rotate(self, old_id: str, new_id: str, paths: Iterable[StrPath]) -> list[Info]:
@@ -194,18 +188,14 @@ class Files:
         return [self._rotate(old_id, path) for path in paths]
 
     def _rotate(self, old_id: str, path: StrPath) -> Info:
-        with self._opened("rotate", path) as first, contextlib.ExitStack() as stack:
-            target, entry = first.target, first.entry
-            stack.enter_context(self._marks.lock(target.zone.name, target.name))
-            # Under the lock, or what a writer has put there meanwhile would be lost.
-            fd, status, _ = self._hold.root.open_in(first.directory, first.name)
-            stack.callback(os.close, fd)
-            at = Rotated(fd, status.st_size, old_id)
-            rotation = rotate(at, target, self._reader, self._hold.keyring.signing)
+        with self._opened("rotate", path) as first, self._locked(first) as at:
+            target, entry = at.target, at.entry
+            file = Rotated(at.fd, at.size, old_id)
+            rotation = rotate(file, target, self._reader, self._hold.keyring.signing)
             entry.header(rotation.old.header)
             size = at.size
             if rotation.pieces is not None:
-                size = self._put(first, rotation, rotation.pieces())
+                size = self._put(at, rotation, rotation.pieces())
             mark = self._marks.read(target.zone.name, target.name)
             if mark is not None and rotation.new.key != old_id:
                 # Its own key may be the one that goes; a run that was killed may have left it.
@@ -228,6 +218,56 @@ class Files:
 
         replace_file(at.directory, at.name, counted(), before_rename=record)
         return size
+
+    def rename(self, old: StrPath, new: StrPath) -> Info:
+        """Give an authentic file another name, perhaps in another zone; seal it for that.
+
+        The new file is whole before the old one goes, and a copy of the old one that is put back
+        is refused. The generation goes on from both names.
+
+        Raises:
+            FileExistsError: there is a file with the new name.
+            ConfigError, TypeNotAllowed: the new zone does not have the codec, or the types.
+            As load for the old file.
+        """
+        root = self._hold.root
+        with (
+            self._opened("rename", old) as first,
+            root.open_parent(new) as (directory, name, place),
+            self._locked(first) as at,
+        ):
+            found = self._containers(at)
+            check_time(found[0].header)
+            self._reader.check_fresh(found[0], at.target, 0)
+            target = target_of_place(self._hold, place)
+            with Recorded(self._hold.recorder, "rename", target) as entry:
+                check_codec(target.zone, found[0].header.codec)
+                for sealed in found:
+                    check_declared(sealed.header, self._reader.reading(sealed.header, target).allow)
+                if name in os.listdir(directory):
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target.name)
+                generation = found[0].header.generation
+                drafts = [Draft.of(sealed) for sealed in found]
+                written = self._writer.file(
+                    directory, name, target, drafts, entry, above=generation
+                )
+            at.entry.allow()
+            # Beyond the old file: none of its copies is the newest of that name any more.
+            gone = Mark(generation + 1, bytes(16))
+            self._marks.write(at.target.zone.name, at.target.name, gone)
+            os.unlink(at.name, dir_fd=at.directory)
+            os.fsync(at.directory)
+            return info_of(*written)
+
+    @contextlib.contextmanager
+    def _locked(self, first: _Opened) -> Iterator[_Opened]:
+        """Take the artifact's lock and open the file again, as a writer may have replaced it."""
+        with self._marks.lock(first.target.zone.name, first.target.name):
+            fd, status, _ = self._hold.root.open_in(first.directory, first.name)
+            try:
+                yield first._replace(fd=fd, size=status.st_size)
+            finally:
+                os.close(fd)
 
     def unseal(self, path: StrPath) -> None:
         """Replace a sealed file by the plain file that the replaced library reads.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import IO, Any
 
@@ -22,7 +24,7 @@ from safehold.artifacts.target import (
     target_of_handle,
     target_of_place,
 )
-from safehold.artifacts.writing import Draft
+from safehold.artifacts.writing import Draft, expiry
 from safehold.errors import Tampered
 from safehold.paths import StrPath
 
@@ -36,7 +38,7 @@ class Store(Files):
 
     # -- paths
 
-    def dump(
+    def dump(  # noqa: PLR0913  (options, by keyword only)
         self,
         value: object,
         path: StrPath,
@@ -46,12 +48,14 @@ class Store(Files):
         prefer: str = "",
         encode: Callable[[], Encoded] | None = None,
         packing: Packing | None = None,
+        expires: datetime | int | None = None,
     ) -> Info:
         """Seal a value into a file; a crash leaves the old file or the new one.
 
         The codec follows from the zone and the file's suffix unless it is named. `prefer`
         is taken where the zone has it, and `encode` is then asked for the encoded value. With
-        `packing` the container goes inside that compression.
+        `packing` the container goes inside that compression. From `expires` on, a time with its
+        zone or in Unix seconds, it is not loaded any more.
 
         Raises:
             EncodeError: the value has no lossless form in the codec, or names a type that
@@ -63,6 +67,7 @@ class Store(Files):
                 draft = self._writer.draft(
                     value, target, codec=codec, meta=meta, prefer=prefer, encode=encode
                 )
+                draft = replace(draft, expires=expiry(expires))
                 pack = None if packing is None else packing.pack
                 return info_of(
                     *self._writer.file(directory, name, target, [draft], entry, pack=pack)
