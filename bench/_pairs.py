@@ -6,14 +6,22 @@ import statistics
 import time
 from collections.abc import Callable
 
+wall = time.perf_counter
+processor = time.process_time  # of all threads
+
 
 def ratio(
-    ours: Callable[[], object], other: Callable[[], object], *, rounds: int = 15, repeat: int = 1
+    ours: Callable[[], object],
+    other: Callable[[], object],
+    *,
+    rounds: int = 15,
+    repeat: int = 1,
+    clock: Callable[[], float] = wall,
 ) -> tuple[float, float, float]:
     """Return (median ratio ours/other, median seconds of ours, of other), one warm-up each."""
-    _seconds(ours, repeat)
-    _seconds(other, repeat)
-    pairs = [(_seconds(ours, repeat), _seconds(other, repeat)) for _ in range(rounds)]
+    _seconds(ours, repeat, clock)
+    _seconds(other, repeat, clock)
+    pairs = [(_seconds(ours, repeat, clock), _seconds(other, repeat, clock)) for _ in range(rounds)]
     middle = statistics.median(first / second for first, second in pairs)
     return (
         middle,
@@ -28,11 +36,11 @@ def show(name: str, measured: tuple[float, float, float], against: str) -> None:
     print(f"{name}: {middle:.2f}x {against} ({_unit(ours)} against {_unit(other)})", flush=True)
 
 
-def _seconds(action: Callable[[], object], repeat: int) -> float:
-    started = time.perf_counter()
+def _seconds(action: Callable[[], object], repeat: int, clock: Callable[[], float]) -> float:
+    started = clock()
     for _ in range(repeat):
         action()
-    return (time.perf_counter() - started) / repeat
+    return (clock() - started) / repeat
 
 
 def _unit(seconds: float) -> str:

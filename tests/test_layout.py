@@ -28,6 +28,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 # and the files there that several of those share.
 TABLES: dict[str, set[str]] = {
     "safehold.artifacts.codecs": {"safehold.artifacts.codecs.values"},
+    "safehold.artifacts.suites": {"safehold.artifacts.suites.parts"},
     "safehold.scan.formats": set(),
     "safehold.source.rules": set(),
 }

@@ -42,7 +42,8 @@ class Context:
         environ = Environment(environ)  # shows no variable, should a frame's locals be logged
         if not isinstance(policy, Policy):
             policy = Policy.load(str(policy))
-        keyring = Keyring.load(policy.key_sources, policy.root, environ)
+        keyring = Keyring.load(policy.key_sources, policy.root, environ, local=policy.local_key)
+        _ = keyring.local  # a pair without a local key shows here, not at the first event
         trail = Trail(policy.root / policy.trail, keyring)
         return cls(policy, keyring, Recorder(trail, *exporters), trail)
 

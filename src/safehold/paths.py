@@ -31,6 +31,7 @@ _NO_WAIT = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # a FIFO must not block t
 _STEP = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _MAX_LINKS = 40  # as the kernel's MAXSYMLINKS
 _TEMPORARY = ".sfh-tmp"
+_COPY_STEP = 2**20
 
 
 class Place(NamedTuple):
@@ -240,10 +241,18 @@ def _real_path_without_proc(fd: int, path: str) -> str:
     return real
 
 
+class FileRange(NamedTuple):
+    """Bytes of an open file, to be copied by the system."""
+
+    fd: int
+    offset: int
+    length: int
+
+
 def replace_file(
     directory: int,
     name: str,
-    chunks: Iterable[bytes | bytearray | memoryview],
+    chunks: Iterable[bytes | bytearray | memoryview | FileRange],
     *,
     mode: int | None = None,
     before_rename: Callable[[], None] | None = None,
@@ -266,7 +275,10 @@ def replace_file(
     try:
         try:
             for chunk in chunks:
-                _write_all(fd, chunk)
+                if isinstance(chunk, FileRange):
+                    _copy(fd, chunk)
+                else:
+                    _write_all(fd, chunk)
             if previous is not None:
                 with contextlib.suppress(PermissionError):  # only root may give files away
                     os.fchown(fd, previous.st_uid, previous.st_gid)
@@ -311,3 +323,18 @@ def _write_all(fd: int, chunk: bytes | bytearray | memoryview) -> None:
     view = memoryview(chunk).cast("B")
     while view:
         view = view[os.write(fd, view) :]
+
+
+def _copy(fd: int, source: FileRange) -> None:
+    """Copy within the kernel, which shares the blocks where the file system can."""
+    offset, left = source.offset, source.length
+    while left:
+        try:
+            count = os.copy_file_range(source.fd, fd, left, offset)
+        except (AttributeError, OSError):  # not on this system, or not for these file systems
+            data = os.pread(source.fd, min(left, _COPY_STEP), offset)
+            _write_all(fd, data)
+            count = len(data)
+        if count == 0:
+            raise OSError(errno.EIO, "the file was cut while it was copied")
+        offset, left = offset + count, left - count

@@ -1,11 +1,11 @@
 """Layout of SFH1, the artifact file format: fixed positions, the header, nothing of keys.
 
-    prefix   48 bytes   magic, header length, alignment, payload length, key tag, artifact id
+    prefix   48 bytes   magic, header length, alignment, suite, payload length, key tag, artifact id
     header              canonical MessagePack, see `Header`
     zeros               up to the alignment (4096 in files, 64 in memory)
-    payload             segments, each starting at a multiple of 64
-    leaves   32 each    SHA-256 of each 1 MiB chunk of the payload
-    root     32 bytes   HMAC-SHA256 over the hash of all that precedes the payload, and the leaves
+    payload             segments, each starting at a multiple of 64; encrypted in some suites
+    leaves              digest or tag of each 1 MiB chunk of the payload, length by suite
+    root                over the hash of all that precedes the payload, and the leaves
     end       8 bytes   magic; nothing follows
 
 `artifacts.container` seals and verifies; the scanner reads the same layout without a key.
@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,19 +25,45 @@ PREFIX = struct.Struct("<8sIIQ8s16s")
 CHUNK = 2**20
 FILE_ALIGN = 4096
 MEMORY_ALIGN = 64
-DIGEST = 32
 HEADER_MAX = 2**20
-TAIL_FIXED = DIGEST + len(END)
 _SEGMENT_ALIGN = 64
 
 Buffer = bytes | bytearray | memoryview
+
+
+class Suite(NamedTuple):
+    """How a suite shows in the layout: its number, and the bytes of a leaf and of the root.
+
+    ``keyless`` leaves stay right under another key.
+    """
+
+    name: str
+    number: int
+    leaf: int
+    root: int
+    encrypts: bool = False
+    signs: bool = False
+    keyless: bool = False
+
+
+# One row for each file of `artifacts.suites`. Numbers are never given out again.
+SUITES: Mapping[str, Suite] = {
+    row.name: row
+    for row in (
+        Suite("HS256", 0, leaf=32, root=32, keyless=True),
+        Suite("GMAC", 1, leaf=16, root=32),
+        Suite("AES256GCM", 2, leaf=16, root=32, encrypts=True),
+        Suite("ED25519", 3, leaf=32, root=64, signs=True, keyless=True),
+    )
+}
+_BY_NUMBER = {row.number: row for row in SUITES.values()}
 
 
 class Header(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What the seal binds besides the payload. Bump `v` and keep the old reader to extend.
 
     ``at`` is the position in the stream for the second and later containers of one file;
-    ``raw`` marks a payload that is the plain file's own bytes.
+    ``raw`` marks a payload that is the plain file's own bytes; ``expires`` is Unix time.
     """
 
     v: int
@@ -54,6 +80,7 @@ class Header(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     meta: dict[str, Any] = {}
     at: int = 0
     raw: bool = False
+    expires: int = 0
 
 
 encode_header = msgspec.msgpack.Encoder(order="deterministic").encode
@@ -64,9 +91,10 @@ class Shape(NamedTuple):
     """Positions that follow from the prefix; all arithmetic, nothing parsed.
 
     ``text``: bytes of the header; ``head``: start of the payload; ``payload``, ``leaves`` and
-    ``total``: lengths in bytes.
+    ``total``: lengths in bytes. ``suite`` is what the prefix claims, good for lengths alone.
     """
 
+    suite: Suite
     text: int
     align: int
     head: int
@@ -86,14 +114,22 @@ def shape_of(prefix: Buffer) -> Shape | None:
     """Work the positions out; None when the prefix is cut or its numbers cannot be."""
     if not is_sealed(prefix) or len(prefix) < PREFIX.size:
         return None
-    _, text, align, payload, tag, artifact = PREFIX.unpack_from(prefix)
-    if text > HEADER_MAX or align not in (FILE_ALIGN, MEMORY_ALIGN):
+    _, text, form, payload, tag, artifact = PREFIX.unpack_from(prefix)
+    suite, align = _BY_NUMBER.get(form >> 16), form & 0xFFFF
+    if suite is None or text > HEADER_MAX or align not in (FILE_ALIGN, MEMORY_ALIGN):
         return None
     head = PREFIX.size + text
     head += -head % align
-    leaves = -(-payload // CHUNK) * DIGEST
-    total = head + payload + leaves + TAIL_FIXED
-    return Shape(text, align, head, payload, leaves, total, tag, artifact)
+    leaves = -(-payload // CHUNK) * suite.leaf
+    total = head + payload + leaves + suite.root + len(END)
+    return Shape(suite, text, align, head, payload, leaves, total, tag, artifact)
+
+
+def prefix_of(
+    suite: Suite, text: int, align: int, payload: int, tag: bytes, artifact: bytes
+) -> bytes:
+    """Return the prefix of a container: the alignment's upper 16 bits are the suite's number."""
+    return PREFIX.pack(MAGIC, text, align | suite.number << 16, payload, tag, artifact)
 
 
 def payload_length(lengths: Sequence[int]) -> int:

@@ -6,6 +6,7 @@ import itertools
 import os
 import struct
 import tracemalloc
+from hashlib import sha256
 
 import msgspec
 import pytest
@@ -13,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safehold import sfh1
-from safehold.artifacts import container
+from safehold.artifacts import chunks, container
 from safehold.artifacts.container import Expected, Header
+from safehold.artifacts.suites import suite_for
 from safehold.errors import LimitExceeded, NotSealed, Tampered, UnknownKey, WrongContext
 from safehold.keys import Key, Keyring
 from tests.holding import OTHER_SECRET, SECRET
@@ -23,7 +25,7 @@ KEY = Key("k1", SECRET)
 EXPECTED = Expected(Keyring(KEY), "models", 2**32, ("data", "memory"))
 ARTIFACT = bytes(range(16))
 PREFIX = container.PREFIX_BYTES
-TAIL = sfh1.TAIL_FIXED
+TAIL = 32 + len(sfh1.END)
 
 
 def header(*lengths: int, **changes: object) -> Header:
@@ -245,9 +247,9 @@ def test_the_tag_of_another_listed_key_is_refused():
 
 def test_a_key_is_bound_to_its_suite():
     other = Key("k1", SECRET, suite="GMAC")
-    with pytest.raises(Tampered, match="seal does not match"):
+    with pytest.raises(Tampered, match="bound to suite HS256"):
         verify(seal(b"x", key=other, suite="GMAC"))
-    with pytest.raises(Tampered, match="seal does not match"):
+    with pytest.raises(Tampered, match="bound to suite GMAC"):
         verify(seal(b"x"), Expected(Keyring(other), "models", 2**32))
 
 
@@ -259,6 +261,7 @@ def test_a_key_is_bound_to_its_suite():
         {"suite": "none"},
         {"suite": ""},
         {"key": "k2"},
+        {"zone": "data"},
         {"segments": [2]},
         {"segments": []},
         {"segments": [-1, 2]},
@@ -277,8 +280,9 @@ def sealed_with_text(text: bytes, payload: bytes, zone: str = "models") -> bytes
     """Seal any header text, as somebody with the key could."""
     head = sfh1.PREFIX.pack(sfh1.MAGIC, len(text), 64, len(payload), KEY.tag, ARTIFACT) + text
     head += bytes(-len(head) % 64)
-    leaves = b"".join(container._hashed([payload], kept := [])) and b"".join(kept)
-    return head + payload + leaves + container._root(KEY, zone, ARTIFACT, head, leaves) + sfh1.END
+    suite = suite_for(KEY, zone, ARTIFACT)
+    leaves = b"".join(suite.seal(0, chunk)[1] for chunk in [payload] if payload)
+    return head + payload + leaves + suite.root(sha256(head).digest(), leaves) + sfh1.END
 
 
 def test_the_helper_above_makes_valid_containers():
@@ -355,7 +359,7 @@ def test_a_sparse_payload_is_refused_before_it_is_read(tmp_path, monkeypatch):
     def refuse(*args: object) -> None:
         pytest.fail("memory was asked for")
 
-    monkeypatch.setattr(container.mmap, "mmap", refuse)
+    monkeypatch.setattr(chunks.mmap, "mmap", refuse)
     fd = os.open(path, os.O_RDONLY)
     try:
         with pytest.raises(Tampered, match="seal does not match"):

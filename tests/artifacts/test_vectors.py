@@ -7,15 +7,29 @@ import hmac
 import pickle
 import shutil
 import struct
+import time
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from safehold.artifacts import container, reading
 from safehold.keys import Keyring
 from tests.exact import same
 from tests.holding import make_world
 from tests.vectors import generate
-from tests.vectors.generate import BUFFER, KEY, SECRET, VECTORS, Buffered
+from tests.vectors.generate import (
+    AES_KEY,
+    BUFFER,
+    GMAC_KEY,
+    KEY,
+    PAIR_KEY,
+    PUBLIC_KEY,
+    SECRET,
+    VECTORS,
+    Buffered,
+)
 
 FILES = generate.HERE / "v1"
 
@@ -25,8 +39,11 @@ def expected(value: object) -> object:
 
 
 @pytest.fixture
-def world(tmp_path):
-    world = make_world(tmp_path, keyring=Keyring(KEY))
+def world(tmp_path, monkeypatch):
+    # Whatever the clock of this machine says, the vectors were made before.
+    now = max(time.time(), generate.CREATED)
+    monkeypatch.setattr(reading.time, "time", lambda: now)
+    world = make_world(tmp_path, keyring=Keyring(KEY, GMAC_KEY, AES_KEY, PUBLIC_KEY))
     yield world
     world.hold.close()
 
@@ -49,7 +66,7 @@ def test_a_vector_loads(vector, world):
     assert (info.generation, info.created, info.key) == (
         vector.generation,
         generate.CREATED,
-        "vectors-1",
+        vector.key.id,
     )
     assert info.meta == vector.parts[0].meta
 
@@ -65,33 +82,64 @@ def test_the_generator_still_writes_the_same_data(vector):
 # --- a second reader, from the documentation alone -------------------------------------------
 
 
-def hkdf(secret: bytes, salt: bytes, info: bytes) -> bytes:
-    """RFC 5869 with SHA-256, one block."""
+def hkdf(secret: bytes, salt: bytes, info: bytes, blocks: int = 1) -> bytes:
+    """RFC 5869 with SHA-256."""
     extracted = hmac.digest(salt, secret, "sha256")
-    return hmac.digest(extracted, info + b"\x01", "sha256")
+    found, block = b"", b""
+    for number in range(1, blocks + 1):
+        block = hmac.digest(extracted, block + info + bytes([number]), "sha256")
+        found += block
+    return found
 
 
-def read_one(data: bytes, zone: str) -> tuple[dict[str, object], list[bytes], bytes]:
+SECRETS = {
+    "vectors-1": (0, "HS256", SECRET),
+    "vectors-gmac": (1, "GMAC", b"vector key 2: 90d1f7a83be64c52d70e"),
+    "vectors-aes": (2, "AES256GCM", b"vector key 3: e4b86d0f1c79a2385fd6"),
+    "vectors-pair": (3, "ED25519", bytes.fromhex(generate.PUBLIC)),
+}
+LENGTHS = [(32, 32), (16, 32), (16, 32), (32, 64)]
+
+
+def read_one(data: bytes, zone: str, key_id: str) -> tuple[dict[str, object], list[bytes], bytes]:
     """Return header, segments and what follows the container."""
     assert data[:8] == bytes.fromhex("534648310d0a1a0a")
-    text_length, align, payload_length = struct.unpack_from("<IIQ", data, 8)
+    text_length, align, number, payload_length = struct.unpack_from("<IHHQ", data, 8)
     key_tag, artifact = data[24:32], data[32:48]
     assert text_length <= 2**20
     assert align in (64, 4096)
-    assert key_tag == hashlib.sha256(b"safehold key id\x00" + b"vectors-1").digest()[:8]
+    assert key_tag == hashlib.sha256(b"safehold key id\x00" + key_id.encode()).digest()[:8]
+    own_number, suite, secret = SECRETS[key_id]
+    assert number == own_number
+    leaf_length, root_length = LENGTHS[number]
     head_length = (48 + text_length + align - 1) // align * align
-    leaves_length = (payload_length + 2**20 - 1) // 2**20 * 32
-    total = head_length + payload_length + leaves_length + 40
-    head = data[:head_length]
-    payload = data[head_length : head_length + payload_length]
-    leaves = data[head_length + payload_length : total - 40]
-    root, end = data[total - 40 : total - 8], data[total - 8 : total]
-    key = hkdf(SECRET, artifact, b"safehold/SFH1/HS256/" + zone.encode())
-    assert root == hmac.digest(key, hashlib.sha256(head).digest() + leaves, "sha256")
+    chunks = (payload_length + 2**20 - 1) // 2**20
+    total = head_length + payload_length + leaf_length * chunks + root_length + 8
+    payload_end = head_length + payload_length
+    head, payload = data[:head_length], data[head_length:payload_end]
+    leaves = data[payload_end : payload_end + leaf_length * chunks]
+    root, end = data[total - 8 - root_length : total - 8], data[total - 8 : total]
     assert end == bytes.fromhex("0a1a0d0a31484653")
-    for number in range(leaves_length // 32):
-        chunk = payload[number * 2**20 : (number + 1) * 2**20]
-        assert hashlib.sha256(chunk).digest() == leaves[number * 32 : number * 32 + 32]
+    info = f"safehold/SFH1/{suite}/{zone}".encode()
+    signed = hashlib.sha256(head).digest() + leaves
+    keys = b""
+    if suite == "ED25519":
+        Ed25519PublicKey.from_public_bytes(secret).verify(root, info + b"\0" + signed)
+    else:
+        keys = hkdf(secret, artifact, info, blocks=1 if suite == "HS256" else 2)
+        assert root == hmac.digest(keys[:32], signed, "sha256")
+    plain = b""
+    for index in range(chunks):
+        chunk = payload[index * 2**20 : (index + 1) * 2**20]
+        leaf = leaves[index * leaf_length : (index + 1) * leaf_length]
+        if suite in ("HS256", "ED25519"):
+            assert hashlib.sha256(chunk).digest() == leaf
+        elif suite == "GMAC":
+            assert AESGCM(keys[32:]).encrypt(index.to_bytes(12, "big"), b"", chunk) == leaf
+        else:
+            chunk = AESGCM(keys[32:]).decrypt(index.to_bytes(12, "big"), chunk + leaf, None)
+        plain += chunk
+    payload = plain
     header = msgspec.msgpack.decode(head[48 : 48 + text_length])
     segments, position = [], 0
     for length in header["segments"]:
@@ -106,13 +154,27 @@ def read_one(data: bytes, zone: str) -> tuple[dict[str, object], list[bytes], by
 def test_a_second_reader_agrees(vector):
     data, at = (FILES / vector.file).read_bytes(), 0
     for part in vector.parts:
-        header, segments, rest = read_one(data, vector.zone)
+        header, segments, rest = read_one(data, vector.zone, vector.key.id)
         assert header["name"] == f"{vector.zone}/{vector.file}"
         assert header.get("at", 0) == at
         assert header["codec"] == part.codec
         if part.codec == "pickle":
             value = pickle.loads(segments[0], buffers=segments[1:])
             assert same(value, expected(part.value))
+        elif vector.key is not KEY:
+            ours = generate.codec_named(part.codec).encode(part.value, generate.DEPTH).segments
+            assert segments == [bytes(segment) for segment in ours]
         at += len(data) - len(rest)
         data = rest
     assert data == b""
+
+
+@pytest.mark.parametrize("key", [KEY, GMAC_KEY, AES_KEY, PAIR_KEY], ids=lambda key: key.suite)
+def test_a_second_reader_agrees_on_many_chunks(key):
+    segments = [bytes(range(256)) * 5000, b"z" * 2**20, b"end"]
+    header = container.Header(
+        1, key.suite, key.id, "models", "models/a", 1, 1, "pickle", [len(one) for one in segments]
+    )
+    parts = [(len(one), [one]) for one in segments]
+    data = b"".join(container.sealed_chunks(header, parts, key, bytes(16), align=4096))
+    assert read_one(data, "models", key.id)[1:] == (segments, b"")

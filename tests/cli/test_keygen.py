@@ -81,3 +81,35 @@ def test_hostile_name_is_printed_harmlessly(call, tmp_path):
     assert "\x1b" not in done.err
     assert "\\x1b[31m\\x0ared" in done.err
     assert Path(f"{tmp_path}/\x1b[31m\nred").exists()
+
+
+@pytest.mark.parametrize("suite", ["HS256", "GMAC", "AES256GCM"])
+def test_a_suite_with_one_secret_gets_one_key(call, suite):
+    Key("k1", call("keygen", "--suite", suite).out.strip().encode(), suite)
+
+
+def test_a_pair_is_two_lines(call):
+    private, public = call("keygen", "--suite", "ED25519").out.splitlines()
+    signature = Key("k1", private.encode(), "ED25519").sign(b"x")
+    assert Key("k1", public.encode(), "ED25519").is_signature(signature, b"x")
+
+
+def test_a_pair_is_two_files_of_which_one_is_secret(call, tmp_path):
+    done = call("keygen", "--suite", "ED25519", "--output", tmp_path / "the.key")
+    assert (done.code, done.out) == (0, "")
+    assert (tmp_path / "the.key").stat().st_mode & 0o777 == 0o600
+    assert done.err.count('suite = "ED25519"') == 2
+    halves = [
+        Keyring.load([("k1", f"file:{tmp_path}/{name}", "ED25519")], tmp_path).by_id("k1")
+        for name in ("the.key", "the.key.pub")
+    ]
+    assert [half.is_public for half in halves] == [False, True]
+    assert halves[1].is_signature(halves[0].sign(b"x"), b"x")
+
+
+def test_half_a_pair_is_not_left(call, tmp_path):
+    (tmp_path / "the.key.pub").write_text("precious")
+    done = call("keygen", "--suite", "ED25519", "--output", tmp_path / "the.key")
+    assert done.code == 2
+    assert "the.key.pub' exists and is not overwritten" in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["the.key.pub"]

@@ -55,6 +55,7 @@ def test_every_schema_key_is_shown(folder, call):
 
     with open("safehold.toml", "a") as file:
         file.write('[[keys.previous]]\nsource = "env:B"\nid = "old"\n')
+        file.write('[keys.local]\nsource = "env:C"\nid = "own"\n')
     shown = set(rows(call("policy", "show", "--format", "json")))
     names = {"keys.previous": "keys.previous[0]", "zone": "zone[0]"}
     for table, keys in _TABLES.items():

@@ -24,6 +24,7 @@ from safehold.policy import (
 )
 from safehold.policy.lines import key_lines
 from safehold.policy.toml import _TABLES, parse_policy, render_policy
+from safehold.sfh1 import SUITES
 
 HERE = Path("/srv/app/safehold.toml")
 ZONE = '[[zone]]\nname = "z"\npaths = ["z/**"]\n'
@@ -99,8 +100,8 @@ def test_example_of_the_design():
     policy = parse(EXAMPLE)
     assert policy.mode == "enforce"
     assert policy.key_sources == (
-        ("k2026", "env:SAFEHOLD_SECRET_KEY"),
-        ("k2025", "file:old.key"),
+        ("k2026", "env:SAFEHOLD_SECRET_KEY", "HS256"),
+        ("k2025", "file:old.key", "HS256"),
     )
     assert [zone.name for zone in policy.zones] == ["models", "data"]
     assert policy.zones[0].allow[-1] == "app.models.Fraud"
@@ -127,6 +128,7 @@ PLACES = {
         6,
         "keys.previous[1].",
     ),
+    "keys.local": ("version = 1\n[keys.local]\n{}", 3, "keys.local."),
     "zone": (f"version = 1\n{ZONE}[[zone]]\n{{}}", 6, "zone[1]."),
     "memory": ("version = 1\n[memory]\n{}", 3, "memory."),
     "code": ("version = 1\n[code]\n{}", 3, "code."),
@@ -613,7 +615,8 @@ def trusts(draw):
 @st.composite
 def policies(draw):
     ids = draw(st.lists(TEXTS, min_size=1, max_size=3, unique=True))
-    key, *previous = [KeySource("env:" + draw(WORDS), name) for name in ids]
+    suites = st.sampled_from(sorted(SUITES))
+    key, *previous = [KeySource("env:" + draw(WORDS), name, draw(suites)) for name in ids]
     counts = st.integers(1, 2**50)
     return Policy(
         root=HERE.parent / draw(st.sampled_from([".", "sub", "a b"])),
@@ -641,6 +644,43 @@ def test_default_policy_written_and_read_is_the_same():
     again = parse(render_policy(policy))
     assert dataclasses.replace(again, path=None) == policy
     assert render_policy(again) == render_policy(policy)
+
+
+KEY_TABLES = """version = 1
+[keys]
+source = "file:trainer.pub"
+id = "t1"
+suite = "ED25519"
+[[keys.previous]]
+source = "env:OLD"
+id = "k1"
+suite = "GMAC"
+[keys.local]
+source = "env:OWN"
+id = "here"
+"""
+
+
+def test_a_key_has_one_suite_and_a_machine_its_own_key():
+    policy = parse(KEY_TABLES)
+    assert policy.key_sources == (
+        ("t1", "file:trainer.pub", "ED25519"),
+        ("k1", "env:OLD", "GMAC"),
+    )
+    assert policy.local_key == ("here", "env:OWN")
+    again = parse_policy(render_policy(policy), policy.path)
+    assert (again.key_sources, again.local_key) == (policy.key_sources, policy.local_key)
+
+
+@pytest.mark.parametrize("suite", ["none", "", "hs256", "0", "EdDSA", "HS256 "])
+def test_an_unknown_suite_is_refused_with_those_that_there_are(suite):
+    message = refused(f'version = 1\n[keys]\nsuite = "{suite}"\n')
+    assert ":3: keys.suite" in message
+    assert not suite or "HS256, GMAC, AES256GCM, ED25519" in message
+
+
+def test_the_local_key_has_an_id_of_its_own():
+    assert "which another key has" in refused(KEY_TABLES.replace('"here"', '"t1"'))
 
 
 def test_name_that_is_not_utf_8_cannot_be_written():
@@ -674,6 +714,7 @@ def test_the_reference_has_no_other_rows():
         ("activation.variable", Activation().variable),
         ("keys.source", KeySource().source),
         ("keys.id", KeySource().id),
+        ("keys.suite", KeySource().suite),
         ("limits.depth", str(Limits().depth)),
         ("limits.expansion", str(Limits().expansion)),
         ("limits.members", f"{Limits().members:,}"),

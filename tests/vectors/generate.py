@@ -25,6 +25,13 @@ from safehold.keys import Key
 HERE = Path(__file__).resolve().parent
 SECRET = b"vector key 1: 3c9a71e05bd248f6a1d7"
 KEY = Key("vectors-1", SECRET)
+GMAC_KEY = Key("vectors-gmac", b"vector key 2: 90d1f7a83be64c52d70e", "GMAC")
+AES_KEY = Key("vectors-aes", b"vector key 3: e4b86d0f1c79a2385fd6", "AES256GCM")
+# The private half is the secret key of RFC 8032, section 7.1, test 1.
+PRIVATE = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
+PUBLIC = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+PAIR_KEY = Key("vectors-pair", f"ed25519-private:{PRIVATE}".encode(), "ED25519")
+PUBLIC_KEY = Key("vectors-pair", f"ed25519-public:{PUBLIC}".encode(), "ED25519")
 CREATED = 1_790_000_000
 DEPTH = 64
 
@@ -72,6 +79,7 @@ class Vector:
     zone: str = "models"
     align: int = container.MEMORY_ALIGN
     generation: int = 1
+    key: Key = KEY
 
 
 NAMES = ("builtins.set", "decimal.Decimal")
@@ -85,6 +93,9 @@ VECTORS = (
     Vector("segments.pkl", [Part("pickle", Buffered(), globals=("builtins.bytes",))]),
     Vector("old.pkl", [Part("pickle", PLAIN, plain=pickle.dumps(PLAIN, 2))]),
     Vector("several.pkl", [Part("pickle", value) for value in (1, "two", [3])]),
+    Vector("gmac.msgpack", [Part("msgpack", RICH)], key=GMAC_KEY),
+    Vector("aes256gcm.msgpack", [Part("msgpack", RICH)], key=AES_KEY),
+    Vector("ed25519.msgpack", [Part("msgpack", RICH)], key=PAIR_KEY),
 )
 
 
@@ -105,8 +116,8 @@ def _pieces(vector: Vector, part: Part, number: int, at: int) -> Iterator[Any]:
         segments = [part.plain]
     header = Header(
         v=1,
-        suite="HS256",
-        key=KEY.id,
+        suite=vector.key.suite,
+        key=vector.key.id,
         zone=vector.zone,
         name=f"{vector.zone}/{vector.file}",
         generation=vector.generation,
@@ -120,7 +131,7 @@ def _pieces(vector: Vector, part: Part, number: int, at: int) -> Iterator[Any]:
     )
     artifact = sha256(f"{vector.file} {number}".encode()).digest()[:16]
     pairs = [(len(segment), [segment]) for segment in segments]
-    return container.sealed_chunks(header, pairs, KEY, artifact, align=vector.align)
+    return container.sealed_chunks(header, pairs, vector.key, artifact, align=vector.align)
 
 
 def main() -> None:

@@ -54,9 +54,14 @@ def _values(policy: Policy) -> Iterator[tuple[str, Any]]:
     yield "activation.values", policy.activation.values
     yield "keys.source", policy.key.source
     yield "keys.id", policy.key.id
+    yield "keys.suite", policy.key.suite
     for index, key in enumerate(policy.previous):
         yield f"keys.previous[{index}].source", key.source
         yield f"keys.previous[{index}].id", key.id
+        yield f"keys.previous[{index}].suite", key.suite
+    if policy.local is not None:
+        yield "keys.local.source", policy.local.source
+        yield "keys.local.id", policy.local.id
     for index, zone in enumerate(policy.zones):
         yield f"zone[{index}].name", zone.name
         yield f"zone[{index}].paths", zone.paths

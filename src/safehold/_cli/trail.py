@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     from safehold.keys import Keyring
     from safehold.observe.check import check_trail
 
-    keyring = Keyring.load(policy.key_sources, policy.root)
+    keyring = Keyring.load(policy.key_sources, policy.root, local=policy.local_key)
     results = list(check_trail(directory, keyring))
     bad = [result for result in results if result.problem is not None]
     if options.format == "json":

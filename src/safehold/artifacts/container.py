@@ -1,35 +1,34 @@
 """SFH1 containers: what seals them stands beside what verifies them.
 
-The layout is in `safehold.sfh1`. The key of the root is HKDF(secret, salt=artifact id,
-info=format, suite and zone). The suite comes from the key and the zone from the policy, never
-from the file: before the root is verified, only the prefix's fixed-width numbers are used.
+The layout is in `safehold.sfh1`, the keys of chunks and root in `artifacts.suites`. The suite
+comes from the key and the zone from the policy, never from the file: before the root is
+verified, only the prefix's fixed-width numbers are used.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hmac
-import mmap
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
+from safehold.artifacts.chunks import Chunks, private_memory, read_at
+from safehold.artifacts.suites import Suite, suite_for
 from safehold.errors import LimitExceeded, NotSealed, Tampered, WrongContext
 from safehold.keys import Key, Keyring
+from safehold.paths import FileRange
 from safehold.sfh1 import (
     CHUNK,
-    DIGEST,
     END,
     FILE_ALIGN,
     HEADER_MAX,
     MAGIC,
     MEMORY_ALIGN,
     PREFIX,
-    TAIL_FIXED,
+    SUITES,
     Buffer,
     Header,
     Shape,
@@ -38,6 +37,7 @@ from safehold.sfh1 import (
     gap_at,
     is_sealed,
     payload_length,
+    prefix_of,
     shape_of,
     split,
 )
@@ -54,6 +54,7 @@ __all__ = [
     "Sealed",
     "Segment",
     "is_sealed",
+    "resealed",
     "sealed_chunks",
     "total_length",
     "verified_header",
@@ -63,7 +64,6 @@ __all__ = [
 
 PREFIX_BYTES = PREFIX.size
 _SMALL = 2 * CHUNK  # below this a file is read in one call
-_B = TypeVar("_B", bytearray, memoryview)
 
 
 class _Empty(NotSealed, EOFError):
@@ -93,18 +93,26 @@ def sealed_chunks(
         LimitExceeded: the header (its meta, mostly) is larger than 1 MiB.
         ValueError: a segment's pieces do not have the announced length.
     """
+    head = _head(header, key, artifact, align)
+    yield head
+    suite = suite_for(key, header.zone, artifact)
+    leaves = bytearray()
+    for index, chunk in enumerate(_chunks(_payload(segments))):
+        stored, leaf = suite.seal(index, chunk)
+        leaves += leaf
+        yield stored
+    yield leaves + suite.root(sha256(head).digest(), leaves) + END
+
+
+def _head(header: Header, key: Key, artifact: bytes, align: int) -> bytes:
+    """Return what stands before the payload. Raises LimitExceeded."""
     text = encode_header(header)
     if len(text) > HEADER_MAX:
         message = f"header has {len(text)} bytes, at most {HEADER_MAX} are allowed; shorten meta"
         raise LimitExceeded(message)
     length = payload_length(header.segments)
-    head = PREFIX.pack(MAGIC, len(text), align, length, key.tag, artifact) + text
-    head += bytes(-len(head) % align)
-    yield head
-    leaves: list[bytes] = []
-    yield from _hashed(_payload(segments), leaves)
-    tail = b"".join(leaves)
-    yield tail + _root(key, header.zone, artifact, head, tail) + END
+    head = prefix_of(SUITES[key.suite], len(text), align, length, key.tag, artifact) + text
+    return head + bytes(-len(head) % align)
 
 
 def _payload(segments: Sequence[Segment]) -> Iterator[Buffer]:
@@ -122,27 +130,24 @@ def _payload(segments: Sequence[Segment]) -> Iterator[Buffer]:
             raise ValueError(message)
 
 
-def _hashed(pieces: Iterable[Buffer], leaves: list[bytes]) -> Iterator[Buffer]:
-    """Pass pieces on, adding one digest to `leaves` per `CHUNK` bytes."""
-    digest, room = sha256(), CHUNK
+def _chunks(pieces: Iterable[Buffer]) -> Iterator[Buffer]:
+    """Cut pieces into chunks; one that lies within a piece is not copied."""
+    waiting = bytearray()
     for piece in pieces:
         view = memoryview(piece)
-        while view:
-            part, view = view[:room], view[room:]
-            digest.update(part)
-            room -= len(part)
-            yield part
-            if room == 0:
-                leaves.append(digest.digest())
-                digest, room = sha256(), CHUNK
-    if room < CHUNK:
-        leaves.append(digest.digest())
-
-
-def _root(key: Key, zone: str, artifact: bytes, head: Buffer, leaves: Buffer) -> bytes:
-    info = f"safehold/SFH1/{key.suite}/{zone}".encode()
-    subkey = key.derive(info, artifact)
-    return hmac.digest(subkey, sha256(head).digest() + leaves, "sha256")
+        if waiting:
+            room = CHUNK - len(waiting)
+            waiting += view[:room]
+            view = view[room:]
+            if len(waiting) == CHUNK:
+                yield waiting
+                waiting = bytearray()
+        whole = len(view) - len(view) % CHUNK
+        for start in range(0, whole, CHUNK):
+            yield view[start : start + CHUNK]
+        waiting += view[whole:]
+    if waiting:
+        yield waiting
 
 
 # --- verifying -----------------------------------------------------------------------------
@@ -194,29 +199,46 @@ def verify_file(fd: int, size: int, expected: Expected) -> Sealed:
     """
     if size <= _SMALL:
         data = bytearray(os.pread(fd, size, 0))
-        return verify_bytes(data + _read(fd, len(data), bytearray(size - len(data))), expected)
-    shape, head, tail = _ends(fd, size, expected)
-    key = _verify_root(shape, head, tail, expected)
-    payload = _private_memory(shape.payload)
-    for index in range(0, shape.leaves, DIGEST):
-        start = index // DIGEST * CHUNK
-        chunk = _read(fd, shape.head + start, payload[start : start + CHUNK])
-        _verify_leaf(chunk, tail[index : index + DIGEST])
-    header = _header(shape, head, key, expected)
-    return Sealed(header, shape.artifact, split(payload, header.segments))
+        return verify_bytes(data + read_at(fd, len(data), bytearray(size - len(data))), expected)
+    opened = open_file(fd, size, expected)
+    payload = private_memory(opened.shape.payload)
+    opened.chunks.open_all(payload)
+    header = opened.header()
+    return Sealed(header, opened.shape.artifact, split(payload, header.segments))
 
 
-def _private_memory(size: int) -> memoryview:
-    """Return page-aligned memory that goes back to the system when it is released.
+class Opened(NamedTuple):
+    """A file whose root holds and whose payload was not read."""
 
-    Private, or a forked child would write into its parent's arrays; in huge pages where the
-    kernel has them, since faulting small ones in costs as much as half the hashing.
+    shape: Shape
+    chunks: Chunks
+    header: Callable[[], Header]
+
+
+def open_file(fd: int, size: int, expected: Expected) -> Opened:
+    """Verify a file's root; the descriptor serves until the last chunk is read.
+
+    Raises:
+        As `verify_file`, which is what this does first.
     """
-    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        with contextlib.suppress(OSError):  # a kernel without them
-            memory.madvise(mmap.MADV_HUGEPAGE)
-    return memoryview(memory)
+    shape, head, tail = _ends(fd, size, expected)
+    key, suite = _verify_root(shape, head, tail, expected)
+    chunks = Chunks(suite, shape, tail, lambda start, into: read_at(fd, shape.head + start, into))
+    return Opened(shape, chunks, lambda: _header(shape, head, key, expected))
+
+
+def resealed(fd: int, opened: Opened, header: Header, key: Key) -> list[Buffer | FileRange]:
+    """Return the pieces of an open file under another key; the payload is not read.
+
+    Leaves that need no key are right as they are: a payload that does not fit them is refused
+    as before. Raises LimitExceeded.
+    """
+    shape = opened.shape
+    head = _head(header, key, shape.artifact, shape.align)
+    leaves = bytes(opened.chunks.leaves[: shape.leaves])
+    suite = suite_for(key, header.zone, shape.artifact)
+    tail = leaves + suite.root(sha256(head).digest(), leaves) + END
+    return [head, FileRange(fd, shape.head, shape.payload), tail]
 
 
 def verify_bytes(data: bytearray | memoryview | bytes, expected: Expected) -> Sealed:
@@ -226,28 +248,35 @@ def verify_bytes(data: bytearray | memoryview | bytes, expected: Expected) -> Se
     _check_size(shape, len(view))
     end = shape.head + shape.payload
     head, payload, tail = view[: shape.head], view[shape.head : end], view[end:]
-    key = _verify_root(shape, head, tail, expected)
-    for index in range(0, shape.leaves, DIGEST):
-        start = index // DIGEST * CHUNK
-        _verify_leaf(payload[start : start + CHUNK], tail[index : index + DIGEST])
+    key, suite = _verify_root(shape, head, tail, expected)
+    stored = payload
+    if shape.suite.encrypts:
+        payload = private_memory(shape.payload)
+
+    def read(start: int, into: memoryview) -> None:
+        if shape.suite.encrypts:
+            into[:] = stored[start : start + len(into)]
+
+    Chunks(suite, shape, tail, read).open_all(payload)
     header = _header(shape, head, key, expected)
     return Sealed(header, shape.artifact, split(payload, header.segments))
 
 
 def verified_header(fd: int, size: int, expected: Expected) -> tuple[Header, bytes]:
     """Verify a file's root alone and return (header, artifact id); the payload is not read."""
-    shape, head, tail = _ends(fd, size, expected)
-    key = _verify_root(shape, head, tail, expected)
-    return _header(shape, head, key, expected), shape.artifact
+    opened = open_file(fd, size, expected)
+    return opened.header(), opened.shape.artifact
 
 
 def _ends(fd: int, size: int, expected: Expected) -> tuple[Shape, bytearray, bytearray]:
     """Read what stands before and after the payload."""
-    prefix = _read(fd, 0, bytearray(min(size, PREFIX_BYTES)))
+    prefix = read_at(fd, 0, bytearray(min(size, PREFIX_BYTES)))
     shape = _shape(prefix, expected.limit)
     _check_size(shape, size)
-    head = prefix + _read(fd, PREFIX_BYTES, bytearray(shape.head - PREFIX_BYTES))
-    tail = _read(fd, shape.head + shape.payload, bytearray(shape.leaves + TAIL_FIXED))
+    head = prefix + read_at(fd, PREFIX_BYTES, bytearray(shape.head - PREFIX_BYTES))
+    tail = read_at(
+        fd, shape.head + shape.payload, bytearray(shape.leaves + shape.suite.root + len(END))
+    )
     return shape, head, tail
 
 
@@ -258,23 +287,24 @@ def _check_size(shape: Shape, size: int) -> None:
         raise Tampered(message)
 
 
-def _verify_root(shape: Shape, head: Buffer, tail: Buffer, expected: Expected) -> Key:
-    """Verify that head and leaves are authentic; return the key that says so."""
-    leaves, root, end = (
-        tail[: shape.leaves],
-        tail[shape.leaves : shape.leaves + DIGEST],
-        tail[shape.leaves + DIGEST :],
-    )
+def _verify_root(shape: Shape, head: Buffer, tail: Buffer, expected: Expected) -> tuple[Key, Suite]:
+    """Verify that head and leaves are authentic; return the key that says so, and its suite."""
     key = expected.keyring.by_tag(shape.tag)
-    mine = _root(key, expected.zone, shape.artifact, head, leaves)
-    if not hmac.compare_digest(mine, root) or end != END:
+    if shape.suite.name != key.suite:
+        message = f"key {key.id!r} is bound to suite {key.suite}, the file claims another"
+        raise Tampered(message)
+    end = shape.leaves + shape.suite.root
+    leaves, root = bytes(tail[: shape.leaves]), tail[shape.leaves : end]
+    digest = sha256(head).digest()
+    suite = suite_for(key, expected.zone, shape.artifact)
+    if not suite.is_root(root, digest, leaves) or tail[end:] != END:
         for zone in expected.others:
-            if hmac.compare_digest(_root(key, zone, shape.artifact, head, leaves), root):
+            if suite_for(key, zone, shape.artifact).is_root(root, digest, leaves):
                 message = f"sealed for zone {zone!r}, used in zone {expected.zone!r}"
                 raise WrongContext(message)
         message = f"the seal does not match the bytes (key {key.id!r}, zone {expected.zone!r})"
         raise Tampered(message)
-    return key
+    return key, suite
 
 
 def _header(shape: Shape, head: Buffer, key: Key, expected: Expected) -> Header:
@@ -300,21 +330,3 @@ def _parsed(text: bytes) -> Header | None:
     except (msgspec.MsgspecError, UnicodeError, TypeError, RecursionError):
         return None
     return header if canonical and header.v == 1 and min(header.segments, default=0) >= 0 else None
-
-
-def _verify_leaf(chunk: Buffer, leaf: Buffer) -> None:
-    if not hmac.compare_digest(sha256(chunk).digest(), leaf):
-        message = "the payload does not match its seal"
-        raise Tampered(message)
-
-
-def _read(fd: int, offset: int, into: _B) -> _B:
-    """Fill a buffer from a file position."""
-    view = memoryview(into)
-    while view:
-        count = os.preadv(fd, [view], offset)
-        if count == 0:
-            message = "the file was cut while it was read"
-            raise Tampered(message)
-        view, offset = view[count:], offset + count
-    return into

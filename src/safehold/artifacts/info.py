@@ -11,7 +11,10 @@ from safehold.sfh1 import Header
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """Verified metadata of an artifact. `created`: Unix seconds; `size`: bytes of the file."""
+    """Verified metadata of an artifact.
+
+    `created` and `expires` (0: never) are in Unix seconds, `size` is the file's in bytes.
+    """
 
     zone: str
     name: str
@@ -26,6 +29,7 @@ class Info:
     libs: Mapping[str, str]
     meta: Mapping[str, Any]
     raw: bool
+    expires: int
 
 
 def info_of(header: Header, artifact: bytes, size: int) -> Info:
@@ -44,4 +48,5 @@ def info_of(header: Header, artifact: bytes, size: int) -> Info:
         libs=header.libs,
         meta=header.meta,
         raw=header.raw,
+        expires=header.expires,
     )

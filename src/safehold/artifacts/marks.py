@@ -76,7 +76,7 @@ class Marks:
 
     def write(self, zone: str, name: str, mark: Mark) -> None:
         """Store a mark, crash-safe. Call it under `lock`. Raises OSError."""
-        tag = self._keyring.signing.tag
+        tag = self._keyring.local.tag
         body = _MARK.pack(_MAGIC, tag, mark.generation, mark.artifact)
         path = self._path(zone, name, ".mark")
         fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -106,7 +106,7 @@ class Marks:
     def _mac(self, tag: bytes, zone: str, name: str, body: bytes) -> bytes:
         key = self._subkeys.get(tag)
         if key is None:
-            key = self._subkeys[tag] = self._keyring.by_tag(tag).derive(b"safehold/marks/v1")
+            key = self._subkeys[tag] = self._keyring.local_by_tag(tag).derive(b"safehold/marks/v1")
         context = _context(zone, name)
         return hmac.digest(key, struct.pack("<I", len(context)) + context + body, "sha256")
 

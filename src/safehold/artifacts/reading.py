@@ -1,12 +1,14 @@
 """The reading order, once for files, handles and bytes.
 
 The order of safety is the order of lines in `Reader.read`: verify, same name and position,
-codec of the zone, trusted caller, fresh, allowed types, decode.
+codec of the zone, time, trusted caller, fresh, allowed types, decode.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from safehold.allow import AllowList
@@ -20,6 +22,8 @@ from safehold.context import Context
 from safehold.errors import Blocked, Rollback, TypeNotAllowed, WrongContext
 from safehold.events import Event
 from safehold.policy import OUTSIDE
+
+CLOCK_SKEW = 300  # seconds by which the clocks of two machines may differ
 
 Verify = Callable[[Expected], Sealed]
 Decode = Callable[[Sealed, Reading], Any]
@@ -64,6 +68,21 @@ class Reader:
                 return decode(sealed, reading)
             return codec_named(sealed.header.codec).decode(sealed.segments, reading)
 
+    def opened(
+        self,
+        target: Target,
+        verify: Verify,
+        *,
+        allow: Iterable[str] | None = None,
+        min_generation: int = 0,
+    ) -> Reading:
+        """Check a file whose payload is read later as `read` does. Raises as Store.load."""
+        with Recorded(self._hold.recorder, "open", target) as entry:
+            sealed = self._verified(target, verify, entry, min_generation)
+            reading = self.reading(sealed.header, target, allow)
+            check_declared(sealed.header, reading.allow)
+            return reading
+
     def _verified(
         self, target: Target, verify: Verify, entry: Recorded, min_generation: int
     ) -> Sealed:
@@ -71,6 +90,7 @@ class Reader:
         header = sealed.header
         self.check_context(header, target)
         entry.header(header)
+        check_time(header)
         self._check_caller(header, target)
         self.check_fresh(sealed, target, min_generation)
         self._remember(sealed, target)
@@ -195,6 +215,27 @@ class Reader:
                     generation=header.generation,
                 )
             )
+
+
+def check_time(header: Header) -> None:
+    """Raise WrongContext for an artifact of another time: expired, or made in the future."""
+    now = time.time()
+    if header.expires and now >= header.expires:
+        message = f"{header.name or 'the artifact'} expired at {_date(header.expires)}"
+        raise WrongContext(message)
+    if header.created > now + CLOCK_SKEW:
+        message = (
+            f"{header.name or 'the artifact'} was made at {_date(header.created)}, which is to "
+            f"come; is the clock right?"
+        )
+        raise WrongContext(message)
+
+
+def _date(seconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat()
+    except (OverflowError, ValueError, OSError):  # far beyond what a calendar has
+        return f"{seconds} seconds after 1970"
 
 
 def check_declared(header: Header, allow: AllowList) -> None:

@@ -2,66 +2,43 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import IO, Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import IO, Any
 
 from safehold.artifacts import container, streams
-from safehold.artifacts.codecs import Encoded, codec_named
-from safehold.artifacts.codecs.pickle import split_pickles
-from safehold.artifacts.container import Buffer, Sealed
+from safehold.artifacts.codecs import Encoded
+from safehold.artifacts.container import Buffer, Expected, Sealed
+from safehold.artifacts.files import Files, Packing
 from safehold.artifacts.info import Info, info_of
-from safehold.artifacts.marks import Marks
-from safehold.artifacts.reading import Decode, Reader
+from safehold.artifacts.opened import OpenArtifact
+from safehold.artifacts.reading import Decode
 from safehold.artifacts.target import (
     Recorded,
     Target,
     check_codec,
-    codec_for,
     target_of_handle,
     target_of_place,
 )
-from safehold.artifacts.writing import Draft, Writer
-from safehold.context import Context
-from safehold.errors import ConfigError, LimitExceeded, Rollback
-from safehold.paths import StrPath, replace_file
+from safehold.artifacts.writing import Draft, expiry
+from safehold.errors import Tampered
+from safehold.paths import StrPath
+
+__all__ = ["Packing", "Store"]
 
 _NO_INPUT = "Ran out of input"  # what the replaced library says
 
 
-class Packing(NamedTuple):
-    """A compression around the containers of a file, such as gzip that the service opens itself."""
-
-    unpack: Callable[[bytes], bytes]
-    pack: Callable[[bytes], bytes]
-
-
-class _Opened(NamedTuple):
-    """A file that is read and perhaps replaced, and the event that will tell of it."""
-
-    directory: int
-    name: str
-    fd: int
-    size: int
-    target: Target
-    entry: Recorded
-
-
-class Store:
+class Store(Files):
     """Reads and writes artifacts under one Context."""
-
-    def __init__(self, hold: Context) -> None:
-        """Use the context's policy, keys and recorder; nothing is opened here."""
-        self._hold = hold
-        marks = Marks(hold.policy.root / hold.policy.marks, hold.keyring)
-        self._reader = Reader(hold, marks)
-        self._writer = Writer(hold, marks, self._reader)
 
     # -- paths
 
-    def dump(
+    def dump(  # noqa: PLR0913  (options, by keyword only)
         self,
         value: object,
         path: StrPath,
@@ -71,12 +48,14 @@ class Store:
         prefer: str = "",
         encode: Callable[[], Encoded] | None = None,
         packing: Packing | None = None,
+        expires: datetime | int | None = None,
     ) -> Info:
         """Seal a value into a file; a crash leaves the old file or the new one.
 
         The codec follows from the zone and the file's suffix unless it is named. `prefer`
         is taken where the zone has it, and `encode` is then asked for the encoded value. With
-        `packing` the container goes inside that compression.
+        `packing` the container goes inside that compression. From `expires` on, a time with its
+        zone or in Unix seconds, it is not loaded any more.
 
         Raises:
             EncodeError: the value has no lossless form in the codec, or names a type that
@@ -88,6 +67,7 @@ class Store:
                 draft = self._writer.draft(
                     value, target, codec=codec, meta=meta, prefer=prefer, encode=encode
                 )
+                draft = replace(draft, expires=expiry(expires))
                 pack = None if packing is None else packing.pack
                 return info_of(
                     *self._writer.file(directory, name, target, [draft], entry, pack=pack)
@@ -125,33 +105,37 @@ class Store:
         finally:
             os.close(fd)
 
-    def inspect(self, path: StrPath) -> Info:
-        """Return verified metadata of a file's first container. Raises as load, but for Rollback.
+    def open(
+        self, path: StrPath, *, allow: Iterable[str] | None = None, min_generation: int = 0
+    ) -> OpenArtifact:
+        """Verify a file's root and give out its segments and arrays, verified where touched.
 
-        The payload of a file that holds one container is not read.
+        Close what this returns. Raises as load; Tampered also when a changed part is touched.
         """
-        with self._opened("inspect", path) as at:
-            expected = self._reader.expected(at.target)
-            if streams.is_single(at.fd, at.size, expected):
-                header, artifact = container.verified_header(at.fd, at.size, expected)
-                self._reader.check_context(header, at.target)
-            else:
-                first = self._containers(at)[0]
-                header, artifact = first.header, first.artifact
-            at.entry.header(header)
-            return info_of(header, artifact, at.size)
+        fd, status, place = self._hold.root.open_file(path)
+        try:
+            target = target_of_place(self._hold, place)
+            found: list[container.Opened] = []
 
-    def verify(
-        self, path: StrPath, *, min_generation: int = 0, packing: Packing | None = None
-    ) -> None:
-        """Verify seal, context and freshness of a whole file, all of its containers.
+            def verify(expected: Expected) -> Sealed:
+                found.append(container.open_file(fd, status.st_size, expected))
+                return Sealed(found[0].header(), found[0].shape.artifact, [])
 
-        Raises:
-            As load.
-        """
-        with self._opened("verify", path) as at:
-            first = self._containers(at, packing)[0]
-            self._reader.check_fresh(first, at.target, min_generation)
+            reading = self._reader.opened(
+                target, verify, allow=allow, min_generation=min_generation
+            )
+            info = info_of(found[0].header(), found[0].shape.artifact, status.st_size)
+            return OpenArtifact(fd, found[0], info, reading, partial(self._refuse, target))
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def _refuse(self, target: Target, error: Tampered) -> None:
+        """Record a part of an opened file that does not verify, and raise it."""
+        with Recorded(self._hold.recorder, "read", target):
+            raise error
+
+    # -- bytes and handles
 
     def verify_bytes(self, data: Buffer, *, zone: str = "memory") -> None:
         """Verify bytes of a zone that belong to no path. Raises as loads."""
@@ -160,77 +144,6 @@ class Store:
             sealed = container.verify_bytes(data, self._reader.expected(target))
             self._reader.check_context(sealed.header, target)
             entry.header(sealed.header)
-
-    def _containers(self, at: _Opened, packing: Packing | None = None) -> list[Sealed]:
-        """Verify every container of a file; most files hold one."""
-        expected = self._reader.expected(at.target)
-        found: list[Sealed] = []
-        if packing is None:
-            verified = streams.verify_all(at.fd, at.size, expected)
-        else:
-            unpacked = packing.unpack(streams.read_whole(at.fd, at.size))
-            verified = streams.verify_each(io.BytesIO(unpacked), expected)
-        for position, sealed in verified:
-            place = Target(at.target.zone, at.target.name, position)
-            self._reader.check_context(sealed.header, place)
-            found.append(sealed)
-            if sealed.header.generation != found[0].header.generation:
-                message = f"{place} holds containers of different generations"
-                raise Rollback(message)
-        at.entry.header(found[0].header)
-        return found
-
-    @contextlib.contextmanager
-    def _opened(self, action: str, path: StrPath) -> Iterator[_Opened]:
-        """Open a file and the directory in which it can be replaced; record the action."""
-        root = self._hold.root
-        with root.open_parent(path) as (directory, name, place):
-            fd, status, _ = root.open_in(directory, name)
-            target = target_of_place(self._hold, place)
-            try:
-                with Recorded(self._hold.recorder, action, target) as entry:
-                    yield _Opened(directory, name, fd, status.st_size, target, entry)
-            finally:
-                os.close(fd)
-
-    def seal(
-        self,
-        path: StrPath,
-        *,
-        codec: str | None = None,
-        meta: Mapping[str, Any] | None = None,
-        packing: Packing | None = None,
-    ) -> Info:
-        """Seal an existing plain file in place; its own bytes become the payload.
-
-        The very bytes that are sealed are scanned before, with the zone's allow-list. With
-        `packing` the containers go inside the file's compression.
-
-        Raises:
-            ConfigError: sealed already, no codec for it, or not one of the zone's.
-            TypeNotAllowed: the scanner does not find it clean.
-            LimitExceeded: larger than the policy's limit.
-        """
-        with self._opened("seal", path) as at:
-            limit = self._hold.policy.limits.artifact
-            if at.size > limit:
-                message = f"{at.target} has {at.size} bytes, the limit is {limit}"
-                raise LimitExceeded(message)
-            data = streams.read_whole(at.fd, at.size)
-            if packing is not None:
-                data = packing.unpack(data)
-            if container.is_sealed(data):
-                message = f"{at.target} is sealed already; see: safehold seal --renew"
-                raise ConfigError(message)
-            chosen = codec or codec_for(at.target)
-            check_codec(at.target.zone, chosen)
-            drafts = [
-                self._writer.scanned(
-                    Draft(Encoded([part], raw=True), chosen, meta=meta or {}), at.target
-                )
-                for part in (split_pickles(data) if chosen == "pickle" else [data])
-            ]
-            return self._replace(at, drafts, pack=None if packing is None else packing.pack)
 
     def seal_bytes(self, data: bytes, *, codec: str, zone: str = "memory") -> bytes:
         """Seal the bytes of a plain file for code that reads it as bytes. Raises as seal."""
@@ -241,59 +154,6 @@ class Store:
             draft = self._writer.scanned(Draft(Encoded([data], raw=True), codec), target)
             self._writer.stream(out, target, draft, entry)
         return out.getvalue()
-
-    def renew(self, path: StrPath) -> Info:
-        """Give an authentic sealed file the next generation.
-
-        This is how an operator takes an older model back into service. Raises as load, but
-        for Rollback.
-        """
-        with self._opened("renew", path) as at:
-            found = self._containers(at)
-            drafts = [
-                Draft(
-                    Encoded(sealed.segments, sealed.header.libs, raw=sealed.header.raw),
-                    sealed.header.codec,
-                    sealed.header.globals,
-                    sealed.header.meta,
-                )
-                for sealed in found
-            ]
-            return self._replace(at, drafts, above=found[0].header.generation)
-
-    def unseal(self, path: StrPath) -> None:
-        """Replace a sealed file by the plain file that the replaced library reads.
-
-        A file that was sealed as it stood comes back byte for byte; other values are written
-        by pickle or joblib, and data codecs leave their own encoding. Raises as load, but
-        for Rollback.
-        """
-        with self._opened("unseal", path) as at:
-            containers = self._containers(at)
-            plain = [piece for sealed in containers for piece in self._plain(sealed, at.target)]
-            replace_file(at.directory, at.name, plain, before_rename=at.entry.allow)
-
-    def _plain(self, sealed: Sealed, target: Target) -> list[Buffer]:
-        if len(sealed.segments) == 1:
-            return list(sealed.segments)
-        reading = self._reader.reading(sealed.header, target)
-        value = codec_named(sealed.header.codec).decode(sealed.segments, reading)
-        return [_plain_file(value, sealed.header.codec)]
-
-    def _replace(
-        self,
-        at: _Opened,
-        drafts: Sequence[Draft],
-        *,
-        above: int = 0,
-        pack: Callable[[bytes], bytes] | None = None,
-    ) -> Info:
-        written = self._writer.file(
-            at.directory, at.name, at.target, drafts, at.entry, above=above, pack=pack
-        )
-        return info_of(*written)
-
-    # -- bytes and handles
 
     def dumps(
         self,
@@ -379,14 +239,3 @@ class Store:
             options=options,
             decode=decode,
         )
-
-
-def _plain_file(value: object, codec: str) -> bytes:
-    """Encode a value as the replaced library would, in one stream."""
-    if codec == "joblib":
-        from safehold.artifacts.codecs.joblib import encode_compressed
-
-        return bytes(encode_compressed(value, 0, None).segments[0])
-    import pickle
-
-    return pickle.dumps(value, protocol=5)

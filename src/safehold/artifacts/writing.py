@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -16,12 +17,12 @@ from safehold import sfh1
 from safehold.allow import AllowList
 from safehold.artifacts import container
 from safehold.artifacts.codecs import CODECS, Encoded, codec_named
-from safehold.artifacts.container import Buffer, Header
+from safehold.artifacts.container import Buffer, Header, Sealed
 from safehold.artifacts.marks import Mark, Marks
 from safehold.artifacts.reading import Reader, permits
 from safehold.artifacts.target import Recorded, Target, check_codec, codec_for
 from safehold.context import Context
-from safehold.errors import EncodeError, TypeNotAllowed
+from safehold.errors import ConfigError, EncodeError, TypeNotAllowed
 from safehold.paths import replace_file
 
 if TYPE_CHECKING:
@@ -36,6 +37,14 @@ class Draft:
     codec: str
     globals: Sequence[str] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
+    expires: int = 0
+
+    @classmethod
+    def of(cls, sealed: Sealed) -> Draft:
+        """Return what makes the same artifact again."""
+        header = sealed.header
+        encoded = Encoded(sealed.segments, header.libs, raw=header.raw)
+        return cls(encoded, header.codec, header.globals, header.meta, header.expires)
 
 
 class Written(NamedTuple):
@@ -229,6 +238,7 @@ class _Sealing:
             meta=dict(draft.meta),
             at=target.at,
             raw=draft.encoded.raw,
+            expires=draft.expires,
         )
 
     def pieces(self) -> Iterator[Buffer]:
@@ -253,6 +263,21 @@ _READ_AS: Mapping[str, frozenset[str]] = {
 def is_read_by(codec: str, scanned: str) -> bool:
     """Say whether a codec reads a file as the scanner did when it called it this format."""
     return scanned in _READ_AS.get(codec, {scanned})
+
+
+def expiry(when: datetime | int | None) -> int:
+    """Return a time to come in Unix seconds, 0 for None. Raises ConfigError."""
+    if when is None:
+        return 0
+    if isinstance(when, datetime):
+        if when.tzinfo is None:
+            message = "expires needs a time zone, as in datetime.now(UTC) + timedelta(days=30)"
+            raise ConfigError(message)
+        when = int(when.timestamp())
+    if when <= time.time():
+        message = f"expires is {when} in Unix seconds, which is past"
+        raise ConfigError(message)
+    return when
 
 
 def _align(drafts: Sequence[Draft]) -> int:

@@ -220,7 +220,7 @@ def _opening_key(event: bytes, keyring: Keyring) -> Key:
     except (msgspec.DecodeError, RecursionError) as error:
         message = "the first line names no key"
         raise UnknownKey(message) from error
-    return keyring.by_id(opened.key)
+    return keyring.local_by_id(opened.key)
 
 
 def _read_slots(path: Path) -> Slots:

@@ -110,7 +110,7 @@ class Trail:
             if writer is not None:
                 writer.leave()
             self._writer = None
-            self._writer = writer = _Writer(self.directory, self._keyring.signing)
+            self._writer = writer = _Writer(self.directory, self._keyring.local)
         writer.append(event)
         if event.outcome == "refused":
             writer.sync()

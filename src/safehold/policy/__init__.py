@@ -70,10 +70,11 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class KeySource:
-    """Where one key comes from: ``env:NAME``, ``file:PATH`` or ``cmd:COMMAND``."""
+    """Where one key comes from: ``env:NAME``, ``file:PATH`` or ``cmd:COMMAND``; its one suite."""
 
     source: str = "env:SAFEHOLD_SECRET_KEY"
     id: str = "k1"
+    suite: str = "HS256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,7 @@ class Policy:
     activation: Activation = field(default_factory=Activation)
     key: KeySource = field(default_factory=KeySource)
     previous: tuple[KeySource, ...] = ()
+    local: KeySource | None = None
     zones: tuple[Zone, ...] = ()
     memory: Zone = MEMORY
     trusted: tuple[str, ...] | None = None
@@ -161,9 +163,14 @@ class Policy:
         return parse_policy(text, file.resolve())
 
     @property
-    def key_sources(self) -> tuple[tuple[str, str], ...]:
-        """(id, source) of every key, the signing one first."""
-        return tuple((item.id, item.source) for item in (self.key, *self.previous))
+    def key_sources(self) -> tuple[tuple[str, str, str], ...]:
+        """(id, source, suite) of every key, the signing one first."""
+        return tuple((item.id, item.source, item.suite) for item in (self.key, *self.previous))
+
+    @property
+    def local_key(self) -> tuple[str, str] | None:
+        """(id, source) of the key of this machine's trail and marks, if it has its own."""
+        return None if self.local is None else (self.local.id, self.local.source)
 
     def zone_for(self, relative: str | None) -> Zone:
         """Return the zone of a path below the root (POSIX form); None means outside."""

@@ -29,6 +29,7 @@ from safehold.policy import (
     Zone,
 )
 from safehold.policy.lines import key_lines, read_toml
+from safehold.sfh1 import SUITES
 
 _UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 _UNITS |= {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -39,8 +40,9 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
         "trail", "marks",
     ),
     "activation": ("variable", "values"),
-    "keys": ("source", "id", "previous"),
-    "keys.previous": ("source", "id"),
+    "keys": ("source", "id", "suite", "previous", "local"),
+    "keys.previous": ("source", "id", "suite"),
+    "keys.local": ("source", "id"),
     "zone": ("name", "paths", "trust", "codecs", "allow"),
     "memory": ("trust", "codecs", "allow"),
     "code": ("trusted",),
@@ -104,6 +106,9 @@ class _Parser:
                 self._key(self._table(item, key := f"keys.previous[{index}]"), key, None)
                 for index, item in enumerate(self._list(keys, "keys", "previous"))
             ),
+            local=self._key(self._table(keys["local"], "keys.local"), "keys.local", None)
+            if "local" in keys
+            else None,
             zones=self._zones(data),
             memory=self._zone(memory, "memory", MEMORY.name, (), MEMORY),
             trusted=None if trusted is None else self._patterns(trusted, "code.trusted"),
@@ -167,7 +172,8 @@ class _Parser:
         return value
 
     def _choice(self, table: dict[str, Any], name: str, key: str, choices: tuple[str, ...]) -> str:
-        value = self._string(table, name, key, choices[-1])
+        default = choices[0] if key == "suite" else choices[-1]
+        value = self._string(table, name, key, default)
         if value not in choices:
             full = f"{name}.{key}" if name else key
             raise self._error(full, f"is {_brief(value)}; allowed: {', '.join(choices)}")
@@ -201,7 +207,9 @@ class _Parser:
         if key_id in self.key_ids:
             raise self._error(f"{name}.id", f"is {_brief(key_id)}, which another key has")
         self.key_ids.add(key_id)
-        return KeySource(source, key_id)
+        if name == "keys.local":
+            return KeySource(source, key_id)
+        return KeySource(source, key_id, self._choice(table, name, "suite", tuple(SUITES)))
 
     def _limits(self) -> Limits:
         table = self._table(self.data.get("limits", {}), "limits")
@@ -328,15 +336,11 @@ def render_policy(policy: Policy) -> str:
     activation = policy.activation
     lines += ["", "[activation]", f"variable = {_quote(activation.variable)}"]
     lines += [f"values = {_array(activation.values)}"]
-    lines += [
-        "",
-        "[keys]",
-        f"source = {_quote(policy.key.source)}",
-        f"id = {_quote(policy.key.id)}",
-    ]
+    lines += ["", "[keys]", *_key_lines(policy.key)]
     for old in policy.previous:
-        lines += ["", "[[keys.previous]]"]
-        lines += [f"source = {_quote(old.source)}", f"id = {_quote(old.id)}"]
+        lines += ["", "[[keys.previous]]", *_key_lines(old)]
+    if policy.local is not None:
+        lines += ["", "[keys.local]", *_key_lines(policy.local)]
     for zone in policy.zones:
         lines += ["", "[[zone]]", f"name = {_quote(zone.name)}", f"paths = {_array(zone.paths)}"]
         lines += _zone_lines(zone)
@@ -350,6 +354,11 @@ def render_policy(policy: Policy) -> str:
     lines += ["", "[trail]", f"path = {_quote(policy.trail)}"]
     lines += ["", "[marks]", f"path = {_quote(policy.marks)}", ""]
     return "\n".join(lines)
+
+
+def _key_lines(key: KeySource) -> list[str]:
+    suite = [] if key.suite == KeySource().suite else [f"suite = {_quote(key.suite)}"]
+    return [f"source = {_quote(key.source)}", f"id = {_quote(key.id)}", *suite]
 
 
 def _zone_lines(zone: Zone) -> list[str]:

@@ -55,6 +55,10 @@ def _read_payload(
         return
     if header.codec in _DATA_CODECS or not lengths:
         return
+    if shape.suite.encrypts:
+        message = "an encrypted container, which only its key opens; check it with: safehold verify"
+        visit.note(source, rules.UNREADABLE_STREAM, message, position)
+        return
     payload = container[shape.head : shape.head + shape.payload]
     # The first segment is the stream, the others are raw buffers of arrays.
     stream = sfh1.split(payload, lengths)[0]

@@ -1,0 +1,35 @@
+"""``safehold rotate``: another key for sealed artifacts."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from safehold.artifacts import Store
+
+HELP = """Seal artifacts of the key OLD anew under NEW, which must be the policy's signing key.
+Generation and content stay. Files of other keys are left as they are. Below a directory the sealed
+files are taken."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    from safehold._cli import _shared
+
+    parser.add_argument("old", metavar="OLD", help="id of the key that goes")
+    parser.add_argument("new", metavar="NEW", help="id of the key that signs")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="files or directories")
+    _shared.add_policy(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb; exit code 1 when a file is refused, 2 when a key is not the one to use."""
+    from safehold._cli import _each
+
+    def act(store: Store, path: str) -> str:
+        (info,) = store.rotate(options.old, options.new, [path])
+        done = "rotated" if info.key == options.new else "left"
+        return f"{done}: key {info.key}, suite {info.suite}, generation {info.generation}"
+
+    return _each.each(options, act, below=lambda file: file.is_sealed)

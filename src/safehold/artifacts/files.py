@@ -1,0 +1,313 @@
+"""Operations on files that are there: inspect, verify, seal, renew, rotate, rename, unseal."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from safehold.artifacts import container, streams
+from safehold.artifacts.codecs import Encoded, codec_named
+from safehold.artifacts.codecs.pickle import split_pickles
+from safehold.artifacts.container import Buffer, Sealed
+from safehold.artifacts.info import Info, info_of
+from safehold.artifacts.marks import Mark, Marks
+from safehold.artifacts.reading import Reader, check_declared, check_time
+from safehold.artifacts.rotating import Rotated, Rotation, rotate
+from safehold.artifacts.target import (
+    Recorded,
+    Target,
+    check_codec,
+    codec_for,
+    target_of_place,
+)
+from safehold.artifacts.writing import Draft, Writer
+from safehold.context import Context
+from safehold.errors import ConfigError, LimitExceeded, Rollback
+from safehold.paths import FileRange, StrPath, replace_file
+
+
+class Packing(NamedTuple):
+    """A compression around the containers of a file, such as gzip that the service opens itself."""
+
+    unpack: Callable[[bytes], bytes]
+    pack: Callable[[bytes], bytes]
+
+
+class _Opened(NamedTuple):
+    """A file that is read and perhaps replaced, and the event that will tell of it."""
+
+    directory: int
+    name: str
+    fd: int
+    size: int
+    target: Target
+    entry: Recorded
+
+
+class Files:
+    """The part of a Store that works on whole files."""
+
+    def __init__(self, hold: Context) -> None:
+        """Use the context's policy, keys and recorder; nothing is opened here."""
+        self._hold = hold
+        self._marks = Marks(hold.policy.root / hold.policy.marks, hold.keyring)
+        self._reader = Reader(hold, self._marks)
+        self._writer = Writer(hold, self._marks, self._reader)
+
+    def inspect(self, path: StrPath) -> Info:
+        """Return verified metadata of a file's first container. Raises as load, but for Rollback.
+
+        The payload of a file that holds one container is not read.
+        """
+        with self._opened("inspect", path) as at:
+            expected = self._reader.expected(at.target)
+            if streams.is_single(at.fd, at.size, expected):
+                header, artifact = container.verified_header(at.fd, at.size, expected)
+                self._reader.check_context(header, at.target)
+            else:
+                first = self._containers(at)[0]
+                header, artifact = first.header, first.artifact
+            at.entry.header(header)
+            return info_of(header, artifact, at.size)
+
+    def verify(
+        self, path: StrPath, *, min_generation: int = 0, packing: Packing | None = None
+    ) -> None:
+        """Verify seal, context and freshness of a whole file, all of its containers.
+
+        Raises:
+            As load.
+        """
+        with self._opened("verify", path) as at:
+            first = self._containers(at, packing)[0]
+            check_time(first.header)
+            self._reader.check_fresh(first, at.target, min_generation)
+
+    def _containers(self, at: _Opened, packing: Packing | None = None) -> list[Sealed]:
+        """Verify every container of a file; most files hold one."""
+        expected = self._reader.expected(at.target)
+        found: list[Sealed] = []
+        if packing is None:
+            verified = streams.verify_all(at.fd, at.size, expected)
+        else:
+            unpacked = packing.unpack(streams.read_whole(at.fd, at.size))
+            verified = streams.verify_each(io.BytesIO(unpacked), expected)
+        for position, sealed in verified:
+            place = Target(at.target.zone, at.target.name, position)
+            self._reader.check_context(sealed.header, place)
+            found.append(sealed)
+            if sealed.header.generation != found[0].header.generation:
+                message = f"{place} holds containers of different generations"
+                raise Rollback(message)
+        at.entry.header(found[0].header)
+        return found
+
+    @contextlib.contextmanager
+    def _opened(self, action: str, path: StrPath) -> Iterator[_Opened]:
+        """Open a file and the directory in which it can be replaced; record the action."""
+        root = self._hold.root
+        with root.open_parent(path) as (directory, name, place):
+            fd, status, _ = root.open_in(directory, name)
+            target = target_of_place(self._hold, place)
+            try:
+                with Recorded(self._hold.recorder, action, target) as entry:
+                    yield _Opened(directory, name, fd, status.st_size, target, entry)
+            finally:
+                os.close(fd)
+
+    def seal(
+        self,
+        path: StrPath,
+        *,
+        codec: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+        packing: Packing | None = None,
+    ) -> Info:
+        """Seal an existing plain file in place; its own bytes become the payload.
+
+        The very bytes that are sealed are scanned before, with the zone's allow-list. With
+        `packing` the containers go inside the file's compression.
+
+        Raises:
+            ConfigError: sealed already, no codec for it, or not one of the zone's.
+            TypeNotAllowed: the scanner does not find it clean.
+            LimitExceeded: larger than the policy's limit.
+        """
+        with self._opened("seal", path) as at:
+            limit = self._hold.policy.limits.artifact
+            if at.size > limit:
+                message = f"{at.target} has {at.size} bytes, the limit is {limit}"
+                raise LimitExceeded(message)
+            data = streams.read_whole(at.fd, at.size)
+            if packing is not None:
+                data = packing.unpack(data)
+            if container.is_sealed(data):
+                message = f"{at.target} is sealed already; see: safehold seal --renew"
+                raise ConfigError(message)
+            chosen = codec or codec_for(at.target)
+            check_codec(at.target.zone, chosen)
+            drafts = [
+                self._writer.scanned(
+                    Draft(Encoded([part], raw=True), chosen, meta=meta or {}), at.target
+                )
+                for part in (split_pickles(data) if chosen == "pickle" else [data])
+            ]
+            return self._replace(at, drafts, pack=None if packing is None else packing.pack)
+
+    def renew(self, path: StrPath) -> Info:
+        """Give an authentic sealed file the next generation.
+
+        This is how an operator takes an older model back into service. Raises as load, but
+        for Rollback.
+        """
+        with self._opened("renew", path) as at:
+            found = self._containers(at)
+            drafts = [Draft.of(sealed) for sealed in found]
+            return self._replace(at, drafts, above=found[0].header.generation)
+
+    def rotate(self, old_id: str, new_id: str, paths: Iterable[StrPath]) -> list[Info]:
+        """Seal files of key `old_id` anew under `new_id`, the signing key; nothing else changes.
+
+        A file of another key is left as it is, as its Info tells. The payload is not read where
+        the leaves of both suites need no key; it is then copied by the system, unverified as
+        before. Otherwise it is verified and sealed again.
+
+        Raises:
+            UnknownKey: no such key. ConfigError: `new_id` is not the signing key.
+            As load for each file, which leaves those before it rotated.
+        """
+        ring = self._hold.keyring
+        ring.by_id(old_id)
+        if ring.signing.id != new_id:
+            message = f"the policy's [keys] signs with {ring.signing.id!r}, not with {new_id!r}"
+            raise ConfigError(message)
+        return [self._rotate(old_id, path) for path in paths]
+
+    def _rotate(self, old_id: str, path: StrPath) -> Info:
+        with self._opened("rotate", path) as first, self._locked(first) as at:
+            target, entry = at.target, at.entry
+            file = Rotated(at.fd, at.size, old_id)
+            rotation = rotate(file, target, self._reader, self._hold.keyring.signing)
+            entry.header(rotation.old.header)
+            size = at.size
+            if rotation.pieces is not None:
+                size = self._put(at, rotation, rotation.pieces())
+            mark = self._marks.read(target.zone.name, target.name)
+            if mark is not None and rotation.new.key != old_id:
+                # Its own key may be the one that goes; a run that was killed may have left it.
+                self._marks.write(target.zone.name, target.name, mark)
+            return info_of(rotation.new, rotation.old.artifact, size)
+
+    def _put(self, at: _Opened, rotation: Rotation, pieces: Iterable[Buffer | FileRange]) -> int:
+        """Replace a file by its rotated form; return how many bytes that has."""
+        size = 0
+
+        def counted() -> Iterator[Buffer | FileRange]:
+            nonlocal size
+            for piece in pieces:
+                size += piece.length if isinstance(piece, FileRange) else len(piece)
+                yield piece
+
+        def record() -> None:
+            at.entry.fields |= {"key": rotation.new.key, "size": size}
+            at.entry.allow()
+
+        replace_file(at.directory, at.name, counted(), before_rename=record)
+        return size
+
+    def rename(self, old: StrPath, new: StrPath) -> Info:
+        """Give an authentic file another name, perhaps in another zone; seal it for that.
+
+        The new file is whole before the old one goes, and a copy of the old one that is put back
+        is refused. The generation goes on from both names.
+
+        Raises:
+            FileExistsError: there is a file with the new name.
+            ConfigError, TypeNotAllowed: the new zone does not have the codec, or the types.
+            As load for the old file.
+        """
+        root = self._hold.root
+        with (
+            self._opened("rename", old) as first,
+            root.open_parent(new) as (directory, name, place),
+            self._locked(first) as at,
+        ):
+            found = self._containers(at)
+            check_time(found[0].header)
+            self._reader.check_fresh(found[0], at.target, 0)
+            target = target_of_place(self._hold, place)
+            with Recorded(self._hold.recorder, "rename", target) as entry:
+                check_codec(target.zone, found[0].header.codec)
+                for sealed in found:
+                    check_declared(sealed.header, self._reader.reading(sealed.header, target).allow)
+                if name in os.listdir(directory):
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target.name)
+                generation = found[0].header.generation
+                drafts = [Draft.of(sealed) for sealed in found]
+                written = self._writer.file(
+                    directory, name, target, drafts, entry, above=generation
+                )
+            at.entry.allow()
+            # Beyond the old file: none of its copies is the newest of that name any more.
+            gone = Mark(generation + 1, bytes(16))
+            self._marks.write(at.target.zone.name, at.target.name, gone)
+            os.unlink(at.name, dir_fd=at.directory)
+            os.fsync(at.directory)
+            return info_of(*written)
+
+    @contextlib.contextmanager
+    def _locked(self, first: _Opened) -> Iterator[_Opened]:
+        """Take the artifact's lock and open the file again, as a writer may have replaced it."""
+        with self._marks.lock(first.target.zone.name, first.target.name):
+            fd, status, _ = self._hold.root.open_in(first.directory, first.name)
+            try:
+                yield first._replace(fd=fd, size=status.st_size)
+            finally:
+                os.close(fd)
+
+    def unseal(self, path: StrPath) -> None:
+        """Replace a sealed file by the plain file that the replaced library reads.
+
+        A file that was sealed as it stood comes back byte for byte; other values are written
+        by pickle or joblib, and data codecs leave their own encoding. Raises as load, but
+        for Rollback.
+        """
+        with self._opened("unseal", path) as at:
+            containers = self._containers(at)
+            plain = [piece for sealed in containers for piece in self._plain(sealed, at.target)]
+            replace_file(at.directory, at.name, plain, before_rename=at.entry.allow)
+
+    def _plain(self, sealed: Sealed, target: Target) -> list[Buffer]:
+        if len(sealed.segments) == 1:
+            return list(sealed.segments)
+        reading = self._reader.reading(sealed.header, target)
+        value = codec_named(sealed.header.codec).decode(sealed.segments, reading)
+        return [_plain_file(value, sealed.header.codec)]
+
+    def _replace(
+        self,
+        at: _Opened,
+        drafts: Sequence[Draft],
+        *,
+        above: int = 0,
+        pack: Callable[[bytes], bytes] | None = None,
+    ) -> Info:
+        written = self._writer.file(
+            at.directory, at.name, at.target, drafts, at.entry, above=above, pack=pack
+        )
+        return info_of(*written)
+
+
+def _plain_file(value: object, codec: str) -> bytes:
+    """Encode a value as the replaced library would, in one stream."""
+    if codec == "joblib":
+        from safehold.artifacts.codecs.joblib import encode_compressed
+
+        return bytes(encode_compressed(value, 0, None).segments[0])
+    import pickle
+
+    return pickle.dumps(value, protocol=5)
