@@ -19,7 +19,7 @@ def check_found(policy: Policy) -> None:
     Raises:
         ConfigError: it must be named with ``--policy`` to be followed.
     """
-    for key_id, source in policy.key_sources:
+    for key_id, source, _ in policy.key_sources:
         scheme, _, place = source.partition(":")
         if scheme == "cmd":
             raise _refused(policy, f"key {key_id!r} comes from a command")
