@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ def test_shows_verified_metadata(sealed, call):
     assert shown["zone"].strip() == "models"
     assert shown["name"].strip() == "models/x.pkl"
     assert shown["key"].strip() == "k2026"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", shown["created"].strip())
     assert all(line.isprintable() for line in done.out.splitlines())
 
 

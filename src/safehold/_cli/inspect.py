@@ -20,6 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the verb; exit code 1 when the file is refused."""
     import dataclasses
+    from datetime import UTC, datetime
 
     from safehold._cli import _shared
     from safehold.artifacts import Store
@@ -29,7 +30,8 @@ def run(options: argparse.Namespace) -> int:
     if options.format == "json":
         _shared.print_json({"schema": 1, **info})
         return 0
-    for name, value in info.items():
+    created = datetime.fromtimestamp(info["created"], UTC)
+    for name, value in (info | {"created": f"{created:%Y-%m-%d %H:%M:%S} UTC"}).items():
         text = ", ".join(value) if isinstance(value, tuple) else value
         print(_shared.printable(f"{name + ':':<12} {text}"))
     return 0
