@@ -350,7 +350,10 @@ def read_state():
 
 
 def in_service(tree: Path, code: str) -> str:
-    environment = os.environ | {"SAFEHOLD_POLICY": str(tree / "safehold.toml")}
+    environment = os.environ | {
+        "SAFEHOLD_POLICY": str(tree / "safehold.toml"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tree, env=environment, check=False, capture_output=True, text=True,

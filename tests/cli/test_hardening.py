@@ -399,3 +399,20 @@ def test_progress_counts_the_files_of_each_stage(monkeypatch, capsys):
             tell(stage, "a.py")
     capsys.readouterr()
     assert shown == ["sources: 1 files, a.py", "sources: 2 files, a.py", "plan: 1 files, a.py"]
+
+
+def test_what_lies_outside_behind_links_is_left_and_named(tree, tmp_path, capsys):
+    outside = tmp_path / "volume"
+    outside.mkdir()
+    (outside / "shape.pkl").write_bytes(SHAPE)
+    (tree / "weights").symlink_to(outside, target_is_directory=True)
+    (tree / "store" / "link.pkl").symlink_to(outside / "shape.pkl")
+
+    for option in ([], ["--write"]):
+        main(["harden", str(tree), *option])
+
+        captured = capsys.readouterr()
+        assert f"note: weights -> {outside}: leads out of the tree" in captured.out
+        assert "store/link.pkl: a link that leads out of the tree" in captured.out
+        assert captured.err == ""
+    assert (outside / "shape.pkl").read_bytes() == SHAPE

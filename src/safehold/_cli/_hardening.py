@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from safehold._cli._reads import Reads, listed, tests_in_temporaries
+from safehold._cli._notes import notes_on
+from safehold._cli._reads import Reads
 from safehold._cli._zones import allowing, at_hand_in, extended, trusted_code
 from safehold.allow import AllowList
 from safehold.artifacts import Store
@@ -120,7 +121,7 @@ def make_plan(
     ]
     reads = Reads.of(before.sources)
     at_hand = at_hand_in(before)
-    steps = [_placed(_step(report, policy, reads, own), policy) for report in reports]
+    steps = [_placed(report, policy, reads, own) for report in reports]
     found = [step.path for step in steps if _holds_objects_outside(step, policy)]
     findings = [
         Finding.of(
@@ -150,16 +151,13 @@ def make_plan(
     )
     if not given:
         policy = replace(policy, trusted=trusted_code(audits))
-    notes = (*_notes(reads, steps), *_refused(at_hand.others - frozenset(allow), given=given))
-    if tests := list(tests_in_temporaries(root, before.sources)):
-        message = (
-            f"{listed(tests)}: temporary directories are outside the zones, so models are refused "
-            f"there; run such tests with: mkdir -p cache; pytest --basetemp=cache/tests"
-        )
-        notes = (*notes, message)
-    if (root / ".git").exists():
-        notes = (*notes, f"keep {policy.trail} and {policy.marks} out of version control")
+    refused = frozenset() if given else at_hand.others - frozenset(allow)
+    notes = tuple(notes_on(before, policy, reads, _changed_files(steps), refused))
     return Plan(policy, not given, tuple(steps), audits, tuple(findings), own, notes)
+
+
+def _changed_files(steps: Sequence[Step]) -> list[str]:
+    return [step.path for step in steps if step.action in ("seal", "convert")]
 
 
 def _holds_objects_outside(step: Step, policy: Policy) -> bool:
@@ -178,33 +176,17 @@ def _unknown_outside(
             yield report.path
 
 
-def _placed(step: Step, policy: Policy) -> Step:
-    """Leave what belongs to a database of the dbm kind, whose blocks are pickles."""
-    stem, dot, _ = step.path.rpartition(".dat")
-    if dot and (policy.root / f"{stem}.dir").exists() and step.action != "leave":
-        return Step("leave", step.path, "belongs to a shelve or dbm database, which has no facade")
-    return step
-
-
-def _notes(reads: Reads, steps: Sequence[Step]) -> Iterator[str]:
-    """Say what the service may meet after the change that no look at the tree can settle."""
-    if reads.foreign:
-        yield (
-            f"{listed(reads.foreign)}: reads bytes that come from elsewhere (a database, cache, "
-            f"queue, another program); what was pickled before is refused there. Empty it or "
-            f"write it again, and migrate the other program too"
+def _placed(report: FileReport, policy: Policy, reads: Reads, own: frozenset[str]) -> Step:
+    """Leave what this run cannot or must not touch; decide about the rest."""
+    path = policy.root / report.path
+    if not path.resolve().is_relative_to(policy.root):
+        return Step("leave", report.path, "a link that leads out of the tree")
+    stem, dot, _ = report.path.rpartition(".dat")
+    if dot and (policy.root / f"{stem}.dir").exists():  # its blocks are pickles
+        return Step(
+            "leave", report.path, "belongs to a shelve or dbm database, which has no facade"
         )
-    unsure = [
-        step.path
-        for step in steps
-        if step.action in ("seal", "convert") and reads.is_as_bytes(step.path) is None
-    ]
-    if unsure:
-        yield (
-            f"{listed(unsure)}: sealed for its path, but {listed(reads.contents)} reads the "
-            f"content of files that the source does not show, and refuses what is sealed for a "
-            f"path. Read such a file with load and a handle or path"
-        )
+    return _step(report, policy, reads, own)
 
 
 def _again(report: FileReport, policy: Policy, own: frozenset[str]) -> FileReport:
@@ -324,15 +306,6 @@ def apply_plan(plan: Plan, hold: Context, progress: Progress) -> Done:
             else:
                 done.steps.append(step)
     return done
-
-
-def _refused(names: frozenset[str], *, given: bool) -> Iterator[str]:
-    """Say which classes the hardened service could not write."""
-    if names and not given:
-        yield (
-            f"{listed(sorted(names))}: loading runs code of these classes, so that artifacts which "
-            f"hold them are refused; vouch for those that the service stores: --allow NAME"
-        )
 
 
 def _check_marks(plan: Plan, hold: Context) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
 
 from safehold.findings import Finding
 from safehold.scan import FileReport
@@ -14,7 +12,6 @@ from safehold.source import ArtifactUse, FileAudit
 from safehold.source.rules.others import RULE as NO_FACADE
 
 _MOST_PLACES = 5
-_TEMPORARY = re.compile(rb"\b(?:tmp_path|tmp_path_factory|tmpdir|TemporaryDirectory|mkdtemp)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +63,6 @@ class Reads:
             if "pandas" in names:
                 return f"pandas.read_pickle ({listed(self.frames)})"
         return ""
-
-
-def tests_in_temporaries(root: Path, audits: Sequence[FileAudit]) -> Iterator[str]:
-    """Yield the tests that use temporary directories, in a tree that writes artifacts."""
-    if not any(item.detail.get("use") == "write" for audit in audits for item in audit.findings):
-        return
-    for audit in audits:
-        name = PurePosixPath(audit.path).name
-        if name.startswith("test_") or name in ("conftest.py", "tests.py"):
-            try:
-                text = (root / audit.path).read_bytes()
-            except OSError:
-                continue  # reported by the audit itself
-            if _TEMPORARY.search(text):
-                yield audit.path
 
 
 def listed(places: Sequence[str]) -> str:
