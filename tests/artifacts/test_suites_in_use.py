@@ -97,18 +97,17 @@ def test_every_fiftieth_changed_byte_of_a_file_is_refused(world, path):
 def test_forked_writers_never_share_an_id(world, path):
     """Keys and nonces of a file follow from its id, so two files of one id would share them."""
     reader, writer = os.pipe()
+    children = []
     for _ in range(4):
-        if os.fork() == 0:
+        pid = os.fork()
+        if pid == 0:
             os.write(writer, bytes.fromhex(world.store.dump(VALUE, path).artifact))
             os._exit(0)
+        children.append(pid)
     os.close(writer)
     with open(reader, "rb") as file:
         ids = file.read()
-    while True:
-        try:
-            os.wait()
-        except ChildProcessError:
-            break
+    assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 4
     assert len({ids[at : at + 16] for at in range(0, len(ids), 16)}) == 4
 
 
