@@ -67,7 +67,9 @@ class Chunks:
 
     def open_all(self, payload: memoryview) -> None:
         """Fill `payload` with every chunk. Raises Tampered."""
-        workers = min(_processors(), self.count // _PER_THREAD)
+        workers = self.count // _PER_THREAD
+        if workers > 1:
+            workers = min(_processors(), workers)
         waiting = deque(range(self.count))
         if workers < 2:
             self._open_each(waiting, payload)

@@ -6,7 +6,8 @@ suite is used follows from the key, never from the file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
 from typing import Protocol
 
@@ -39,8 +40,13 @@ class Suite(Protocol):
 
 def suite_for(key: Key, zone: str, artifact: bytes) -> Suite:
     """Return the suite that a key is bound to, with the subkeys of one container."""
-    suite: Suite = import_module(MODULES[key.suite]).open_suite(key, zone, artifact)
-    return suite
+    return _opener(key.suite)(key, zone, artifact)
+
+
+@cache
+def _opener(name: str) -> Callable[[Key, str, bytes], Suite]:
+    opener: Callable[[Key, str, bytes], Suite] = import_module(MODULES[name]).open_suite
+    return opener
 
 
 def context(key: Key, zone: str) -> bytes:
