@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 from safehold.artifacts import container, streams
-from safehold.artifacts.codecs import Encoded, codec_named
+from safehold.artifacts.codecs import CODECS, Encoded, codec_named
 from safehold.artifacts.codecs.pickle import split_pickles
 from safehold.artifacts.container import Buffer, Sealed
 from safehold.artifacts.info import Info, info_of
@@ -68,14 +68,15 @@ class Store:
         *,
         codec: str | None = None,
         meta: Mapping[str, Any] | None = None,
-        prefer: str = "",
+        prefer: str | tuple[str, ...] = "",
         encode: Callable[[], Encoded] | None = None,
         packing: Packing | None = None,
     ) -> Info:
         """Seal a value into a file; a crash leaves the old file or the new one.
 
-        The codec follows from the zone and the file's suffix unless it is named. `prefer`
-        is taken where the zone has it, and `encode` is then asked for the encoded value. With
+        The codec follows from the zone and the file's suffix unless it is named. The first of
+        `prefer` that the zone has is taken, and `encode` is asked for the encoded value if that
+        is the first of all. With
         `packing` the container goes inside that compression.
 
         Raises:
@@ -274,7 +275,7 @@ class Store:
             replace_file(at.directory, at.name, plain, before_rename=at.entry.allow)
 
     def _plain(self, sealed: Sealed, target: Target) -> list[Buffer]:
-        if len(sealed.segments) == 1:
+        if len(sealed.segments) == 1 or not CODECS[sealed.header.codec].carries_code:
             return list(sealed.segments)
         reading = self._reader.reading(sealed.header, target)
         value = codec_named(sealed.header.codec).decode(sealed.segments, reading)
@@ -301,7 +302,7 @@ class Store:
         *,
         zone: str = "memory",
         codec: str | None = None,
-        prefer: str = "",
+        prefer: str | tuple[str, ...] = "",
         encode: Callable[[], Encoded] | None = None,
     ) -> bytes:
         """Seal a value into bytes that belong to a zone but to no path. Raises as dump."""
@@ -341,7 +342,7 @@ class Store:
         file: Any,
         *,
         codec: str | None = None,
-        prefer: str = "",
+        prefer: str | tuple[str, ...] = "",
         encode: Callable[[], Encoded] | None = None,
     ) -> Info:
         """Seal a value into an open binary handle, at its position. Raises as dump.

@@ -62,17 +62,18 @@ class Writer:
         *,
         codec: str | None = None,
         meta: Mapping[str, Any] | None = None,
-        prefer: str = "",
+        prefer: str | tuple[str, ...] = "",
         encode: Callable[[], Encoded] | None = None,
     ) -> Draft:
-        """Encode a value for a target; `encode` does it if the codec is `prefer`.
+        """Encode a value for a target; `encode` does it if the codec is the first of `prefer`.
 
         Raises:
             EncodeError, LimitExceeded, ConfigError
         """
         chosen = codec or codec_for(target, prefer)
         check_codec(target.zone, chosen)
-        if encode is not None and chosen == prefer:
+        first = prefer if isinstance(prefer, str) else prefer[0]
+        if encode is not None and chosen == first:
             encoded = encode()
         else:
             encoded = codec_named(chosen).encode(value, self._hold.policy.limits.depth)
