@@ -88,7 +88,7 @@ class Writer:
         if not CODECS[draft.codec].carries_code:
             return draft
         allow = _allow(draft, target)
-        names = sorted({item.name for item in self._scan(draft, allow).globals})
+        names = _names(self._scan(draft, allow))
         for name in names:
             if not permits(allow, name):
                 message = (
@@ -109,8 +109,7 @@ class Writer:
             found = report.findings[0]
             message = f"{target} is {report.verdict}: {found.rule.id} {found.message}"
             raise TypeNotAllowed(message, name=str(found.detail.get("global", "")))
-        names = sorted({item.name for item in report.globals})
-        return replace(draft, globals=names, meta=_plain_meta(draft.meta))
+        return replace(draft, globals=_names(report), meta=_plain_meta(draft.meta))
 
     def _scan(self, draft: Draft, allow: AllowList) -> FileReport:
         from safehold.scan import scan_bytes  # large; not needed to read or to store data
@@ -244,6 +243,15 @@ def _align(drafts: Sequence[Draft]) -> int:
 def _allow(draft: Draft, target: Target) -> AllowList:
     own = ("joblib",) if draft.codec == "joblib" else ()
     return AllowList.of(target.zone.allow, *own)
+
+
+def _names(report: FileReport) -> list[str]:
+    """Return the names to be allowed: those of plain weights are torch's own reader's to judge."""
+    from safehold.scan.weights import NAMES
+
+    torch = report.format == "torch"
+    known = {".".join(name) for name in NAMES} if torch else set()
+    return sorted({item.name for item in report.globals} - known)
 
 
 def _write_whole(file: Any, piece: Buffer) -> None:
