@@ -114,6 +114,23 @@ def test_a_footer_that_lies_is_reported_and_costs_nothing(data):
     assert scan_bytes(data).verdict != "clean"
 
 
+SMALL = written(
+    pa.table({"a": [1, 2, 3]}), use_dictionary=False, compression="none", write_statistics=False
+)
+COUNT = b"\x2c\x15\x06"  # three values in the header of the page
+
+
+@pytest.mark.parametrize("count", [4, 6, 8, 0x7E])
+def test_a_page_has_the_values_that_its_column_says(count):
+    assert SMALL.count(COUNT) == 1
+    data = SMALL.replace(COUNT, b"\x2c\x15" + bytes([count]))
+    if count == 6:
+        pages.parse(data)
+        return
+    with pytest.raises(pages.BrokenError, match="pages of a column"):
+        pages.parse(data)
+
+
 def test_bytes_that_no_column_covers_are_reported_and_read():
     hidden = b"cos\nsystem\n(S'true'\ntR."
     data = with_footer(FOOTER, DATA[: -8 - SIZE] + hidden)

@@ -96,7 +96,7 @@ TABLE = {
     "array of the other byte order": np.arange(3, dtype=">f8"),
     "array of structures": np.array([(1, 2.5)], [("a", "<i4"), ("b", ">f8")]),
     "Series": pd.Series([1.5, None], index=DAYS, name="s"),
-    "DataFrame": pd.DataFrame({"a": pd.Categorical(["x", "y"], ["y", "x"]), "b": [1, 2]}, index=DAYS),
+    "DataFrame": pd.DataFrame({"a": pd.Categorical(["x", "y"], ["y", "x"]), "b": [1, 2]}, DAYS),
     "Index": pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["x", None]),
 }  # fmt: skip
 REFUSED = {"Enum", "IntEnum", "class of one's own"}

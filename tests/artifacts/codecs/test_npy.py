@@ -154,6 +154,11 @@ HOSTILE = {
     "version 1.1": header("{}", (1, 1)),
     "header beyond the file": codec.MAGIC + b"\x02\x00" + b"\xff\xff\xff\x7f" + b"{}",
     "longest header": codec.MAGIC + b"\x02\x00" + (70_000).to_bytes(4, "little") + b" " * 70_000,
+    "longest header of an array": header(
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (1,)}" + " " * 70_000, (2, 0), bytes(8)
+    ),
+    "version 1.1 of an array": described("'<f8'", "(1,)").replace(b"Y\x01\x00", b"Y\x01\x01"),
+    "text as shape": described("'V2147483647'", f"('{'x' * 9999}',)"),
     "objects": described("'|O'", "(1,)"),
     "objects inside": described("[('a', '|O')]", "(1,)"),
     "objects by number": described("'O8'", "(1,)"),

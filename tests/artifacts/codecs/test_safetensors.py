@@ -111,6 +111,7 @@ HOSTILE = {
     "not text": made(b'{"\xff":1}'),
     "huge shape": made(row((2**62,))),
     "shape that wraps": made(row((2**32, 2**32, 1))),
+    "shape that is too small": made(row((1,), (0, 16)), bytes(16)),
     "beyond 64 bits": made(row((2**70,))),
     "negative": made(row((-1, -1))),
     "no list": made(row(1)),
