@@ -78,7 +78,8 @@ def test_the_facade_of_torch_is_imported_without_it(without, world):
 @pytest.mark.parametrize(
     ("codec", "package", "extra"),
     [("npy", "numpy", "numpy"), ("safetensors", "numpy", "numpy"),
-     ("parquet", "pyarrow", "pandas"), ("parquet", "pandas", "pandas")],
+     ("parquet", "pandas", "pandas"),
+     pytest.param("parquet", "pyarrow", "pandas", marks=pytest.mark.extras)],
 )  # fmt: skip
 def test_the_codecs_of_arrays_and_tables(codec, package, extra, without, world):
     without(package)
