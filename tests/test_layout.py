@@ -62,7 +62,7 @@ def owner(entry: Any, package: ModuleType) -> str:
 def tables(package: ModuleType) -> list[Counter[str]]:
     """Return how often each module of the package stands in each of its tables."""
     found = []
-    for name, value in vars(package).items():
+    for name, value in list(vars(package).items()):  # `owner` imports modules into it
         if name.lstrip("_").isupper() and isinstance(value, Mapping | tuple | list):
             entries = value.values() if isinstance(value, Mapping) else value
             found.append(Counter(owner(entry, package) for entry in entries))
