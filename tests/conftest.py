@@ -20,7 +20,9 @@ settings.load_profile("safehold")
 # A whole module of tests that need an extra says so in this line, before it imports the extra.
 _MARKED = re.compile(r"^pytestmark = .*\bpytest\.mark\.extras\b", re.MULTILINE)
 
-_OPTIONAL = ("joblib", "numpy", "pandas", "rich", "scipy", "sklearn", "torch")
+_OPTIONAL = (
+    "joblib", "numpy", "pandas", "pyarrow", "rich", "safetensors", "scipy", "sklearn", "torch",
+)  # fmt: skip
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -11,7 +11,7 @@ from safehold.artifacts import Store
 from safehold.context import Context
 from safehold.events import Event, Recorder
 from safehold.keys import Key, Keyring
-from safehold.policy import MEMORY, Policy, Zone
+from safehold.policy import DATA_CODECS, MEMORY, Policy, Zone
 
 SECRET = bytes.fromhex("7c1e5b93a0d84f26b1e70c95d2386af4590ba7e81f6dc342985e07b46da1f23c")
 OTHER_SECRET = bytes.fromhex("d94206bc5fe18a73046c9d1be25780fa37b1c8e4692d5f0a8e43b76c10f5d928")
@@ -27,6 +27,7 @@ ZONES = (
     Zone("second", ("second/**",), "internal", ("joblib", "pickle", "json", "msgpack"), ("numpy",)),
     Zone("cache", ("cache/**",), "internal", ("joblib", "pickle", "msgpack"), ("*",)),
     Zone("data", ("data/**",), "external", ("json", "msgpack")),
+    Zone("tables", ("tables/**",), "external", DATA_CODECS),
 )
 
 
@@ -63,7 +64,7 @@ class World:
 
 
 def make_world(root: Path, /, *, keyring: Keyring | None = None, **changes: Any) -> World:
-    for name in ("models", "second", "cache", "data", "outside"):
+    for name in ("models", "second", "cache", "data", "tables", "outside"):
         (root / name).mkdir(exist_ok=True)
     memory = replace(MEMORY, allow=("numpy", "sklearn"))
     policy = replace(Policy(root=root, zones=ZONES, memory=memory), **changes)

@@ -27,7 +27,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 # Packages where one file is one codec, format or rule, and `__init__` holds the table of them;
 # and the files there that several of those share.
 TABLES: dict[str, set[str]] = {
-    "safehold.artifacts.codecs": {"safehold.artifacts.codecs.values"},
+    "safehold.artifacts.codecs": {
+        f"safehold.artifacts.codecs.{name}" for name in ("arrays", "frames", "values")
+    },
     "safehold.artifacts.suites": {"safehold.artifacts.suites.parts"},
     "safehold.scan.formats": set(),
     "safehold.source.rules": set(),
@@ -147,7 +149,7 @@ def test_import_loads_nothing_heavy_and_nothing_optional(statement):
         "asyncio", "concurrent", "cryptography", "email", "html", "http", "importlib.metadata",
         "inspect", "json", "logging", "msgspec", "multiprocessing", "pickle", "socket", "sqlite3",
         "ssl", "subprocess", "tempfile", "tomllib", "unittest", "urllib", "xml", "zipfile",
-        "joblib", "numpy", "pandas", "rich", "scipy", "sklearn", "torch",
+        "joblib", "numpy", "pandas", "pyarrow", "rich", "scipy", "sklearn", "torch",
     }  # fmt: skip
     program = "import sys; before = set(sys.modules); {}; print(*set(sys.modules) - before)"
     done = subprocess.run(
@@ -189,3 +191,12 @@ def test_locks_hold_no_addresses():
 def test_allow_presets_are_valid_json():
     for preset in (ROOT / "src" / "safehold" / "allow").glob("*.json"):
         assert json.loads(preset.read_text("utf-8"))
+
+
+def test_every_codec_is_documented_with_its_suffixes():
+    from safehold.artifacts.codecs import CODECS
+
+    lines = (ROOT / "docs/reference/codecs.md").read_text("utf-8").splitlines()
+    for name, row in CODECS.items():
+        (line,) = [line for line in lines if line.startswith(f"| `{name}` |")]
+        assert ", ".join(f"`{suffix}`" for suffix in row.suffixes) in line

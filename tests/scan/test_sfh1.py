@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,39 @@ def test_what_stands_behind_a_container_is_not_overlooked(store, tmp_path):
     data = (tmp_path / "value.pkl").read_bytes()
 
     assert scan_bytes(data + b"cposix\nsystem\n(S'true'\ntR.", "value.pkl").verdict != "clean"
+
+
+def zipped(member: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("archive/data.pkl", member)
+        archive.writestr("archive/version", "3\n")
+    return out.getvalue()
+
+
+RUNS = b"cposix\nsystem\n(S'true'\ntR."
+
+
+def test_an_archive_that_is_the_payload_is_read_without_its_frame(store, tmp_path):
+    harmless = pickle.dumps("x" * 60)
+    (tmp_path / "a.pkl").write_bytes(zipped(harmless))
+    store.seal(tmp_path / "a.pkl", codec="pickle")
+    data = (tmp_path / "a.pkl").read_bytes()
+
+    assert scan_bytes(data).verdict == "clean"
+    changed = data.replace(harmless, RUNS.ljust(len(harmless), b"."))
+    assert scan_bytes(changed).verdict == "malicious"
+
+
+def test_an_archive_within_a_value_of_plain_data_is_still_read(store, tmp_path):
+    """A reader of archives takes what stands before one for a stub."""
+    store.dump({"a": zipped(RUNS)}, tmp_path / "a.msgpack", codec="msgpack")
+
+    assert scan_bytes((tmp_path / "a.msgpack").read_bytes()).verdict == "malicious"
+
+
+def test_an_archive_among_the_buffers_of_a_pickle_is_still_read(store, tmp_path):
+    value = pickle.PickleBuffer(bytearray(zipped(RUNS)))
+    store.dump([value], tmp_path / "a.pkl", codec="pickle")
+
+    assert scan_bytes((tmp_path / "a.pkl").read_bytes()).verdict == "malicious"

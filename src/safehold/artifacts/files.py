@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from safehold.artifacts import container, streams
-from safehold.artifacts.codecs import Encoded, codec_named
+from safehold.artifacts.codecs import CODECS, Encoded, codec_named
 from safehold.artifacts.codecs.pickle import split_pickles
 from safehold.artifacts.container import Buffer, Sealed
 from safehold.artifacts.info import Info, info_of
@@ -282,7 +282,7 @@ class Files:
             replace_file(at.directory, at.name, plain, before_rename=at.entry.allow)
 
     def _plain(self, sealed: Sealed, target: Target) -> list[Buffer]:
-        if len(sealed.segments) == 1:
+        if len(sealed.segments) == 1 or not CODECS[sealed.header.codec].carries_code:
             return list(sealed.segments)
         reading = self._reader.reading(sealed.header, target)
         value = codec_named(sealed.header.codec).decode(sealed.segments, reading)

@@ -114,7 +114,8 @@ class Reader:
         known = self._allow.get(names)
         if known is None:
             known = self._allow[names] = AllowList.of(names)
-        return Reading(known, self._hold.policy.limits.depth, header.raw, options or {})
+        limits = self._hold.policy.limits
+        return Reading(known, limits.depth, header.raw, options or {}, limits)
 
     def check_context(self, header: Header, target: Target) -> None:
         """Raise WrongContext for another name, position or a codec the zone does not have."""

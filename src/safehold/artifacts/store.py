@@ -45,17 +45,17 @@ class Store(Files):
         *,
         codec: str | None = None,
         meta: Mapping[str, Any] | None = None,
-        prefer: str = "",
+        prefer: str | tuple[str, ...] = "",
         encode: Callable[[], Encoded] | None = None,
         packing: Packing | None = None,
         expires: datetime | int | None = None,
     ) -> Info:
         """Seal a value into a file; a crash leaves the old file or the new one.
 
-        The codec follows from the zone and the file's suffix unless it is named. `prefer`
-        is taken where the zone has it, and `encode` is then asked for the encoded value. With
-        `packing` the container goes inside that compression. From `expires` on, a time with its
-        zone or in Unix seconds, it is not loaded any more.
+        The codec follows from the zone and the file's suffix unless it is named. The first of
+        `prefer` that the zone has is taken, and `encode` is asked for the encoded value if that
+        is the first of all. With `packing` the container goes inside that compression. From
+        `expires` on, a time with its zone or in Unix seconds, it is not loaded any more.
 
         Raises:
             EncodeError: the value has no lossless form in the codec, or names a type that
@@ -161,7 +161,7 @@ class Store(Files):
         *,
         zone: str = "memory",
         codec: str | None = None,
-        prefer: str = "",
+        prefer: str | tuple[str, ...] = "",
         encode: Callable[[], Encoded] | None = None,
     ) -> bytes:
         """Seal a value into bytes that belong to a zone but to no path. Raises as dump."""
@@ -201,7 +201,7 @@ class Store(Files):
         file: Any,
         *,
         codec: str | None = None,
-        prefer: str = "",
+        prefer: str | tuple[str, ...] = "",
         encode: Callable[[], Encoded] | None = None,
     ) -> Info:
         """Seal a value into an open binary handle, at its position. Raises as dump.

@@ -55,18 +55,19 @@ def target_of_handle(hold: Context, file: Any) -> Target:
     return target_of_place(hold, place, at)
 
 
-def codec_for(target: Target, prefer: str = "") -> str:
+def codec_for(target: Target, prefer: str | tuple[str, ...] = "") -> str:
     """Choose the codec of a new artifact among those of its zone.
 
-    `prefer` if the zone has it, else the one whose suffix the name has, else pickle where
-    code-carrying files are allowed, else msgpack.
+    The first of `prefer` that the zone has, else the one whose suffix the name has, else
+    pickle where code-carrying files are allowed, else msgpack.
 
     Raises:
         ConfigError: this version has none of the zone's codecs.
     """
     usable = [name for name in target.zone.codecs if name in CODECS]
-    if prefer in usable:
-        return prefer
+    for name in (prefer,) if isinstance(prefer, str) else prefer:
+        if name in usable:
+            return name
     for name in usable:
         if target.name.endswith(CODECS[name].suffixes):
             return name

@@ -71,17 +71,18 @@ class Writer:
         *,
         codec: str | None = None,
         meta: Mapping[str, Any] | None = None,
-        prefer: str = "",
+        prefer: str | tuple[str, ...] = "",
         encode: Callable[[], Encoded] | None = None,
     ) -> Draft:
-        """Encode a value for a target; `encode` does it if the codec is `prefer`.
+        """Encode a value for a target; `encode` does it if the codec is the first of `prefer`.
 
         Raises:
             EncodeError, LimitExceeded, ConfigError
         """
         chosen = codec or codec_for(target, prefer)
         check_codec(target.zone, chosen)
-        if encode is not None and chosen == prefer:
+        first = prefer if isinstance(prefer, str) else prefer[0]
+        if encode is not None and chosen == first:
             encoded = encode()
         else:
             encoded = codec_named(chosen).encode(value, self._hold.policy.limits.depth)
@@ -96,7 +97,7 @@ class Writer:
         if not CODECS[draft.codec].carries_code:
             return draft
         allow = _allow(draft, target)
-        names = sorted({item.name for item in self._scan(draft, allow).globals})
+        names = _names(self._scan(draft, allow))
         for name in names:
             if not permits(allow, name):
                 message = (
@@ -122,8 +123,7 @@ class Writer:
             # Another reader takes other bytes for opcodes than the one that found it clean.
             message = f"{target} is a {report.format} file, not one of codec {draft.codec}"
             raise TypeNotAllowed(message, name="")
-        names = sorted({item.name for item in report.globals})
-        return replace(draft, globals=names, meta=_plain_meta(draft.meta))
+        return replace(draft, globals=_names(report), meta=_plain_meta(draft.meta))
 
     def _scan(self, draft: Draft, allow: AllowList) -> FileReport:
         from safehold.scan import scan_bytes  # large; not needed to read or to store data
@@ -251,7 +251,7 @@ class _Sealing:
 
 # The formats for which the scanner follows the very loader that a codec uses.
 _READ_AS: Mapping[str, frozenset[str]] = {
-    "pickle": frozenset({"pickle"}),
+    "pickle": frozenset({"pickle", "torch"}),  # a torch file has its pickle inside, and a facade
     "joblib": frozenset(
         f"{wrapper}{kind}"
         for wrapper in ("", "gzip+", "bz2+", "xz+", "lzma+", "zlib+")
@@ -289,6 +289,15 @@ def _align(drafts: Sequence[Draft]) -> int:
 def _allow(draft: Draft, target: Target) -> AllowList:
     own = ("joblib",) if draft.codec == "joblib" else ()
     return AllowList.of(target.zone.allow, *own)
+
+
+def _names(report: FileReport) -> list[str]:
+    """Return the names to be allowed: those of plain weights are torch's own reader's to judge."""
+    from safehold.scan.weights import NAMES
+
+    torch = report.format == "torch"
+    known = {".".join(name) for name in NAMES} if torch else set()
+    return sorted({item.name for item in report.globals} - known)
 
 
 def _write_whole(file: Any, piece: Buffer) -> None:

@@ -25,7 +25,7 @@ Trust = Literal["internal", "external"]
 
 CODE_CODECS = ("joblib", "pickle", "skops")
 """Codecs whose files name classes; only sealed files in internal zones may use them."""
-DATA_CODECS = ("json", "msgpack", "npy", "parquet", "safetensors")
+DATA_CODECS = ("json", "msgpack", "npy", "npz", "parquet", "safetensors")
 """Codecs whose files hold values alone."""
 
 EVERY_TYPE = Rule(

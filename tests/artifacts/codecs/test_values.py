@@ -480,5 +480,5 @@ def test_the_codes_of_tags_never_change():
         "tuple", "set", "frozenset", "deque", "ordered", "counter", "defaultdict", "pairs",
         "bytes", "bytearray", "complex", "int", "float", "str", "datetime", "date", "time",
         "timedelta", "timezone", "zoneinfo", "decimal", "fraction", "uuid", "range", "slice",
-        "ellipsis", "posixpath", "windowspath", "path", "ndarray", "npscalar", "npdtype",
+        "ellipsis", "posixpath", "windowspath", "path", "ndarray", "npscalar", "npdtype", "pandas",
     )  # fmt: skip

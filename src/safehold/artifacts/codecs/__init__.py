@@ -13,8 +13,10 @@ from typing import Any, Protocol, cast
 
 from safehold.allow import AllowList
 from safehold.errors import ConfigError
+from safehold.policy import Limits
 
 Buffer = bytes | bytearray | memoryview
+_FREE = 64 * 2**20  # what anything may unpack to, as in the scanner
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,19 @@ class Encoded:
 class Reading:
     """What a decoder may do: which names to resolve, how deep to go, how it was stored.
 
-    ``options`` are the keyword arguments of `pickle.Unpickler` for files of older Pythons.
+    ``limits`` bound what it unpacks to. ``options`` are the keyword arguments of
+    `pickle.Unpickler` for files of older Pythons.
     """
 
     allow: AllowList
     depth: int
     raw: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+
+    def budget(self, packed: int) -> int:
+        """Return how many bytes so many packed ones may unpack to."""
+        return min(self.limits.artifact, max(_FREE, packed * self.limits.expansion))
 
 
 class Codec(Protocol):
@@ -61,7 +69,11 @@ CODECS: Mapping[str, Row] = {
     "joblib": Row("joblib", carries_code=True, suffixes=(".joblib", ".jl", ".jbl")),
     "json": Row("json", carries_code=False, suffixes=(".json",)),
     "msgpack": Row("msgpack", carries_code=False, suffixes=(".msgpack", ".mpk")),
+    "npy": Row("npy", carries_code=False, suffixes=(".npy",)),
+    "npz": Row("npz", carries_code=False, suffixes=(".npz",)),
+    "parquet": Row("parquet", carries_code=False, suffixes=(".parquet", ".pq")),
     "pickle": Row("pickle", carries_code=True, suffixes=(".pkl", ".pickle", ".p", ".pck", ".sav")),
+    "safetensors": Row("safetensors", carries_code=False, suffixes=(".safetensors",)),
 }
 
 MODULES: Mapping[str, str] = {name: f"{__name__}.{row.module}" for name, row in CODECS.items()}

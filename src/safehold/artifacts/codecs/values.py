@@ -11,7 +11,6 @@ import base64
 import contextlib
 import math
 import struct
-import sys
 from _pickle import PicklingError
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
@@ -24,7 +23,9 @@ from typing import Any
 from uuid import UUID, SafeUUID
 from zoneinfo import ZoneInfo
 
-from safehold.errors import DecodeError, EncodeError, LimitExceeded, MissingExtra
+from safehold.allow import AllowList
+from safehold.artifacts.codecs import Reading, arrays, frames
+from safehold.errors import DecodeError, EncodeError, LimitExceeded
 
 Tagger = Callable[[str, Any], Any]
 """(tag, plain tree of native values) -> the codec's form of a tagged value."""
@@ -176,7 +177,7 @@ _KINDS = (
 )  # fmt: skip
 _BY_TYPE: Mapping[type, Kind] = {kind.type: kind for kind in _KINDS}
 _BY_TAG: dict[str, Kind] = {kind.tag: kind for kind in _KINDS}
-TAGS = (*_BY_TAG, "ndarray", "npscalar", "npdtype")
+TAGS = (*_BY_TAG, *arrays.TAGS, frames.TAG)
 """Every tag. The position is its msgpack extension code: only ever append."""
 
 
@@ -262,7 +263,7 @@ class Flattener:
     def _tagged(self, value: Any, kind: type, level: int) -> Any:
         entry = _BY_TYPE.get(kind)
         if entry is None:
-            tag, plain = _numpy_out(value, kind)
+            tag, plain = self._library(value, kind)
             return self.tagger(tag, self._flat(plain, level + 1))
         try:
             return self.tagger(entry.tag, self._flat(entry.take(value), level + 1))
@@ -270,6 +271,20 @@ class Flattener:
             if entry.take is _pairs:
                 _name_key(error.path, value)
             raise
+
+    def _library(self, value: Any, kind: type) -> tuple[str, Any]:
+        """Take a value of a library apart. Nothing is imported: its type has been."""
+        try:
+            taken = arrays.take(value, kind) or frames.take(value, kind)
+        except arrays.NoFormError as error:
+            raise _NoFormError(str(error)) from None
+        if taken is not None:
+            return taken
+        message = (
+            f"is a {kind.__module__}.{kind.__qualname__}, which this codec cannot hold without "
+            f"loss; store plain values, or keep the file in an internal zone"
+        )
+        raise _NoFormError(message)
 
 
 def _name_key(path: list[Any], value: Mapping[Any, Any]) -> None:
@@ -288,64 +303,6 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _numpy_out(value: Any, kind: type) -> tuple[str, Any]:
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        if kind is numpy.ndarray:
-            order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
-            dtype = _dtype_out(value.dtype)
-            return "ndarray", [dtype, list(value.shape), order, value.tobytes(order)]
-        if isinstance(value, numpy.dtype):
-            return "npdtype", _dtype_out(value)
-        if isinstance(value, numpy.generic) and kind is value.dtype.type:
-            if value.dtype.kind in "SU":
-                # NumPy's own ways to the content lose the zeros at its end.
-                base = str if isinstance(value, str) else bytes
-                return "npscalar", [value.dtype.kind, base.__getitem__(value, slice(None))]
-            return "npscalar", [_dtype_out(value.dtype), value.tobytes()]
-    message = (
-        f"is a {kind.__module__}.{kind.__qualname__}, which this codec cannot hold without "
-        f"loss; store plain values, or keep the file in an internal zone"
-    )
-    raise _NoFormError(message)
-
-
-def _dtype_out(dtype: Any) -> Any:
-    """Describe a dtype by what makes exactly the same one again."""
-    plain: Any = None
-    if not dtype.hasobject and not _has_metadata(dtype):
-        if dtype.fields is not None:
-            plain = sys.modules["numpy"].lib.format.dtype_to_descr(dtype)
-        elif dtype.subdtype is None:
-            # The character keeps apart what has one size: long and long long.
-            plain = next((text for text in (dtype.str, dtype.str[0] + dtype.char)
-                          if _is_same(text, dtype)), None)  # fmt: skip
-    if plain is None or not _is_same(plain, dtype):
-        message = f"has the dtype {dtype!r}, which this codec cannot hold"
-        raise _NoFormError(message)
-    return plain
-
-
-def _has_metadata(dtype: Any) -> bool:
-    inner = dtype.base if dtype.subdtype is not None else None
-    fields = [field[0] for field in (dtype.fields or {}).values()]
-    return bool(dtype.metadata) or any(map(_has_metadata, fields if inner is None else [inner]))
-
-
-def _is_same(plain: Any, dtype: Any) -> bool:
-    try:
-        made = _dtype_in(plain)
-    except (TypeError, ValueError):
-        return False
-    return (
-        made == dtype and made.type is dtype.type and made.isalignedstruct == dtype.isalignedstruct
-    )
-
-
-def _dtype_in(plain: Any) -> Any:
-    return sys.modules["numpy"].lib.format.descr_to_dtype(plain)
-
-
 # --- putting together ----------------------------------------------------------------------
 
 # What constructors raise for arguments that they do not like.
@@ -353,32 +310,18 @@ _INVALID = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, 
             TypeError, ValueError, struct.error)  # fmt: skip
 
 
+# A table within other values has the limits of the default policy.
+_TABLES = Reading(AllowList.of(), 0)
+
+
 def rebuild(tag: str, plain: Any) -> Any:
     """Make the value of a tag from its plain form. Raises DecodeError."""
     try:
-        if tag in ("ndarray", "npscalar", "npdtype"):
-            return _numpy_in(tag, plain)
+        if tag in arrays.TAGS:
+            return arrays.put(tag, plain)
+        if tag == frames.TAG:
+            return frames.from_parquet(plain, _TABLES)
         return _BY_TAG[tag].make(plain)
     except _INVALID as error:
         message = f"{tag!r} holds an invalid value: {error}"
         raise DecodeError(message) from error
-
-
-def _numpy_in(tag: str, plain: Any) -> Any:
-    try:
-        import numpy  # noqa: ICN001  (an extra, needed only when a file holds arrays)
-    except ImportError as error:
-        package = "numpy"
-        raise MissingExtra(package, "numpy") from error
-    if tag == "npdtype":
-        return _dtype_in(plain)
-    dtype, data = _dtype_in(plain[0]), plain[-1]
-    if tag == "npscalar" and (dtype.kind, type(data)) in (("S", bytes), ("U", str)):
-        return dtype.type(data)
-    if dtype.hasobject or type(data) is not bytes:
-        message = "not the bytes of an array of plain values"
-        raise DecodeError(message)
-    if tag == "ndarray":
-        _, shape, order, _ = plain
-        return numpy.ndarray(tuple(shape), dtype=dtype, buffer=bytearray(data), order=order)
-    return numpy.ndarray((), dtype=dtype, buffer=bytearray(data))[()]

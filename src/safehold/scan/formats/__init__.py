@@ -15,6 +15,7 @@ from safehold.scan.formats import (
     legacy_torch,
     npy,
     packed,
+    parquet,
     pickle,
     safetensors,
     sfh1,
@@ -31,6 +32,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     tar,  # also torch's first format
     packed,  # gzip, bz2, xz, lzma, zlib; joblib's z-files
     safetensors,
+    parquet,
     known,  # recognised, not read
     legacy_torch,  # torch before zip
     joblib,

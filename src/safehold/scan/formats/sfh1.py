@@ -10,11 +10,13 @@ from typing import Final
 import msgspec
 
 from safehold import sfh1
+from safehold.policy import DATA_CODECS
 from safehold.scan import rules
+from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
 
 # What these hold cannot name anything, whatever the bytes are.
-_DATA_CODECS: Final = frozenset({"json", "msgpack"})
+_VALUES: Final = frozenset({"json", "msgpack"})
 # Names that make the payload wanted in a format of artifacts.
 _SUFFIX: Final = {"joblib": ".joblib"}
 
@@ -38,6 +40,23 @@ def read(source: Source, visit: Visit) -> str | None:
     return "sfh1"
 
 
+def holds(data: Data, place: int) -> bool:
+    """Say whether the bytes are one container that has `place` in a payload read here in full."""
+    view = memoryview(data)
+    shape = sfh1.shape_of(view[: sfh1.PREFIX.size])
+    if shape is None or shape.total != len(view):
+        return False
+    if not shape.head <= place < shape.head + shape.payload:
+        return False
+    try:
+        header = sfh1.decode_header(view[sfh1.PREFIX.size : sfh1.PREFIX.size + shape.text])
+    except msgspec.MsgspecError:
+        return False
+    if header.codec in _VALUES:
+        return False
+    return header.codec in DATA_CODECS or len(header.segments) == 1
+
+
 def _read_payload(
     source: Source, visit: Visit, container: memoryview, shape: sfh1.Shape, position: int
 ) -> None:
@@ -53,13 +72,18 @@ def _read_payload(
         message = "a container whose header contradicts its length"
         visit.note(source, rules.UNREADABLE_STREAM, message, position)
         return
-    if header.codec in _DATA_CODECS or not lengths:
+    if header.codec in _VALUES or not lengths:
         return
     if shape.suite.encrypts:
         message = "an encrypted container, which only its key opens; check it with: safehold verify"
         visit.note(source, rules.UNREADABLE_STREAM, message, position)
         return
     payload = container[shape.head : shape.head + shape.payload]
+    if header.codec in DATA_CODECS:
+        # Its segments together are a file of the codec's own format.
+        name = f"{header.codec}@{position}"
+        visit.scan(source.inner(bytes(payload), f"payload.{header.codec}", name))
+        return
     # The first segment is the stream, the others are raw buffers of arrays.
     stream = sfh1.split(payload, lengths)[0]
     name = f"payload{_SUFFIX.get(header.codec, '.pkl')}"

@@ -14,7 +14,9 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, Final
 
+from safehold import sfh1
 from safehold.scan import rules
+from safehold.scan.formats.sfh1 import holds
 from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
 from safehold.scan.zipdir import ENCRYPTED, Directory, Entry, find_end, parse
@@ -36,6 +38,8 @@ def read(source: Source, visit: Visit) -> str | None:
         end = find_end(data)
         if end is None or not _plausible_end(data, end):
             return None
+        if source.starts(sfh1.MAGIC) and holds(data, end):
+            return None  # the archive is the payload, which is read without what is around it
     directory = parse(data, visit.limits.members + 1)
     name = _name(directory)
     _check_directory(source, visit, directory)
