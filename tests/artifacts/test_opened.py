@@ -224,6 +224,7 @@ def test_the_context_is_that_of_a_load(world, path):
     ] * 4
 
 
+@pytest.mark.extras
 def test_other_things_than_arrays_are_loaded_instead(world, path):
     with world.store.open(path) as opened, pytest.raises((DecodeError, TypeNotAllowed)):
         opened.arrays()
