@@ -88,7 +88,7 @@ class Root:
             status = os.fstat(fd)
             _check_regular(status, text)
             return fd, status, self.place(fd, text)
-        except BaseException:
+        except BaseException:  # only a descriptor that was returned is the caller's to close
             os.close(fd)
             raise
 
@@ -292,7 +292,7 @@ def replace_file(
         if before_rename is not None:
             before_rename()
         os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-    except BaseException:
+    except BaseException:  # also an interrupt: the old file stays and no litter beside it
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary, dir_fd=directory)
         raise

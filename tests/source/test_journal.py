@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from safehold.errors import ConfigError
-from safehold.paths import replace_file
+from safehold.paths import replace_file, temporary_stem
 from safehold.policy import default_policy
 from safehold.source import Journal, audit_tree, migrate_file, rollback, runs
 from safehold.source import journal as journal_module
@@ -341,3 +342,38 @@ def test_the_lock_of_a_killed_process_is_released(tree):
     assert not run.is_active
     rollback(tree)
     assert runs(tree) == []
+
+
+LONG = "é" * 120  # 240 bytes; a temporary name made of its first 200 characters would not fit
+
+
+def test_what_a_kill_left_of_a_long_name_is_cleaned_up(tree):
+    path = tree / LONG
+    path.write_bytes(b"before")
+    with Journal.begin(tree) as journal:
+        journal.replace(path, b"after")
+    litter = tree / f".{temporary_stem(LONG)}.00000000000a.sfh-tmp"
+    litter.write_bytes(b"half")
+
+    assert rollback(tree).problems == []
+
+    assert path.read_bytes() == b"before"
+    assert not litter.exists()
+
+
+def test_a_long_name_is_restored_from_a_backup_on_another_device(tree, monkeypatch):
+    path = tree / LONG
+    path.write_bytes(b"before")
+    with Journal.begin(tree) as journal:
+        journal.replace(path, b"after")
+    rename = os.rename
+
+    def across_devices(source, target, **options):
+        if ".safehold" in str(source) and ".safehold" not in str(target):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        rename(source, target, **options)
+
+    monkeypatch.setattr(os, "rename", across_devices)
+
+    assert rollback(tree).problems == []
+    assert path.read_bytes() == b"before"

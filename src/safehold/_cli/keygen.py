@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
         _write(path, options.output, pair.private_pem, 0o600)
         try:
             _write(f"{path}.pub", f"{options.output}.pub", pair.public_pem, 0o644)
-        except BaseException:
+        except BaseException:  # also an interrupt: no private half without its public one
             os.unlink(path)
             raise
     _tell(path, options.suite)
@@ -78,6 +78,6 @@ def _write(path: str, shown: str, text: str, mode: int) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-    except BaseException:
-        os.unlink(path)  # half a key would be taken for a weak one
+    except BaseException:  # also an interrupt: half a key would be taken for a weak one
+        os.unlink(path)
         raise

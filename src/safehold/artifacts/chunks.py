@@ -86,16 +86,16 @@ class Chunks:
                 return
             try:
                 self._open(index, payload[index * CHUNK : (index + 1) * CHUNK], scratch)
-            except BaseException:
-                waiting.clear()  # the other threads need not go on
+            except BaseException:  # whatever it was, the other threads need not go on
+                waiting.clear()
                 raise
 
     def open(self, index: int, into: memoryview) -> None:
         """Fill `into` with one chunk, or with zeros and raise Tampered or OSError."""
         try:
             self._open(index, into, self._scratch(len(into)))
-        except BaseException:
-            into[:] = bytes(len(into))  # what is not genuine does not stay beside what is
+        except BaseException:  # what is not genuine does not stay beside what is
+            into[:] = bytes(len(into))
             raise
 
     def _scratch(self, size: int) -> memoryview | None:

@@ -126,7 +126,7 @@ class Store(Files):
             )
             info = info_of(found[0].header(), found[0].shape.artifact, status.st_size)
             return OpenArtifact(fd, found[0], info, reading, partial(self._refuse, target))
-        except BaseException:
+        except BaseException:  # only an OpenArtifact that was returned owns the descriptor
             os.close(fd)
             raise
 

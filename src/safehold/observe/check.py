@@ -242,6 +242,6 @@ def _open_regular(path: Path) -> IO[bytes]:
             reason = f"{path.name} is not a regular file"
             raise OSError(0, reason)
         return os.fdopen(fd, "rb")
-    except BaseException:
+    except BaseException:  # only a file that was returned owns the descriptor
         os.close(fd)
         raise

@@ -177,7 +177,7 @@ class _Writer:
             home = directory / self.name
             self._home.rename(home)
             self._home = home
-        except BaseException:
+        except BaseException:  # also an interrupt: half a writer would read as a cut one
             self.leave()
             _remove(self._home)
             raise

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from safehold.errors import ConfigError
+from safehold.paths import temporary_stem
 from safehold.source.journal import Step, copy_file, digest_of, sync_directory
 from safehold.source.records import GONE, RUN_ID, JournalEntry, Run, home_of, runs
 
@@ -139,7 +140,7 @@ class _Undo:
 
     def _copy_back(self, kept: Path, path: Path) -> None:
         """Restore over a device boundary; the temporary name is one that is cleaned up."""
-        temporary = path.with_name(f".{path.name[:200]}.{0:012x}.sfh-tmp")
+        temporary = path.with_name(f".{temporary_stem(path.name)}.{0:012x}.sfh-tmp")
         copy_file(kept, temporary)
         self._step("restore: copied")
         os.rename(temporary, path)
@@ -230,7 +231,7 @@ class _Undo:
             return
         for name in names:
             match = _TEMPORARY.fullmatch(name)
-            if match is not None and match[1] == path.name[:200]:
+            if match is not None and match[1] == temporary_stem(path.name):
                 self._step("remove temporary")
                 os.unlink(path.parent / name)
 
