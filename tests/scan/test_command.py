@@ -77,6 +77,15 @@ def policy(folder, text):
     return str(path)
 
 
+def test_policy_of_the_environment_counts_as_for_the_other_verbs(files, capsys, monkeypatch):
+    text = 'version = 1\n[[zone]]\nname = "m"\npaths = ["m/**"]\ntrust = "internal"\n'
+    text += 'codecs = ["pickle"]\nallow = ["app.Model"]\n'
+    monkeypatch.setenv("SAFEHOLD_POLICY", policy(files, text))
+    assert main(["scan", str(files / "unknown.pkl")]) == 0
+    monkeypatch.setenv("SAFEHOLD_POLICY", str(files / "missing.toml"))
+    assert main(["scan", str(files / "unknown.pkl")]) == 2
+
+
 def test_policy_names_classes_of_ones_own(files, capsys):
     text = 'version = 1\n[[zone]]\nname = "m"\npaths = ["m/**"]\ntrust = "internal"\n'
     text += 'codecs = ["pickle"]\nallow = ["app.Model"]\n'

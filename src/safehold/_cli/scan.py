@@ -31,7 +31,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy",
         metavar="FILE",
-        help="take limits from this policy, and accept the classes of its zones as known",
+        help="take limits from this policy, and accept the classes of its zones as known "
+        f"(default: what {_shared.VARIABLE} names, if it is set)",
     )
     parser.add_argument(
         "--jobs", type=_jobs, default=1, metavar="N", help="processes to use; -1 for all cores"
@@ -73,11 +74,13 @@ def run(options: argparse.Namespace) -> int:
 def _reports(options: argparse.Namespace) -> Iterator[FileReport]:
     import sys
 
+    from safehold._cli import _shared
     from safehold.allow import PRESETS, AllowList
     from safehold.policy import Limits, Policy
     from safehold.scan import scan_bytes, scan_paths
 
-    policy = Policy.load(options.policy) if options.policy else None
+    named = options.policy or os.environ.get(_shared.VARIABLE)
+    policy = Policy.load(named) if named else None
     limits = policy.limits if policy is not None else Limits()
     allow = AllowList.of({*PRESETS, *(_own_names(policy) if policy is not None else ())})
     paths = [path for path in options.paths if path != _STDIN]
