@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from safehold import dangers
@@ -313,3 +315,12 @@ def test_arguments_may_be_names_that_were_never_imported() -> None:
     assert ALL.arguments_ok("builtins", "type", (_Named("builtins", "Ellipsis"),))
     assert ALL.arguments_ok("__builtin__", "type", (_Named("__builtin__", "Ellipsis"),))
     assert not ALL.arguments_ok("builtins", "type", (_Named("builtins", "object"),))
+
+
+def test_pickled_list_carries_names_and_not_what_they_resolved_to() -> None:
+    allow = AllowList(["builtins", "fractions.Fraction"])
+    fresh = pickle.dumps(allow)
+    allow.resolve("fractions", "Fraction")
+    assert pickle.dumps(allow) == fresh
+    assert b"Fraction" in fresh
+    assert pickle.loads(fresh) == allow

@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 
+from safehold import scan
 from safehold.scan import scan_path, scan_paths
 from tests.bypasses.payloads import named, stream
 
@@ -15,3 +16,11 @@ def test_several_processes_report_the_same_in_the_same_order(tmp_path):
         data = stream(named("posix", "system")) if number % 3 == 0 else pickle.dumps(number)
         (tmp_path / f"{number:03}.pkl").write_bytes(data)
     assert tuple(scan_paths([tmp_path], jobs=2)) == scan_path(tmp_path).files
+
+
+def test_what_was_looked_up_before_does_not_go_to_the_workers(tmp_path):
+    settings = scan._Settings.of(None, None, frozenset())
+    fresh = pickle.dumps(settings)
+    (tmp_path / "a.pkl").write_bytes(stream(named("posix", "system")))
+    scan._scan_file(scan.Found(str(tmp_path / "a.pkl"), named=True), settings)
+    assert pickle.dumps(settings) == fresh

@@ -62,6 +62,10 @@ class AllowList:
     def __hash__(self) -> int:
         return hash(self.names)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the names alone: the objects they resolved to need not be picklable."""
+        return _cached, (frozenset(self.names),)
+
     def __repr__(self) -> str:
         return f"AllowList.of({list(self.names)!r})"
 

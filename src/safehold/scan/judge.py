@@ -94,6 +94,10 @@ class Names:
         self._known: dict[tuple[str, str, bool], Status] = {}
         self._more: Names | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what the names are made of; a worker looks them up for itself."""
+        return Names, (self._allow, self._own, self._extra)
+
     def with_extra(self, extra: Mapping[tuple[str, str], str]) -> Names:
         """Return the same names and, with their roles, those of one container format."""
         if self._more is None:
