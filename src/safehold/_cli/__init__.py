@@ -32,6 +32,7 @@ VERBS = {
     "unseal": "give back the plain file that a sealed artifact holds",
     "inspect": "show what a sealed artifact says about itself, once verified",
     "verify": "check the seals of artifacts",
+    "rename": "give a sealed artifact another name or zone",
     "rotate": "seal artifacts of an older key under the newest one",
     "keygen": "make a key",
     "policy": "show the effective policy and where each value comes from",

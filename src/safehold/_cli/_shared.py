@@ -8,14 +8,25 @@ import math
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safehold._cli._text import printable
 from safehold.context import Context
 from safehold.errors import ConfigError
 from safehold.policy import Policy
 
-__all__ = ["add_format", "add_policy", "load_context", "load_policy", "print_json", "printable"]
+if TYPE_CHECKING:
+    from safehold.artifacts.info import Info
+
+__all__ = [
+    "add_format",
+    "add_policy",
+    "load_context",
+    "load_policy",
+    "print_info",
+    "print_json",
+    "printable",
+]
 
 VARIABLE = "SAFEHOLD_POLICY"
 
@@ -53,6 +64,16 @@ def print_json(value: Any) -> None:
     """Print one JSON document; printable ASCII, so that no terminal or log is confused."""
     json.dump(_plain(value), sys.stdout, indent=2, ensure_ascii=True, allow_nan=False)
     sys.stdout.write("\n")
+
+
+def print_info(options: argparse.Namespace, done: str, info: Info) -> None:
+    """Print what was done to an artifact, or as JSON its metadata as `inspect` does."""
+    if options.format == "json":
+        import dataclasses
+
+        print_json({"schema": 1, **dataclasses.asdict(info)})
+    else:
+        print(printable(f"{done}: zone {info.zone}, key {info.key}, generation {info.generation}"))
 
 
 def _plain(value: Any) -> Any:
