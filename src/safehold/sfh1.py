@@ -8,6 +8,9 @@
     root                over the hash of all that precedes the payload, and the leaves
     end       8 bytes   magic; nothing follows
 
+A detached container has everything but the payload, which is a plain file beside it: a sidecar
+holds one or two of them.
+
 `artifacts.container` seals and verifies; the scanner reads the same layout without a key.
 """
 
@@ -26,6 +29,7 @@ CHUNK = 2**20
 FILE_ALIGN = 4096
 MEMORY_ALIGN = 64
 HEADER_MAX = 2**20
+_DETACHED = 0x4000  # a bit of the prefix's form
 _SEGMENT_ALIGN = 64
 
 Buffer = bytes | bytearray | memoryview
@@ -92,6 +96,7 @@ class Shape(NamedTuple):
 
     ``text``: bytes of the header; ``head``: start of the payload; ``payload``, ``leaves`` and
     ``total``: lengths in bytes. ``suite`` is what the prefix claims, good for lengths alone.
+    The payload of a ``detached`` container is elsewhere and not in its ``total``.
     """
 
     suite: Suite
@@ -103,6 +108,7 @@ class Shape(NamedTuple):
     total: int
     tag: bytes
     artifact: bytes
+    detached: bool
 
 
 def is_sealed(start: Buffer) -> bool:
@@ -115,21 +121,32 @@ def shape_of(prefix: Buffer) -> Shape | None:
     if not is_sealed(prefix) or len(prefix) < PREFIX.size:
         return None
     _, text, form, payload, tag, artifact = PREFIX.unpack_from(prefix)
-    suite, align = _BY_NUMBER.get(form >> 16), form & 0xFFFF
+    suite, detached = _BY_NUMBER.get(form >> 16), bool(form & _DETACHED)
+    align = form & 0xFFFF & ~_DETACHED
     if suite is None or text > HEADER_MAX or align not in (FILE_ALIGN, MEMORY_ALIGN):
+        return None
+    if detached and (suite.encrypts or align != MEMORY_ALIGN):
         return None
     head = PREFIX.size + text
     head += -head % align
     leaves = -(-payload // CHUNK) * suite.leaf
-    total = head + payload + leaves + suite.root + len(END)
-    return Shape(suite, text, align, head, payload, leaves, total, tag, artifact)
+    total = head + (0 if detached else payload) + leaves + suite.root + len(END)
+    return Shape(suite, text, align, head, payload, leaves, total, tag, artifact, detached)
 
 
 def prefix_of(
-    suite: Suite, text: int, align: int, payload: int, tag: bytes, artifact: bytes
+    suite: Suite,
+    text: int,
+    align: int,
+    payload: int,
+    tag: bytes,
+    artifact: bytes,
+    *,
+    detached: bool = False,
 ) -> bytes:
     """Return the prefix of a container: the alignment's upper 16 bits are the suite's number."""
-    return PREFIX.pack(MAGIC, text, align | suite.number << 16, payload, tag, artifact)
+    form = align | suite.number << 16 | _DETACHED * detached
+    return PREFIX.pack(MAGIC, text, form, payload, tag, artifact)
 
 
 def payload_length(lengths: Sequence[int]) -> int:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import safehold
+from safehold.artifacts import container
+from safehold.artifacts.container import Header
 from safehold.keys import generate_key
 from safehold.policy import Policy, Zone
 from safehold.scan import scan_bytes, scan_path
@@ -112,3 +114,35 @@ def test_an_archive_among_the_buffers_of_a_pickle_is_still_read(store, tmp_path)
     store.dump([value], tmp_path / "a.pkl", codec="pickle")
 
     assert scan_bytes((tmp_path / "a.pkl").read_bytes()).verdict == "malicious"
+
+
+def detached(store: safehold.Store) -> bytes:
+    key = store._hold.keyring.signing
+    header = Header(
+        v=1, suite=key.suite, key=key.id, zone="models", name="a.pkl", generation=1,
+        created=1, codec="pickle", segments=[5], raw=True,
+    )  # fmt: skip
+    head, _, tail = container.sealed_chunks(
+        header, [(5, [b"12345"])], key, bytes(16), align=64, detached=True
+    )
+    return bytes(head) + bytes(tail)
+
+
+def test_a_sidecar_is_known_and_clean(store):
+    for data in (detached(store), detached(store) * 2):
+        report = scan_bytes(data, "a.pkl.sfh")
+        assert (report.format, report.verdict) == ("sidecar", "clean")
+
+
+@pytest.mark.parametrize("cut", [9, 47, 60, -1])
+def test_a_cut_sidecar_is_not_clean(store, cut):
+    assert scan_bytes(detached(store)[:cut], "a.pkl.sfh").verdict != "clean"
+
+
+def test_what_stands_behind_a_sidecar_is_not_overlooked(store, tmp_path):
+    data = detached(store)
+    assert scan_bytes(data + RUNS, "a.pkl.sfh").verdict != "clean"
+    store.dump({"a": 1}, tmp_path / "value.pkl")
+    whole = (tmp_path / "value.pkl").read_bytes()
+    assert scan_bytes(data + whole).verdict != "clean"
+    assert scan_bytes(whole + data).verdict != "clean"

@@ -90,6 +90,14 @@ class Chunks:
                 waiting.clear()
                 raise
 
+    def leaf(self, index: int) -> Buffer:
+        """Return the digest or tag of one chunk."""
+        return self.leaves[index * self._row.leaf : (index + 1) * self._row.leaf]
+
+    def fits(self, index: int, chunk: memoryview) -> bool:
+        """Say whether bytes that are not encrypted are one of the chunks."""
+        return self._suite.open(index, chunk, self.leaf(index), chunk)
+
     def open(self, index: int, into: memoryview) -> None:
         """Fill `into` with one chunk, or with zeros and raise Tampered or OSError."""
         try:
@@ -104,8 +112,7 @@ class Chunks:
     def _open(self, index: int, into: memoryview, scratch: memoryview | None) -> None:
         stored = into if scratch is None else scratch[: len(into) + self._row.leaf]
         self._read(index * CHUNK, stored[: len(into)])
-        leaf = self.leaves[index * self._row.leaf : (index + 1) * self._row.leaf]
-        if not self._suite.open(index, stored, leaf, into):
+        if not self._suite.open(index, stored, self.leaf(index), into):
             message = "the payload does not match its seal"
             raise Tampered(message)
 

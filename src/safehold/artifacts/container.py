@@ -51,9 +51,13 @@ __all__ = [
     "Buffer",
     "Expected",
     "Header",
+    "Opened",
     "Sealed",
     "Segment",
+    "detached_length",
     "is_sealed",
+    "open_detached",
+    "open_file",
     "resealed",
     "sealed_chunks",
     "total_length",
@@ -85,15 +89,21 @@ Segment = tuple[int, Iterable[Buffer]]
 
 
 def sealed_chunks(
-    header: Header, segments: Sequence[Segment], key: Key, artifact: bytes, *, align: int
+    header: Header,
+    segments: Sequence[Segment],
+    key: Key,
+    artifact: bytes,
+    *,
+    align: int,
+    detached: bool = False,
 ) -> Iterator[Buffer]:
-    """Yield the bytes of a container, piece by piece.
+    """Yield the bytes of a container, piece by piece: its head, the payload's chunks, the rest.
 
     Raises:
         LimitExceeded: the header (its meta, mostly) is larger than 1 MiB.
         ValueError: a segment's pieces do not have the announced length.
     """
-    head = _head(header, key, artifact, align)
+    head = _head(header, key, artifact, align, detached=detached)
     yield head
     suite = suite_for(key, header.zone, artifact)
     leaves = bytearray()
@@ -104,14 +114,17 @@ def sealed_chunks(
     yield leaves + suite.root(sha256(head).digest(), leaves) + END
 
 
-def _head(header: Header, key: Key, artifact: bytes, align: int) -> bytes:
+def _head(header: Header, key: Key, artifact: bytes, align: int, *, detached: bool) -> bytes:
     """Return what stands before the payload. Raises LimitExceeded."""
     text = encode_header(header)
     if len(text) > HEADER_MAX:
         message = f"header has {len(text)} bytes, at most {HEADER_MAX} are allowed; shorten meta"
         raise LimitExceeded(message)
     length = payload_length(header.segments)
-    head = prefix_of(SUITES[key.suite], len(text), align, length, key.tag, artifact) + text
+    head = prefix_of(
+        SUITES[key.suite], len(text), align, length, key.tag, artifact, detached=detached
+    )
+    head += text
     return head + bytes(-len(head) % align)
 
 
@@ -171,7 +184,7 @@ def total_length(prefix: Buffer, limit: int) -> int:
     return _shape(prefix, limit).total
 
 
-def _shape(prefix: Buffer, limit: int) -> Shape:
+def _shape(prefix: Buffer, limit: int, *, detached: bool = False) -> Shape:
     if not prefix:
         message = "the file is empty"
         raise _Empty(message)
@@ -182,6 +195,10 @@ def _shape(prefix: Buffer, limit: int) -> Shape:
     if shape is None:
         message = "the container's first bytes were cut or changed"
         raise Tampered(message)
+    if shape.detached != detached:
+        what = "has a payload of its own" if detached else "is a sidecar, name its file instead"
+        message = f"the container {what}"
+        raise NotSealed(message)
     if shape.payload > limit:
         message = f"the payload has {shape.payload} bytes, the policy's limit is {limit}"
         raise LimitExceeded(message)
@@ -234,11 +251,32 @@ def resealed(fd: int, opened: Opened, header: Header, key: Key) -> list[Buffer |
     as before. Raises LimitExceeded.
     """
     shape = opened.shape
-    head = _head(header, key, shape.artifact, shape.align)
+    head = _head(header, key, shape.artifact, shape.align, detached=shape.detached)
     leaves = bytes(opened.chunks.leaves[: shape.leaves])
     suite = suite_for(key, header.zone, shape.artifact)
     tail = leaves + suite.root(sha256(head).digest(), leaves) + END
     return [head, FileRange(fd, shape.head, shape.payload), tail]
+
+
+def detached_length(prefix: Buffer, limit: int) -> int:
+    """Return how many bytes a detached container with this prefix has. Raises as verify_file."""
+    return _shape(prefix, limit, detached=True).total
+
+
+def open_detached(
+    data: memoryview, expected: Expected, read: Callable[[int, memoryview], object]
+) -> Opened:
+    """Verify a detached container's root; `read` fills from a position of the payload.
+
+    Raises:
+        As `verify_file`.
+    """
+    shape = _shape(data[:PREFIX_BYTES], expected.limit, detached=True)
+    _check_size(shape, len(data))
+    head, tail = data[: shape.head], data[shape.head :]
+    key, suite = _verify_root(shape, head, tail, expected)
+    chunks = Chunks(suite, shape, tail, read)
+    return Opened(shape, chunks, lambda: _header(shape, head, key, expected))
 
 
 def verify_bytes(data: bytearray | memoryview | bytes, expected: Expected) -> Sealed:

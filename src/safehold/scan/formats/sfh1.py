@@ -1,5 +1,7 @@
 """safehold's own containers: the payload of one that carries code is read like a plain file.
 
+A sidecar is one or two of them without a payload: nothing in it is ever decoded but headers.
+
 The scanner has no key, so it neither trusts nor checks the seal: ``safehold verify`` does.
 """
 
@@ -26,6 +28,7 @@ def read(source: Source, visit: Visit) -> str | None:
     if not source.starts(sfh1.MAGIC):
         return None
     position = 0
+    kinds: set[bool] = set()
     view = memoryview(source.data)
     while position < len(view):
         if not visit.count_member(source):
@@ -35,16 +38,20 @@ def read(source: Source, visit: Visit) -> str | None:
         if shape is None or shape.total > len(rest):
             visit.note(source, rules.UNREADABLE_STREAM, "a container that is cut", position)
             break
+        kinds.add(shape.detached)
+        if len(kinds) > 1:
+            message = "a container and a part of a sidecar in one file"
+            visit.note(source, rules.UNREADABLE_STREAM, message, position)
         _read_payload(source, visit, rest[: shape.total], shape, position)
         position += shape.total
-    return "sfh1"
+    return "sidecar" if kinds == {True} else "sfh1"
 
 
 def holds(data: Data, place: int) -> bool:
     """Say whether the bytes are one container that has `place` in a payload read here in full."""
     view = memoryview(data)
     shape = sfh1.shape_of(view[: sfh1.PREFIX.size])
-    if shape is None or shape.total != len(view):
+    if shape is None or shape.detached or shape.total != len(view):
         return False
     if not shape.head <= place < shape.head + shape.payload:
         return False
@@ -72,7 +79,7 @@ def _read_payload(
         message = "a container whose header contradicts its length"
         visit.note(source, rules.UNREADABLE_STREAM, message, position)
         return
-    if header.codec in _VALUES or not lengths:
+    if header.codec in _VALUES or not lengths or shape.detached:
         return
     if shape.suite.encrypts:
         message = "an encrypted container, which only its key opens; check it with: safehold verify"
