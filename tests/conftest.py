@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests import tracing
+
 # A shared machine makes deadlines fail at random; the blob reproduces what failed.
 settings.register_profile("safehold", deadline=None, print_blob=True)
 settings.load_profile("safehold")
@@ -39,6 +41,11 @@ def pytest_configure(config: pytest.Config) -> None:
         if present:
             message = f"--no-extras, but these are installed: {', '.join(present)}"
             raise pytest.UsageError(message)
+
+
+def pytest_report_header() -> str:
+    """Say how crashes are made on this machine: a run without ptrace sees less of them."""
+    return f"system calls: {tracing.WAY}"
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
