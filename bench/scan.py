@@ -6,33 +6,35 @@ import logging
 import pickle
 import random
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from bench._pairs import ratio, show
+from bench._clocks import in_turn
+from bench._rows import Row, ratio
 from safehold.scan import scan_paths
 
 _FILES = 1000
 
 
-def main() -> None:
-    """Print the ratio and what both found."""
+def rows() -> Iterator[Row]:
+    """Yield the ratio and what both found."""
     from picklescan.scanner import scan_directory_path
 
     logging.getLogger("picklescan").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         _write(directory)
-        measured = ratio(
+        pairs = in_turn(
             lambda: list(scan_paths([directory])),
             lambda: scan_directory_path(str(directory)),
             rounds=5,
         )
-        show(f"scan of {_FILES} small pickles", measured, "picklescan")
-        verdicts = [report.verdict for report in scan_paths([directory])]
-        theirs = scan_directory_path(str(directory))
-        print(
-            f"  flagged: {sum(v != 'clean' for v in verdicts)} here, {theirs.infected_files} there"
-        )
+        label = f"scan of {_FILES} small pickles"
+        yield ratio(label, pairs, against="picklescan")
+        yield ratio(label, pairs, "wall", against="picklescan")
+        flagged = sum(report.verdict != "clean" for report in scan_paths([directory]))
+        theirs = scan_directory_path(str(directory)).infected_files
+        yield Row("flagged of these", flagged, theirs, flagged, 0, "picklescan", "", absolute=True)
 
 
 def _write(directory: Path) -> None:

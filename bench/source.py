@@ -7,9 +7,11 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from bench._pairs import ratio, show
+from bench._clocks import in_turn
+from bench._rows import Row, ratio, value
 
 _WANTED = ("sklearn", "joblib", "pandas", "numpy", "scipy")
 _OURS = """
@@ -22,8 +24,8 @@ print(len(found), sum(len(audit.findings) for audit in found))
 """
 
 
-def main() -> None:
-    """Print the ratio of wall time for a tree of at least 1,500 files."""
+def rows() -> Iterator[Row]:
+    """Yield the ratios for a tree of at least 1,500 files, and what was found."""
     packages = Path(sysconfig.get_paths()["purelib"])
     ruff = shutil.which("ruff", path=str(Path(sys.executable).parent)) or "ruff"
     with tempfile.TemporaryDirectory() as name:
@@ -42,9 +44,13 @@ def main() -> None:
         ours = [sys.executable, "-c", _OURS, str(tree)]
         theirs = [ruff, "check", "--isolated", "--no-cache", "--quiet", "--exit-zero",
                   "--select", "S301,S302,S403,S506,S608", str(tree)]  # fmt: skip
-        measured = ratio(lambda: _run(ours), lambda: _run(theirs), rounds=3)
-        show(f"source scan of {count} files", measured, "ruff S rules (two threads, native code)")
-        print(f"  files, findings here: {_run(ours).strip()}")
+        pairs = in_turn(lambda: _run(ours), lambda: _run(theirs), rounds=5)
+        label, peer = f"source scan of {count} files", "ruff S rules (two threads, native code)"
+        yield ratio(label, pairs, against=peer)
+        yield ratio(label, pairs, "wall", against=peer)
+        files, findings = map(int, _run(ours).split())
+        yield value("files read", files, unit="")
+        yield value("findings", findings, unit="")
 
 
 def _run(command: list[str]) -> str:

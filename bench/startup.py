@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import partial
 
-from bench._pairs import ratio, show
+from bench._clocks import in_turn
+from bench._rows import Row, difference
 
 
-def main() -> None:
-    """Print the ratios of whole processes."""
-    bare = [sys.executable, "-c", "pass"]
-    for name, command in (
-        ("import safehold", [sys.executable, "-c", "import safehold"]),
-        ("safehold --version", [sys.executable, "-m", "safehold", "--version"]),
+def rows() -> Iterator[Row]:
+    """Yield how much longer whole processes take."""
+    bare = partial(_run, [sys.executable, "-c", "pass"])
+    for label, command, goal in (
+        ("import safehold", ["-c", "import safehold"], 50e-3),
+        ("safehold --version", ["-m", "safehold", "--version"], 100e-3),
     ):
-        measured = ratio(lambda command=command: _run(command), lambda: _run(bare), rounds=15)
-        show(name, measured, "bare Python")
-        print(f"  {(measured[1] - measured[2]) * 1e3:.1f} ms more than bare Python")
+        pairs = in_turn(partial(_run, [sys.executable, *command]), bare)
+        yield difference(label, pairs, "wall", against="bare Python", goal=goal)
+        yield difference(label, pairs, against="bare Python")
 
 
 def _run(command: list[str]) -> None:

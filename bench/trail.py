@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-from bench._pairs import ratio, show
+from bench._clocks import in_turn, percentiles
+from bench._rows import Row, ratio, value
 from safehold.events import Event, Recorder
 from safehold.keys import Key, Keyring, generate_key
 from safehold.observe.check import check_trail
@@ -34,8 +35,8 @@ _FIELDS = {
 }
 
 
-def main() -> None:
-    """Print the ratios of one append, percentiles, and the rate of checking."""
+def rows() -> Iterator[Row]:
+    """Yield the ratios of one append, percentiles, and the rate of checking."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         trail = Trail(folder / "trail", Keyring(Key("k2026", generate_key().encode())))
@@ -45,22 +46,21 @@ def main() -> None:
         floor = os.open(folder / "floor", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         line = next((folder / "trail").glob("2*/*.jsonl")).read_bytes().splitlines(keepends=True)[1]
         handler = _logger(folder / "log")
-
-        def append() -> None:
-            recorder.record(event)
-
+        append = partial(recorder.record, event)
         peers: list[tuple[str, Callable[[], object]]] = [
             ("os.write of the finished line", lambda: os.write(floor, line)),
             ("json.dumps and os.write", lambda: os.write(floor, json.dumps(_FIELDS).encode())),
             ("logging.FileHandler", lambda: handler.info("%s", json.dumps(_FIELDS))),
         ]
         for peer, call in peers:
-            show("append", ratio(append, call, repeat=_REPEAT), peer)
-        _percentiles(append)
+            yield ratio("append", in_turn(append, call, repeat=_REPEAT), against=peer)
+        cuts = percentiles(append)
+        yield value("append, p50", cuts[49])
+        yield value("append, p99", cuts[98])
         os.close(floor)
         handler.handlers[0].close()
         trail.close()
-        _check_rate(folder / "checked")
+        yield from _check_rate(folder / "checked")
 
 
 def _logger(path: Path) -> logging.Logger:
@@ -73,17 +73,7 @@ def _logger(path: Path) -> logging.Logger:
     return logger
 
 
-def _percentiles(append: Callable[[], None]) -> None:
-    times = []
-    for _ in range(20_000):
-        started = time.perf_counter()
-        append()
-        times.append(time.perf_counter() - started)
-    cuts = statistics.quantiles(times, n=100)
-    print(f"append: p50 {cuts[49] * 1e6:.1f} us, p99 {cuts[98] * 1e6:.1f} us")
-
-
-def _check_rate(folder: Path) -> None:
+def _check_rate(folder: Path) -> Iterator[Row]:
     ring = Keyring(Key("k2026", generate_key().encode()))
     trail = Trail(folder, ring)
     event = Event(**_FIELDS)
@@ -94,5 +84,6 @@ def _check_rate(folder: Path) -> None:
     (result,) = check_trail(folder, ring)
     seconds = time.perf_counter() - started
     size = sum(path.stat().st_size for path in folder.glob("*/*.jsonl"))
-    rate = f"{result.lines / seconds:,.0f} lines/s, {size / seconds / 1e6:.0f} MB/s"
-    print(f"check: {rate}, problem: {result.problem}")
+    problem = f"problem: {result.problem}"
+    yield value("check, lines a second", result.lines / seconds, unit="", note=problem)
+    yield value("check, bytes a second", size / seconds, unit="B/s")
