@@ -31,6 +31,7 @@ TABLES: dict[str, set[str]] = {
         f"safehold.artifacts.codecs.{name}" for name in ("arrays", "frames", "values")
     },
     "safehold.artifacts.suites": {"safehold.artifacts.suites.parts"},
+    "safehold.keys.sources": set(),
     "safehold.scan.formats": set(),
     "safehold.source.rules": set(),
 }
@@ -200,3 +201,11 @@ def test_every_codec_is_documented_with_its_suffixes():
     for name, row in CODECS.items():
         (line,) = [line for line in lines if line.startswith(f"| `{name}` |")]
         assert ", ".join(f"`{suffix}`" for suffix in row.suffixes) in line
+
+
+def test_every_key_source_is_documented():
+    from safehold.keys.sources import SOURCES
+
+    page = (ROOT / "docs/how-to/keys.md").read_text("utf-8")
+    for scheme in SOURCES:
+        assert f"\n| `{scheme}:" in page

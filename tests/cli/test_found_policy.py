@@ -52,9 +52,24 @@ def test_command_of_a_found_policy_is_not_run(checkout, tmp_path, call):
     assert marker.exists()
 
 
+@pytest.mark.parametrize("table", ["[keys.local]", "[[keys.previous]]"])
+def test_command_of_no_key_of_a_found_policy_is_run(checkout, tmp_path, call, table):
+    marker = tmp_path / "marker"
+    policy = write(checkout)
+    command = f"cmd:sh -c 'touch {marker}; cat key'"
+    policy.write_text(policy.read_text() + f'{table}\nid = "other"\nsource = "{command}"\n')
+
+    result = call("harden", checkout, "--write")
+
+    assert result.code == 2
+    assert "key 'other' comes from a command" in result.err
+    assert not marker.exists()
+
+
 @pytest.mark.parametrize(
     ("options", "what"),
     [
+        ({"source": "vault:http://127.0.0.1:1/x"}, "comes from vault:"),
         ({"source": "file:../key"}, "file outside"),
         ({"source": "file:link"}, "file outside"),
         ({"source": "file:~/key"}, "file outside"),

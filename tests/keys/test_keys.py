@@ -5,7 +5,6 @@ import itertools
 import json
 import logging
 import pickle
-import traceback
 
 import pytest
 from hypothesis import given
@@ -14,7 +13,8 @@ from hypothesis import strategies as st
 from safehold.context import Context
 from safehold.errors import ConfigError, UnknownKey, WeakKey
 from safehold.keys import Key, Keyring, generate_key
-from safehold.keys import sources as sources_module
+from safehold.keys.sources import cmd
+from tests.keys.exposing import exposed
 
 # Weak on purpose where a test needs a refusal; the mark is what must never show.
 MARK = "mY-vErY-oWn-mArK"
@@ -23,33 +23,6 @@ WEAK = f"{MARK}-changeme-changeme-changeme-changeme-changeme-changeme-changeme-c
 
 def strong():
     return f"{MARK}-{generate_key()}".encode()
-
-
-def chain(error):
-    """Yield an error and everything that is reachable from it by cause or context."""
-    waiting, seen = [error], set()
-    while waiting:
-        current = waiting.pop()
-        if current is not None and id(current) not in seen:
-            seen.add(id(current))
-            yield current
-            waiting += [current.__cause__, current.__context__]
-
-
-def exposed(error):
-    """Return all that a logger or error tracker could print, but for frames of this file."""
-    found = []
-    for one in chain(error):
-        found += [str(one), repr(one), repr(vars(one)), repr(getattr(one, "object", ""))]
-        found += [repr(getattr(one, name, "")) for name in ("output", "stdout", "stderr", "cmd")]
-        shown = traceback.TracebackException.from_exception(one, capture_locals=True)
-        for frame in shown.stack:
-            if frame.filename != __file__:
-                found += frame.locals.values()
-        for frame, _ in traceback.walk_tb(one.__traceback__):
-            if frame.f_code.co_filename != __file__:
-                found += [repr(value) for value in frame.f_locals.values()]
-    return "\n".join(found)
 
 
 def script(tmp_path, after):
@@ -178,7 +151,7 @@ FAILURES = [
 
 @pytest.mark.parametrize("fail", FAILURES, ids=lambda fail: fail.__name__)
 def test_no_error_shows_a_secret(fail, tmp_path, monkeypatch, caplog, capfd):
-    monkeypatch.setattr(sources_module, "_COMMAND_SECONDS", 0.5)
+    monkeypatch.setattr(cmd, "_SECONDS", 0.5)
     caplog.set_level(logging.DEBUG)
     with pytest.raises(Exception) as caught:  # noqa: PT011  which error it is, other tests ask
         fail(tmp_path)

@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 import time
 
 import pytest
 
-from safehold.errors import ConfigError
-from safehold.keys import Environment
+from safehold.context import Context
+from safehold.errors import ConfigError, MissingExtra
+from safehold.keys import Environment, Key, Keyring
 from safehold.keys import sources as module
+from safehold.keys.sources import cmd, file
+from tests.keys.exposing import exposed
+from tests.keys.service import serving
 
 KEY = "9c1d5e27f0a8b3466e72c49b10fd85a3e9d6174b8820c5fe3a917f5d06b4e2c8"
 
@@ -122,6 +127,46 @@ def test_huge_file_is_not_read(tmp_path):
         read("file:huge", tmp_path)
 
 
+def test_file_that_everybody_can_read_is_taken_as_secrets_are_mounted_so(tmp_path):
+    (tmp_path / "the.key").write_text(KEY)
+    (tmp_path / "the.key").chmod(0o444)
+    assert read("file:the.key", tmp_path) == KEY.encode()
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o602, 0o777])
+def test_file_that_everybody_can_change_is_refused(tmp_path, mode):
+    (tmp_path / "the key").write_text(KEY)
+    (tmp_path / "the key").chmod(mode)
+    (tmp_path / "link").symlink_to("the key")
+    for name in ("the key", "link"):
+        with pytest.raises(ConfigError, match=r"changed by everybody.*chmod o-w") as caught:
+            read(f"file:{name}", tmp_path)
+        assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [module.MAX_BYTES, module.MAX_BYTES + 1])
+def test_size_of_a_key_file_has_a_limit(tmp_path, size):
+    (tmp_path / "the.key").write_bytes(b"\xff" * size)
+    if size <= module.MAX_BYTES:
+        assert len(read("file:the.key", tmp_path)) == size
+    else:
+        with pytest.raises(ConfigError, match="at most 65536 bytes"):
+            read("file:the.key", tmp_path)
+
+
+def test_file_that_hides_its_size_is_not_cut_to_the_limit(tmp_path, monkeypatch):
+    (tmp_path / "the.key").write_bytes(b"\xff" * 100_000)
+    real = os.fstat
+
+    def empty(fd):
+        status = real(fd)
+        return os.stat_result((*status[:6], 0, *status[7:]))
+
+    monkeypatch.setattr(file.os, "fstat", empty)  # as files below /proc do
+    with pytest.raises(ConfigError, match="at most 65536 bytes"):
+        read("file:the.key", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("command", "words"),
     [
@@ -145,7 +190,7 @@ def test_no_command_at_all(tmp_path, command):
 
 
 def test_command_that_does_not_end_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_COMMAND_SECONDS", 0.3)
+    monkeypatch.setattr(cmd, "_SECONDS", 0.3)
     start = time.monotonic()
     with pytest.raises(ConfigError, match="longer than"):
         read("cmd:sh -c 'echo begin; exec sleep 60'", tmp_path)
@@ -162,6 +207,81 @@ def test_command_that_prints_without_end_is_stopped(tmp_path):
 def test_command_gets_no_input(tmp_path):
     with pytest.raises(ConfigError, match="exit code 7"):
         read("cmd:sh -c 'read line || exit 7'", tmp_path)
+
+
+def test_command_is_no_line_of_a_shell(tmp_path):
+    assert read("cmd:echo $(id) > out; `touch out`", tmp_path).startswith(b"$(id) > out; `touch")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_command_has_a_limit_of_what_it_prints(tmp_path):
+    (tmp_path / "the.key").write_bytes(b"\xff" * module.MAX_BYTES)
+    assert len(read("cmd:cat the.key", tmp_path)) == module.MAX_BYTES
+    with pytest.raises(ConfigError, match="printed more than"):
+        read("cmd:cat the.key the.key", tmp_path)
+
+
+def test_variable_has_a_limit(tmp_path):
+    with pytest.raises(ConfigError, match="more than 65536 bytes"):
+        read("env:THE_KEY", tmp_path, THE_KEY="x" * 65537)
+
+
+# --- a source that is added ------------------------------------------------------------------
+
+
+@pytest.fixture
+def service(monkeypatch):
+    """Register `tests.keys.service`, as a row of the table would, and serve it on loopback."""
+    monkeypatch.setitem(module.SOURCES, "service", "tests.keys.service")
+    with serving(KEY.encode(), token="t0ken") as address:
+        yield address
+
+
+def test_an_added_source_has_id_place_root_and_environment(tmp_path, service):
+    (tmp_path / "audience").write_text("root-of-the-policy")
+    found = read(f"service:{service}/v1", tmp_path, SERVICE_TOKEN="t0ken")
+    assert found == KEY.encode()
+    ring = Keyring.load(
+        [("k7", f"service:{service}/v1")],
+        tmp_path,
+        {"SERVICE_TOKEN": "t0ken"},
+    )
+    assert ring.signing.derive(b"x") == Key("other", KEY.encode()).derive(b"x")
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"SERVICE_TOKEN": "wrong"}, "401.*set SERVICE_TOKEN"),
+        ({}, "401.*set SERVICE_TOKEN"),
+        ({"path": "/missing"}, "404"),
+        ({"path": "/large"}, "gave more than 65536 bytes"),
+        ({"path": "/text"}, "gave str"),
+        ({"path": "/raises"}, r"failed \(KeyError\)"),
+    ],
+)
+def test_an_added_source_refuses_with_a_typed_error(tmp_path, service, changes, what):
+    (tmp_path / "audience").write_text("root-of-the-policy")
+    environ = {"SERVICE_TOKEN": "t0ken"} if "path" in changes else changes
+    source = f"service:{service}{changes.get('path', '/v1')}"
+    with pytest.raises(ConfigError, match=what) as caught:
+        read(source, tmp_path, **environ)
+    assert KEY not in exposed(caught.value)
+
+
+def test_a_source_is_imported_when_it_is_used_and_names_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(module.SOURCES, "lazy", "tests.keys.absent_client")
+    assert "tests.keys.absent_client" not in sys.modules
+    with pytest.raises(MissingExtra, match=r"safehold\[joblib\]"):
+        read("lazy:anything", tmp_path)
+
+
+def test_a_policy_names_an_added_source(tmp_path, service):
+    (tmp_path / "audience").write_text("root-of-the-policy")
+    policy = tmp_path / "safehold.toml"
+    policy.write_text(f'version = 1\n[keys]\nid = "k7"\nsource = "service:{service}/v1"\n')
+    with Context.load(policy, environ={"SERVICE_TOKEN": "t0ken"}) as hold:
+        assert hold.keyring.signing.id == "k7"
 
 
 def test_environment_shows_no_value():

@@ -19,12 +19,14 @@ def check_found(policy: Policy) -> None:
     Raises:
         ConfigError: it must be named with ``--policy`` to be followed.
     """
-    for key_id, source, _ in policy.key_sources:
-        scheme, _, place = source.partition(":")
+    for key in (policy.key, *policy.previous, *([policy.local] if policy.local else [])):
+        scheme, _, place = key.source.partition(":")
         if scheme == "cmd":
-            raise _refused(policy, f"key {key_id!r} comes from a command")
+            raise _refused(policy, f"key {key.id!r} comes from a command")
         if scheme == "file" and not _is_below(policy, place):
-            raise _refused(policy, f"key {key_id!r} comes from a file outside the tree")
+            raise _refused(policy, f"key {key.id!r} comes from a file outside the tree")
+        if scheme not in ("env", "file"):
+            raise _refused(policy, f"key {key.id!r} comes from {scheme}:, which is not in the tree")
     for name, place in (("trail", policy.trail), ("marks", policy.marks)):
         if not _is_below(policy, place):
             raise _refused(policy, f"the {name} would be written outside the tree")
