@@ -33,6 +33,8 @@ VERBS = {
     "inspect": "show what a sealed artifact says about itself, once verified",
     "verify": "check the seals of artifacts",
     "rename": "give a sealed artifact another name or zone",
+    "export": "copy a sealed artifact for another zone, name or service",
+    "import": "put an exported artifact in its place",
     "rotate": "seal artifacts of an older key under the newest one",
     "keygen": "make a key",
     "policy": "show the effective policy and where each value comes from",

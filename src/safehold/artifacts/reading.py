@@ -161,7 +161,13 @@ class Reader:
             )
         )
 
-    def check_fresh(self, sealed: Sealed, target: Target, min_generation: int) -> None:
+    def check_fresh(
+        self,
+        sealed: Sealed,
+        target: Target,
+        min_generation: int,
+        remedy: str = "safehold seal --renew",
+    ) -> None:
         """Raise Rollback for an artifact older than what was asked for or seen before."""
         header = sealed.header
         if header.generation < min_generation:
@@ -173,12 +179,15 @@ class Reader:
         if header.generation < newest.generation:
             message = (
                 f"generation {header.generation} of {target} is older than {newest.generation}, "
-                f"which was seen before; take it back into service with: safehold seal --renew"
+                f"which was seen before; take it back into service with: {remedy}"
             )
             raise Rollback(message)
         same = header.generation == newest.generation and sealed.artifact != newest.artifact
         if same and target.at == 0:
-            message = f"another artifact with generation {header.generation} of {target} was seen"
+            message = (
+                f"another artifact with generation {header.generation} of {target} was seen; if "
+                f"this one is to replace it: {remedy}"
+            )
             raise Rollback(message)
 
     def newest(self, target: Target) -> Mark | None:

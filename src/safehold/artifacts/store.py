@@ -13,7 +13,7 @@ from typing import IO, Any
 from safehold.artifacts import container, streams
 from safehold.artifacts.codecs import Encoded
 from safehold.artifacts.container import Buffer, Expected, Sealed
-from safehold.artifacts.files import Files, Packing
+from safehold.artifacts.files import Packing
 from safehold.artifacts.info import Info, info_of
 from safehold.artifacts.opened import OpenArtifact
 from safehold.artifacts.reading import Decode
@@ -24,6 +24,7 @@ from safehold.artifacts.target import (
     target_of_handle,
     target_of_place,
 )
+from safehold.artifacts.transfer import Transfers
 from safehold.artifacts.writing import Draft, expiry
 from safehold.errors import Tampered
 from safehold.paths import StrPath
@@ -33,7 +34,7 @@ __all__ = ["Packing", "Store"]
 _NO_INPUT = "Ran out of input"  # what the replaced library says
 
 
-class Store(Files):
+class Store(Transfers):
     """Reads and writes artifacts under one Context."""
 
     # -- paths

@@ -62,13 +62,20 @@ def verify_all(fd: int, size: int, expected: Expected) -> Iterator[tuple[int, Se
 
 def verify_each(file: IO[bytes], expected: Expected) -> Iterator[tuple[int, Sealed]]:
     """Yield each container of a handle with its position, verified; raises as verify_next."""
+    for position, _, sealed in copy_each(file, expected):
+        yield position, sealed
+
+
+def copy_each(file: IO[bytes], expected: Expected) -> Iterator[tuple[int, bytearray, Sealed]]:
+    """Yield each container of a handle: position, its bytes, and itself, of these, verified."""
     position = 0
     while True:
-        start = read_up_to(file, container.PREFIX_BYTES)
-        if not start and position:
+        data = read_up_to(file, container.PREFIX_BYTES)
+        if not data and position:
             return
-        if position and not container.is_sealed(start):
+        if position and not container.is_sealed(data):
             message = "bytes were appended to the container"
             raise Tampered(message)
-        yield position, verify_next(start, file, expected)
-        position = file.tell()
+        sealed = verify_next(data, file, expected)
+        yield position, data, sealed
+        position += len(data)

@@ -12,7 +12,7 @@ from safehold.context import Context
 from safehold.errors import ConfigError, DecodeError, EncodeError, SafeholdError
 from safehold.events import Event, Recorder
 from safehold.paths import Place
-from safehold.policy import Zone
+from safehold.policy import MEMORY, Zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,25 @@ def target_of_place(hold: Context, place: Place, at: int = 0) -> Target:
     """Bind a real path to its zone; outside the root the name is the absolute path."""
     zone = hold.policy.zone_for(place.relative)
     return Target(zone, _text(place.real if place.relative is None else place.relative), at)
+
+
+def target_named(zone: str, name: str) -> Target:
+    """Name a file of a policy that may be another's, by zone and path below its root.
+
+    Raises:
+        ConfigError: no file can have that zone or name.
+    """
+    parts = name.removeprefix("/").split("/")
+    if zone in ("", MEMORY.name):
+        message = f"no file has the zone {zone!r}; name the zone of the path that it is for"
+        raise ConfigError(message)
+    if "\0" in name or not {"", ".", ".."}.isdisjoint(parts):
+        message = (
+            f"{name!r} is not the name of a file; give its path below the policy's root, such as "
+            f"models/fraud.joblib"
+        )
+        raise ConfigError(message)
+    return Target(Zone(zone), _text(name))
 
 
 def target_of_handle(hold: Context, file: Any) -> Target:
@@ -135,12 +154,13 @@ class Recorded:
             if not self._allowed:
                 self.allow()
         elif isinstance(error, SafeholdError):
+            detail = self.fields.pop("detail", {}) | _message(error)
             event = Event(
                 outcome="refused",
                 reason=_public_name(type(error)),
                 rule=getattr(error, "rule", ""),
                 caller=getattr(error, "caller", ""),
-                detail=_message(error),
+                detail=detail,
                 **self.fields,
             )
             self._recorder.refuse(event, error)
