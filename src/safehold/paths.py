@@ -64,6 +64,10 @@ class Root:
             os.close(self._fd)
             self._fd = -1
 
+    def fileno(self) -> int:
+        """Return the descriptor of the directory, which stays this object's to close."""
+        return self._fd
+
     def place(self, fd: int, path: str = "") -> Place:
         """Say where an open descriptor leads."""
         real = _real_path(fd, path)

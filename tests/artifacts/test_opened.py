@@ -57,13 +57,13 @@ def path(world):
 def touched(monkeypatch) -> list[int]:
     """Collect the numbers of the chunks that are read."""
     found: list[int] = []
-    real = chunks.Chunks.open
+    real = chunks.Chunks._open
 
-    def note(self: chunks.Chunks, index: int, into: memoryview) -> None:
+    def note(self: chunks.Chunks, index: int, *rest: memoryview) -> None:
         found.append(index)
-        real(self, index, into)
+        real(self, index, *rest)
 
-    monkeypatch.setattr(chunks.Chunks, "open", note)
+    monkeypatch.setattr(chunks.Chunks, "_open", note)
     return found
 
 

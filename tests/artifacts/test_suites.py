@@ -463,11 +463,11 @@ def test_nothing_is_left_of_a_chunk_that_is_not_genuine(one, tmp_path):
         opened = container.open_file(fd, len(data), one.expected())
         into = memoryview(bytearray(600))
         if at is None:
-            opened.chunks.open(0, into)
+            opened.chunks.fill([0], into)
             assert bytes(into) == b"secret" * 100
         else:
             with pytest.raises(Tampered):
-                opened.chunks.open(0, into)
+                opened.chunks.fill([0], into)
             assert bytes(into) == bytes(600)
         os.close(fd)
 

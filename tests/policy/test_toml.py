@@ -315,6 +315,15 @@ def test_unknown_trust_is_refused(trust):
     assert "zone[0].trust" in refused(f'version = 1\n{ZONE}trust = "{trust}"')
 
 
+def test_mmap_is_a_truth_value_of_a_zone_with_paths_and_false_by_default():
+    zones = parse(f"version = 1\n{ZONE}mmap = true").zones
+    assert [zone.mmap for zone in (*zones, *parse(f"version = 1\n{ZONE}").zones)] == [True, False]
+    for value in ("1", '"true"', "[]", "0"):
+        message = refused(f"version = 1\n{ZONE}mmap = {value}")
+        assert "zone[0].mmap must be true or false" in message
+    assert "memory.mmap is not a policy key" in refused("version = 1\n[memory]\nmmap = true")
+
+
 def test_every_type_is_possible_in_internal_zones_only():
     assert parse(f'version = 1\n{ZONE}trust = "internal"\nallow = ["*"]').zones[0].allow == ("*",)
     assert "only in a zone of trust 'internal'" in refused(f'version = 1\n{ZONE}allow = ["*"]')
@@ -597,7 +606,12 @@ def zones(draw):
         st.lists(PLAIN_PATTERNS, min_size=2 * len(names), max_size=2 * len(names), unique=True)
     )
     return tuple(
-        Zone(name, tuple(patterns[2 * index : 2 * index + 2]), *draw(trusts()))
+        Zone(
+            name,
+            tuple(patterns[2 * index : 2 * index + 2]),
+            *draw(trusts()),
+            mmap=draw(st.booleans()),
+        )
         for index, name in enumerate(names)
     )
 

@@ -66,6 +66,7 @@ def _values(policy: Policy) -> Iterator[tuple[str, Any]]:
         yield f"zone[{index}].name", zone.name
         yield f"zone[{index}].paths", zone.paths
         yield from _zone(f"zone[{index}]", zone)
+        yield f"zone[{index}].mmap", zone.mmap
     yield from _zone("memory", policy.memory)
     yield "code.trusted", policy.trusted
     for field in dataclasses.fields(policy.limits):
@@ -83,6 +84,8 @@ def _zone(key: str, zone: Zone) -> Iterator[tuple[str, Any]]:
 def _text(value: Any) -> str:
     if value is None:
         return "(every caller)"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple):
         return "[" + ", ".join(value) + "]"
     return str(value)

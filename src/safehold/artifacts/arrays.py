@@ -108,10 +108,10 @@ class _Place(bytes):
 class _Unpickler(Unpickler):
     """Resolves names of numpy alone, and makes lazy arrays in place of arrays."""
 
-    def __init__(self, segments: Sequence[Part], reading: Reading) -> None:
-        self.stream = Segment(segments[0][:])
+    def __init__(self, stream: memoryview, segments: Sequence[Part], reading: Reading) -> None:
+        self.stream = Segment(stream)
         self.places = []
-        for segment in segments[1:]:
+        for segment in segments:
             place = _Place()
             place.segment = segment
             self.places.append(place)
@@ -135,15 +135,15 @@ class _Unpickler(Unpickler):
         return np.frombuffer(buffer, dtype=dtype).reshape(shape, order=order)
 
 
-def lazy_value(segments: Sequence[Part], reading: Reading) -> Any:
-    """Decode a value with lazy arrays.
+def lazy_value(stream: memoryview, segments: Sequence[Part], reading: Reading) -> Any:
+    """Decode a verified stream with its out-of-band buffers as lazy arrays.
 
     Raises:
         DecodeError, TypeNotAllowed, Tampered
     """
-    unpickler = _Unpickler(segments, reading)
+    unpickler = _Unpickler(stream, segments, reading)
     value = load_checked(unpickler.load)
-    if unpickler.places or unpickler.stream.at != len(segments[0]):
+    if unpickler.places or unpickler.stream.at != len(stream):
         message = "the artifact holds more than arrays; load it instead"
         raise DecodeError(message)
     return value

@@ -10,7 +10,7 @@ import mmap
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from safehold.artifacts.suites import Suite
@@ -56,27 +56,53 @@ class Chunks:
         suite: Suite,
         shape: Shape,
         leaves: Buffer,
-        read: Callable[[int, memoryview], object],
+        read: Callable[[int, memoryview], object] | None,
     ) -> None:
-        """`leaves` may go on with the rest of the tail; `read` fills from a payload position."""
+        """`leaves` may go on with the rest of the tail; `read` fills from a payload position.
+
+        Without `read` the chunks lie where they are verified.
+        """
         self._suite = suite
+        self._shape = shape
         self._row = shape.suite
         self.leaves = leaves
         self._read = read
         self.count = -(-shape.payload // CHUNK)
 
+    def in_place(self) -> Chunks:
+        """Return the same chunks for a payload that already lies where it is verified."""
+        return Chunks(self._suite, self._shape, self.leaves, None)
+
     def open_all(self, payload: memoryview) -> None:
         """Fill `payload` with every chunk. Raises Tampered."""
-        workers = self.count // _PER_THREAD
+        self.open_each(range(self.count), payload)
+
+    def open_each(self, indexes: Sequence[int], payload: memoryview) -> None:
+        """Fill `payload` with some of its chunks. Raises Tampered."""
+        workers = len(indexes) // _PER_THREAD
         if workers > 1:
             workers = min(_processors(), workers)
-        waiting = deque(range(self.count))
+        waiting = deque(indexes)
         if workers < 2:
-            self._open_each(waiting, payload)
+            self._open_waiting(waiting, payload)
         else:
-            _in_threads(lambda: self._open_each(waiting, payload), workers)
+            _in_threads(lambda: self._open_waiting(waiting, payload), workers)
 
-    def _open_each(self, waiting: deque[int], payload: memoryview) -> None:
+    def fill(self, indexes: Sequence[int], payload: memoryview) -> None:
+        """Open some chunks of a payload that stays in use. Raises as `open_each`.
+
+        What is not genuine does not stay beside what is: zeros are left where it was read.
+        """
+        try:
+            self.open_each(indexes, payload)
+        except BaseException:
+            if self._read is not None:
+                for index in indexes:
+                    part = payload[index * CHUNK : (index + 1) * CHUNK]
+                    part[:] = bytes(len(part))
+            raise
+
+    def _open_waiting(self, waiting: deque[int], payload: memoryview) -> None:
         """Open what no other thread has taken, until nothing waits."""
         scratch = self._scratch(min(CHUNK, len(payload)))
         while waiting:
@@ -98,20 +124,13 @@ class Chunks:
         """Say whether bytes that are not encrypted are one of the chunks."""
         return self._suite.open(index, chunk, self.leaf(index), chunk)
 
-    def open(self, index: int, into: memoryview) -> None:
-        """Fill `into` with one chunk, or with zeros and raise Tampered or OSError."""
-        try:
-            self._open(index, into, self._scratch(len(into)))
-        except BaseException:  # what is not genuine does not stay beside what is
-            into[:] = bytes(len(into))
-            raise
-
     def _scratch(self, size: int) -> memoryview | None:
         return memoryview(bytearray(size + self._row.leaf)) if self._row.encrypts else None
 
     def _open(self, index: int, into: memoryview, scratch: memoryview | None) -> None:
         stored = into if scratch is None else scratch[: len(into) + self._row.leaf]
-        self._read(index * CHUNK, stored[: len(into)])
+        if self._read is not None:
+            self._read(index * CHUNK, stored[: len(into)])
         if not self._suite.open(index, stored, self.leaf(index), into):
             message = "the payload does not match its seal"
             raise Tampered(message)

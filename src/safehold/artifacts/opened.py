@@ -7,21 +7,26 @@ import os
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from safehold.artifacts.chunks import private_memory
 from safehold.artifacts.codecs import Reading
 from safehold.artifacts.container import CHUNK, Opened
 from safehold.artifacts.info import Info
+from safehold.artifacts.mapped import private_stream
 from safehold.errors import DecodeError, Tampered
 from safehold.sfh1 import gap_at
+
+_T = TypeVar("_T")
 
 
 class OpenArtifact:
     """The verified metadata of a file, and its segments and arrays as far as they are touched.
 
     A chunk is read into private memory, verified there, and stays; the file may then change or
-    go. Threads may share it. Close it, or use it in a ``with`` block: it holds a descriptor.
+    go. A mapped file's chunks are verified in the map, which its views keep after `close`: whoever
+    writes into the file writes into them. Threads may share it. Close it, or use it in a ``with``
+    block: it holds a descriptor.
     """
 
     def __init__(
@@ -31,15 +36,22 @@ class OpenArtifact:
         info: Info,
         reading: Reading,
         refuse: Callable[[Tampered], object],
+        mapped: memoryview | None = None,
     ) -> None:
-        """Takes the descriptor over; `refuse` records a chunk that does not verify."""
+        """Takes the descriptor over; `refuse` records a chunk that does not verify.
+
+        `mapped` is the payload where it lies in a map of the file.
+        """
         self.info = info
         self._fd: int | None = fd
         self._opened = opened
         self._reading = reading
         self._refuse = refuse
         self._lengths = opened.header().segments
-        self._memory = private_memory(opened.shape.payload)
+        if mapped is None:
+            self._chunks, self._memory = opened.chunks, private_memory(opened.shape.payload)
+        else:
+            self._chunks, self._memory = opened.chunks.in_place(), mapped
         self._verified: set[int] = set()
         # Without it a second thread would read a file that has changed over verified bytes.
         self._lock = threading.Lock()
@@ -70,7 +82,9 @@ class OpenArtifact:
             raise DecodeError(message)
         from safehold.artifacts.arrays import lazy_value  # needs an extra
 
-        return lazy_value([self.segment(index) for index in range(len(self))], self._reading)
+        with self._lock:
+            stream = self._checked(lambda: private_stream(self._opened, self._lengths[0]))
+        return lazy_value(stream, [self.segment(at) for at in range(1, len(self))], self._reading)
 
     def verified(self, start: int, stop: int) -> memoryview:
         """Return a range of the payload, read-only, with every chunk of it verified.
@@ -80,21 +94,22 @@ class OpenArtifact:
         """
         if start < stop:
             with self._lock:
-                for index in range(start // CHUNK, -(-stop // CHUNK)):
-                    if index not in self._verified:
-                        self._open(index)
+                touched = range(start // CHUNK, -(-stop // CHUNK))
+                missing = [index for index in touched if index not in self._verified]
+                if missing:
+                    self._checked(lambda: self._chunks.fill(missing, self._memory))
+                    self._verified.update(missing)
         return self._memory[start:stop].toreadonly()
 
-    def _open(self, index: int) -> None:
+    def _checked(self, read: Callable[[], _T]) -> _T:
         if self._fd is None:
             message = "the artifact is closed"
             raise ValueError(message)
         try:
-            self._opened.chunks.open(index, self._memory[index * CHUNK : (index + 1) * CHUNK])
+            return read()
         except Tampered as error:
             self._refuse(error)
             raise
-        self._verified.add(index)
 
     def close(self) -> None:
         """Close the file; what was read stays readable."""

@@ -15,6 +15,7 @@ from safehold.artifacts.codecs import Encoded
 from safehold.artifacts.container import Buffer, Expected, Sealed
 from safehold.artifacts.files import Packing
 from safehold.artifacts.info import Info, info_of
+from safehold.artifacts.mapped import decode_mapped, map_payload, open_owned, verify_mapped
 from safehold.artifacts.opened import OpenArtifact
 from safehold.artifacts.reading import Decode
 from safehold.artifacts.target import (
@@ -82,22 +83,31 @@ class Store(Transfers):
         min_generation: int = 0,
         options: Mapping[str, Any] | None = None,
         decode: Decode | None = None,
+        mmap_mode: str | None = None,
     ) -> Any:
         """Verify a file, then decode it.
 
         `allow` replaces the zone's allow-list for this call. `min_generation` refuses older
         artifacts even where no mark is known. `options` are those of `pickle.Unpickler`;
-        `decode` takes the place of the codec's decoder.
+        `decode` takes the place of the codec's decoder. With `mmap_mode`, "r" or "c", arrays are
+        views of the mapped file: "r" cannot be written to, "c" is private where it is written to.
 
         Raises:
             NotSealed, Tampered, UnknownKey, WrongContext, Rollback, Blocked, TypeNotAllowed,
-            LimitExceeded, DecodeError; OSError when the file cannot be opened.
+            LimitExceeded, DecodeError; OSError when the file cannot be opened. ConfigError: the
+            file cannot be mapped, as its zone does not say ``mmap = true``, somebody else could
+            write it, or it is encrypted.
         """
         fd, status, place = self._hold.root.open_file(path)
+        target = target_of_place(self._hold, place)
+        verify = partial(container.verify_file, fd, status.st_size)
+        if mmap_mode is not None:
+            verify = partial(verify_mapped, self._hold.root, target.zone, place, mmap_mode)
+            decode = decode_mapped(decode)
         try:
             return self._reader.read(
-                target_of_place(self._hold, place),
-                lambda expected: container.verify_file(fd, status.st_size, expected),
+                target,
+                verify,
                 allow=allow,
                 min_generation=min_generation,
                 options=options,
@@ -106,30 +116,51 @@ class Store(Transfers):
         finally:
             os.close(fd)
 
+    def maps(self, path: StrPath) -> bool:
+        """Say whether the policy lets a file be mapped. Raises OSError."""
+        fd, _, place = self._hold.root.open_file(path)
+        os.close(fd)
+        return target_of_place(self._hold, place).zone.mmap
+
     def open(
-        self, path: StrPath, *, allow: Iterable[str] | None = None, min_generation: int = 0
+        self,
+        path: StrPath,
+        *,
+        allow: Iterable[str] | None = None,
+        min_generation: int = 0,
+        mmap: bool = False,
     ) -> OpenArtifact:
         """Verify a file's root and give out its segments and arrays, verified where touched.
 
-        Close what this returns. Raises as load; Tampered also when a changed part is touched.
+        With `mmap` they are views of the mapped file. Close what this returns. Raises as load;
+        Tampered also when a changed part is touched.
         """
         fd, status, place = self._hold.root.open_file(path)
+        files = [fd]
         try:
             target = target_of_place(self._hold, place)
-            found: list[container.Opened] = []
+            found: list[tuple[container.Opened, memoryview | None]] = []
 
             def verify(expected: Expected) -> Sealed:
-                found.append(container.open_file(fd, status.st_size, expected))
-                return Sealed(found[0].header(), found[0].shape.artifact, [])
+                nonlocal status
+                if mmap:
+                    owned, status = open_owned(self._hold.root, target.zone, place)
+                    files.append(owned)
+                opened = container.open_file(files[-1], status.st_size, expected)
+                payload = map_payload(files[-1], opened.shape) if mmap else None
+                found.append((opened, payload))
+                return Sealed(opened.header(), opened.shape.artifact, [])
 
             reading = self._reader.opened(
                 target, verify, allow=allow, min_generation=min_generation
             )
-            info = info_of(found[0].header(), found[0].shape.artifact, status.st_size)
-            return OpenArtifact(fd, found[0], info, reading, partial(self._refuse, target))
-        except BaseException:  # only an OpenArtifact that was returned owns the descriptor
-            os.close(fd)
-            raise
+            opened, payload = found[0]
+            info = info_of(opened.header(), opened.shape.artifact, status.st_size)
+            refuse = partial(self._refuse, target)
+            return OpenArtifact(files.pop(), opened, info, reading, refuse, payload)
+        finally:  # only an OpenArtifact that was returned owns its descriptor
+            for fd in files:
+                os.close(fd)
 
     def _refuse(self, target: Target, error: Tampered) -> None:
         """Record a part of an opened file that does not verify, and raise it."""

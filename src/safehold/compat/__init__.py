@@ -12,8 +12,10 @@ import os
 import threading
 
 from safehold.artifacts import Store
+from safehold.artifacts.mapped import MODES
 from safehold.context import Context
 from safehold.errors import ConfigError
+from safehold.paths import StrPath
 
 VARIABLE = "SAFEHOLD_POLICY"
 
@@ -26,6 +28,15 @@ def use(hold: Context | None) -> None:
     global _active  # noqa: PLW0603  (the one explicit choice a process makes)
     with _lock:
         _active = None if hold is None else Store(hold)
+
+
+def mmap_mode_for(store: Store, path: StrPath, mode: str | None) -> str | None:
+    """Return the mode in which a file is mapped; None where it is private memory instead.
+
+    That is so for the modes that write into the file, which a seal does not survive, and in
+    zones that the policy does not say ``mmap = true`` of.
+    """
+    return mode if mode in MODES and store.maps(path) else None
 
 
 def active_store() -> Store:

@@ -1,7 +1,8 @@
 """joblib's interface: `load`, `dump` and `Memory` over sealed artifacts, the rest unchanged.
 
-``mmap_mode`` is accepted; the arrays are private memory all the same, since a mapped file
-could change after it was verified.
+``mmap_mode`` maps where the policy's zone says ``mmap = true``: "r" and "c", for paths, of files
+without compression. Arrays are then plain ones over the map, not `numpy.memmap`. Elsewhere, and
+for the modes that write into a file, it is accepted and the arrays are private memory.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ except ImportError as error:
 from safehold.artifacts.callers import acting_for, calling_file
 from safehold.artifacts.codecs import Encoded
 from safehold.artifacts.codecs.joblib import encode_compressed
-from safehold.compat import active_store
+from safehold.compat import active_store, mmap_mode_for
 
 __all__ = tuple(joblib.__all__)  # load, dump and Memory are defined below
 _PREFER = "joblib"
@@ -74,7 +75,8 @@ def load(
 ) -> Any:
     """Verify and load a path or the next object of a handle. Raises as `safehold.Store.load`."""
     if isinstance(filename, str | os.PathLike):
-        return active_store().load(filename)
+        store = active_store()
+        return store.load(filename, mmap_mode=mmap_mode_for(store, filename, mmap_mode))
     return active_store().load_from(filename)
 
 
@@ -98,7 +100,7 @@ class _SealedStore(FileSystemStoreBackend):  # type: ignore[misc]  # joblib is u
         if not os.path.exists(path):
             raise KeyError(path)
         with acting_for(self.maker):
-            return active_store().load(path)
+            return load(path, self.mmap_mode)
 
     def dump_item(self, call_id: list[str], item: Any, verbose: int = 1) -> None:
         directory = os.path.join(self.location, *call_id)

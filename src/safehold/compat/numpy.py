@@ -2,8 +2,11 @@
 
 Arrays are stored as npy and npz, or as MessagePack where the zone lacks those. Arrays of
 objects are pickles: they exist in internal zones only, are loaded with the zone's allow-list,
-and only with ``allow_pickle=True``. ``mmap_mode`` is accepted; the arrays are private memory
-all the same. What `fromfile`, `memmap` and the readers of text take is not sealed.
+and only with ``allow_pickle=True``. ``mmap_mode`` maps where the policy's zone says
+``mmap = true``: "r" and "c", for paths, of single arrays. Those are then plain arrays over the
+map, not `numpy.memmap`. Elsewhere, and for the modes that write into a file, it is accepted and
+the arrays are private memory. What `fromfile`, `memmap` and the readers of text take is not
+sealed.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ except ImportError as error:
 from safehold.artifacts.codecs import CODECS, Encoded, Reading, codec_named
 from safehold.artifacts.codecs import npz as npz_codec
 from safehold.artifacts.container import Sealed
-from safehold.compat import active_store
+from safehold.compat import active_store, mmap_mode_for
 from safehold.errors import DecodeError
 
 __all__ = tuple(np.__all__)  # load, save, savez and savez_compressed are defined below
@@ -129,7 +132,9 @@ def load(
     """
     decode = partial(_decode, allow_pickle=allow_pickle)
     if isinstance(file, str | os.PathLike):
-        return active_store().load(file, decode=decode)
+        store = active_store()
+        mode = mmap_mode_for(store, file, mmap_mode)
+        return store.load(file, decode=decode, mmap_mode=mode)
     return active_store().load_from(file, decode=decode)
 
 

@@ -59,13 +59,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A named set of paths with a trust level, its codecs and its allowed types."""
+    """A named set of paths with a trust level, its codecs and its allowed types.
+
+    ``mmap``: its files may be mapped instead of read, where nobody else can write them.
+    """
 
     name: str
     paths: tuple[str, ...] = ()
     trust: Trust = "external"
     codecs: tuple[str, ...] = DATA_CODECS
     allow: tuple[str, ...] = ()
+    mmap: bool = False
 
 
 @dataclass(frozen=True, slots=True)

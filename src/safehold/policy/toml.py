@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -43,7 +44,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "keys": ("source", "id", "suite", "previous", "local"),
     "keys.previous": ("source", "id", "suite"),
     "keys.local": ("source", "id"),
-    "zone": ("name", "paths", "trust", "codecs", "allow"),
+    "zone": ("name", "paths", "trust", "codecs", "allow", "mmap"),
     "memory": ("trust", "codecs", "allow"),
     "code": ("trusted",),
     "limits": ("artifact", "depth", "expansion", "members"),
@@ -179,6 +180,13 @@ class _Parser:
             raise self._error(full, f"is {_brief(value)}; allowed: {', '.join(choices)}")
         return value
 
+    def _flag(self, table: dict[str, Any], name: str, key: str) -> bool:
+        value = table.get(key, False)
+        if not isinstance(value, bool):
+            raise self._error(f"{name}.{key}", "must be true or false")
+        self._note(f"{name}.{key}", given=key in table)
+        return value
+
     def _number(self, table: dict[str, Any], key: str, default: int) -> int:
         value = table.get(key, default)
         if isinstance(value, str):
@@ -247,7 +255,8 @@ class _Parser:
                     raise self._error(
                         f"{key}.paths", f"has {_brief(pattern)}, which is in two zones"
                     )
-            zones.append(self._zone(table, key, name, paths, OUTSIDE))
+            zone = self._zone(table, key, name, paths, OUTSIDE)
+            zones.append(replace(zone, mmap=self._flag(table, key, "mmap")))
         return tuple(zones)
 
     def _zone(
@@ -343,7 +352,7 @@ def render_policy(policy: Policy) -> str:
         lines += ["", "[keys.local]", *_key_lines(policy.local)]
     for zone in policy.zones:
         lines += ["", "[[zone]]", f"name = {_quote(zone.name)}", f"paths = {_array(zone.paths)}"]
-        lines += _zone_lines(zone)
+        lines += [*_zone_lines(zone), *(["mmap = true"] if zone.mmap else [])]
     lines += ["", "[memory]", *_zone_lines(policy.memory)]
     if policy.trusted is not None:
         lines += ["", "[code]", f"trusted = {_array(policy.trusted)}"]

@@ -33,7 +33,8 @@ class Reading:
     """What a decoder may do: which names to resolve, how deep to go, how it was stored.
 
     ``limits`` bound what it unpacks to. ``options`` are the keyword arguments of
-    `pickle.Unpickler` for files of older Pythons.
+    `pickle.Unpickler` for files of older Pythons. With ``views`` arrays may be views that cannot
+    be written to; otherwise a codec of data gives out such as can.
     """
 
     allow: AllowList
@@ -41,6 +42,7 @@ class Reading:
     raw: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    views: bool = False
 
     def budget(self, packed: int) -> int:
         """Return how many bytes so many packed ones may unpack to."""

@@ -59,16 +59,16 @@ def pieces(value: object) -> list[Buffer]:
     return [header, _body(value, fortran=fortran)]
 
 
-def decode(segments: Sequence[memoryview], reading: Reading) -> object:  # noqa: ARG001
+def decode(segments: Sequence[memoryview], reading: Reading) -> object:
     """Return the array of verified segments, in their memory. Raises DecodeError."""
     first = segments[0]
     array, start = _shell(first)
     if len(segments) == 1:
-        return _filled(array, first[start:])
+        return _filled(array, first[start:], views=reading.views)
     if len(segments) != 2 or start != len(first):
         message = "header and bytes of the array do not meet"
         raise DecodeError(message)
-    return _filled(array, segments[1])
+    return _filled(array, segments[1], views=reading.views)
 
 
 # --- header --------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ def _body(array: Any, *, fortran: bool) -> Buffer:
     return memoryview(flat.view(np.uint8)) if flat.nbytes else b""
 
 
-def _filled(shell: _Shell, body: memoryview) -> Any:
+def _filled(shell: _Shell, body: memoryview, *, views: bool) -> Any:
     """Make the array over `body`. Raises DecodeError if it is not exactly as large."""
     if shell.dtype.hasobject:
         message = "the array holds objects, which data codecs never load"
@@ -163,4 +163,5 @@ def _filled(shell: _Shell, body: memoryview) -> Any:
     except _INVALID as error:
         message = f"the array cannot be made: {error}"
         raise DecodeError(message) from error
-    return array if array.flags.aligned and array.flags.writeable else array.copy("K")
+    usable = array.flags.aligned and (array.flags.writeable or views)
+    return array if usable else array.copy("K")

@@ -98,7 +98,7 @@ def decode(segments: Sequence[memoryview], reading: Reading) -> object:
     """Return the dict of arrays, in the memory of verified bytes. Raises DecodeError."""
     data = segments[0]
     rows, body = parse(data, reading)
-    return {name: _made(name, row, body) for name, row in rows.items()}
+    return {name: _made(name, row, body, views=reading.views) for name, row in rows.items()}
 
 
 def parse(data: memoryview, reading: Reading) -> tuple[dict[str, Tensor], memoryview]:
@@ -142,7 +142,7 @@ def _rows(header: memoryview) -> dict[str, Tensor]:
         raise DecodeError(message) from error
 
 
-def _made(name: str, row: Tensor, body: memoryview) -> Any:
+def _made(name: str, row: Tensor, body: memoryview, *, views: bool) -> Any:
     text = DTYPES.get(row.dtype)
     if text is None:
         message = f"the tensor {name[:80]!r} has the dtype {row.dtype[:20]!r}, which NumPy lacks"
@@ -158,4 +158,5 @@ def _made(name: str, row: Tensor, body: memoryview) -> Any:
     except (ValueError, OverflowError, TypeError) as error:
         message = f"the tensor {name[:80]!r} cannot be made: {error}"
         raise DecodeError(message) from error
-    return array if array.flags.aligned and array.flags.writeable else array.copy()
+    usable = array.flags.aligned and (array.flags.writeable or views)
+    return array if usable else array.copy()
