@@ -36,12 +36,14 @@ def workspace() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def context(root: Path, suite: str = "HS256") -> Iterator[Context]:
+def context(root: Path, suite: str = "HS256", *, mmap: bool = False) -> Iterator[Context]:
     """Open a context whose new key is bound to a suite; trail and marks are its own."""
     pair = generate_pair()
     signs, number = SUITES[suite].signs, next(_numbers)
+    policy = default_policy(root)
     policy = replace(
-        default_policy(root),
+        policy,
+        zones=tuple(replace(zone, mmap=mmap) for zone in policy.zones),
         key=KeySource("env:KEY", f"key {suite}", suite),
         local=KeySource("env:OWN", "own") if signs else None,
         trail=f"var/{number}/trail",
