@@ -12,14 +12,15 @@ import ctypes
 import errno
 import functools
 import os
-import secrets
-import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from safehold.errors import ConfigError
+from safehold.replacing import FileRange, check_regular, replace_file, temporary_stem
+
+__all__ = ["FileRange", "Place", "Root", "StrPath", "replace_file", "temporary_stem"]
 
 StrPath = str | os.PathLike[str]
 
@@ -30,8 +31,6 @@ _NO_WAIT = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # a FIFO must not block t
 # A directory on the way needs to be searchable, not readable, as for any open.
 _STEP = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _MAX_LINKS = 40  # as the kernel's MAXSYMLINKS
-_TEMPORARY = ".sfh-tmp"
-_COPY_STEP = 2**20
 
 
 class Place(NamedTuple):
@@ -90,7 +89,7 @@ class Root:
     def _checked(self, fd: int, text: str) -> tuple[int, os.stat_result, Place]:
         try:
             status = os.fstat(fd)
-            _check_regular(status, text)
+            check_regular(status, text)
             return fd, status, self.place(fd, text)
         except BaseException:  # only a descriptor that was returned is the caller's to close
             os.close(fd)
@@ -152,13 +151,6 @@ def _link_target(directory: int, name: str) -> str | None:
         return os.readlink(name, dir_fd=directory)
     except OSError:  # no link, or nothing there
         return None
-
-
-def _check_regular(status: os.stat_result, text: str) -> None:
-    if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), text)
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "not a regular file", text)
 
 
 def _open_walking(real: str, flags: int) -> int:
@@ -243,102 +235,3 @@ def _real_path_without_proc(fd: int, path: str) -> str:
     if (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino):
         raise OSError(errno.ESTALE, "the path changed while it was opened", path)
     return real
-
-
-class FileRange(NamedTuple):
-    """Bytes of an open file, to be copied by the system."""
-
-    fd: int
-    offset: int
-    length: int
-
-
-def replace_file(
-    directory: int,
-    name: str,
-    chunks: Iterable[bytes | bytearray | memoryview | FileRange],
-    *,
-    mode: int | None = None,
-    before_rename: Callable[[], None] | None = None,
-) -> None:
-    """Replace or create a file so that a crash leaves the old bytes or the new ones.
-
-    Temporary file in the same directory, fsync, rename, directory fsync. Keeps the mode and
-    (as far as permitted) the owner of the file that it replaces.
-
-    Raises:
-        OSError: also when the name belongs to something that is not a regular file.
-    """
-    previous = _replaced(directory, name)
-    temporary = f".{temporary_stem(name)}.{secrets.token_hex(6)}{_TEMPORARY}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    # A new file gets what the umask leaves; one that takes the place of a private file is
-    # private from its first byte.
-    first = 0o666 if mode is None and previous is None else 0o600
-    fd = os.open(temporary, flags, first, dir_fd=directory)
-    try:
-        try:
-            for chunk in chunks:
-                if isinstance(chunk, FileRange):
-                    _copy(fd, chunk)
-                else:
-                    _write_all(fd, chunk)
-            if previous is not None:
-                with contextlib.suppress(PermissionError):  # only root may give files away
-                    os.fchown(fd, previous.st_uid, previous.st_gid)
-            if mode is not None:
-                os.fchmod(fd, mode)
-            elif previous is not None:
-                os.fchmod(fd, previous.st_mode & 0o777)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        if before_rename is not None:
-            before_rename()
-        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-    except BaseException:  # also an interrupt: the old file stays and no litter beside it
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=directory)
-        raise
-    os.fsync(directory)
-
-
-def temporary_stem(name: str) -> str:
-    """Return the part of a file's name that its temporary files carry, at most 200 bytes."""
-    stem = name[:200]
-    while len(os.fsencode(stem)) > 200:
-        stem = stem[:-1]
-    return stem
-
-
-def _replaced(directory: int, name: str) -> os.stat_result | None:
-    """Return the status of the file that a rename will replace, None if there is none."""
-    try:
-        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    if stat.S_ISLNK(status.st_mode):  # the link itself is replaced; its mode means nothing
-        return None
-    _check_regular(status, name)  # never put a file in the place of a device or a FIFO
-    return status
-
-
-def _write_all(fd: int, chunk: bytes | bytearray | memoryview) -> None:
-    view = memoryview(chunk).cast("B")
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def _copy(fd: int, source: FileRange) -> None:
-    """Copy within the kernel, which shares the blocks where the file system can."""
-    offset, left = source.offset, source.length
-    while left:
-        try:
-            count = os.copy_file_range(source.fd, fd, left, offset)
-        except (AttributeError, OSError):  # not on this system, or not for these file systems
-            data = os.pread(source.fd, min(left, _COPY_STEP), offset)
-            _write_all(fd, data)
-            count = len(data)
-        if count == 0:
-            raise OSError(errno.EIO, "the file was cut while it was copied")
-        offset, left = offset + count, left - count
