@@ -100,6 +100,12 @@ def faults_of(name: str) -> Iterator[Fault]:
         yield Fault("short")
 
 
+def few_faults_of(name: str) -> Iterator[Fault]:
+    """Yield the faults that differ in kind: for actions of which a large part is tried elsewhere."""
+    again = {errno.EINTR, errno.EDQUOT, errno.EROFS}
+    return (fault for fault in faults_of(name) if fault.code not in again)
+
+
 def every_system_call(
     action: Callable[[], object],
     check: Callable[[Run], None],

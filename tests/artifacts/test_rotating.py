@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from safehold import paths, sfh1
+from safehold import replacing, sfh1
 from safehold.artifacts import chunks, container, files
 from safehold.errors import ConfigError, Rollback, Tampered, TrailError, UnknownKey, WrongContext
 from safehold.keys import Key, Keyring, generate_key, generate_pair
@@ -144,13 +144,13 @@ def test_a_file_that_is_cut_meanwhile_is_not_replaced(same, monkeypatch):
     before, during, _ = same
     path = before.root / "models" / "a.pkl"
     before.store.dump("x" * (4 * container.CHUNK), path)
-    real = paths._copy
+    real = replacing._copy
 
-    def cut(fd: int, source: paths.FileRange) -> None:
+    def cut(fd: int, source: replacing.FileRange) -> None:
         os.truncate(path, source.offset + 5)
         real(fd, source)
 
-    monkeypatch.setattr(paths, "_copy", cut)
+    monkeypatch.setattr(replacing, "_copy", cut)
     with pytest.raises(OSError, match="cut while it was copied"):
         during.store.rotate("old", "new", [path])
     assert [entry.name for entry in path.parent.iterdir()] == ["a.pkl"]

@@ -28,6 +28,7 @@ from safehold.artifacts.writing import Draft, Writer
 from safehold.context import Context
 from safehold.errors import ConfigError, LimitExceeded, Rollback
 from safehold.paths import FileRange, StrPath, replace_file
+from safehold.replacing import has_temporary, remove_temporary
 
 
 class Packing(NamedTuple):
@@ -64,6 +65,7 @@ class Files:
         The payload of a file that holds one container is not read.
         """
         with self._opened("inspect", path) as at:
+            self._tidy(at)
             expected = self._reader.expected(at.target)
             if streams.is_single(at.fd, at.size, expected):
                 header, artifact = container.verified_header(at.fd, at.size, expected)
@@ -83,6 +85,7 @@ class Files:
             As load.
         """
         with self._opened("verify", path) as at:
+            self._tidy(at)
             first = self._containers(at, packing)[0]
             check_time(first.header)
             self._reader.check_fresh(first, at.target, min_generation)
@@ -137,7 +140,7 @@ class Files:
             TypeNotAllowed: the scanner does not find it clean.
             LimitExceeded: larger than the policy's limit.
         """
-        with self._opened("seal", path) as at:
+        with self._opened("seal", path) as first, self._locked(first) as at:
             limit = self._hold.policy.limits.artifact
             if at.size > limit:
                 message = f"{at.target} has {at.size} bytes, the limit is {limit}"
@@ -164,7 +167,7 @@ class Files:
         This is how an operator takes an older model back into service. Raises as load, but
         for Rollback.
         """
-        with self._opened("renew", path) as at:
+        with self._opened("renew", path) as first, self._locked(first) as at:
             found = self._containers(at)
             drafts = [Draft.of(sealed) for sealed in found]
             return self._replace(at, drafts, above=found[0].header.generation)
@@ -216,7 +219,7 @@ class Files:
             at.entry.fields |= {"key": rotation.new.key, "size": size}
             at.entry.allow()
 
-        replace_file(at.directory, at.name, counted(), before_rename=record)
+        replace_file(at.directory, at.name, counted(), before_rename=record, locked=True)
         return size
 
     def rename(self, old: StrPath, new: StrPath) -> Info:
@@ -263,11 +266,21 @@ class Files:
     def _locked(self, first: _Opened) -> Iterator[_Opened]:
         """Take the artifact's lock and open the file again, as a writer may have replaced it."""
         with self._marks.lock(first.target.zone.name, first.target.name):
+            remove_temporary(first.directory, first.name)
             fd, status, _ = self._hold.root.open_in(first.directory, first.name)
             try:
                 yield first._replace(fd=fd, size=status.st_size)
             finally:
                 os.close(fd)
+
+    def _tidy(self, at: _Opened) -> None:
+        """Remove what a killed writer left of a file; nothing there costs a look."""
+        if has_temporary(at.directory, at.name):
+            with (
+                contextlib.suppress(OSError),  # a read-only deployment
+                self._marks.lock(at.target.zone.name, at.target.name),
+            ):
+                remove_temporary(at.directory, at.name)
 
     def unseal(self, path: StrPath) -> None:
         """Replace a sealed file by the plain file that the replaced library reads.
@@ -276,10 +289,10 @@ class Files:
         by pickle or joblib, and data codecs leave their own encoding. Raises as load, but
         for Rollback.
         """
-        with self._opened("unseal", path) as at:
+        with self._opened("unseal", path) as first, self._locked(first) as at:
             containers = self._containers(at)
             plain = [piece for sealed in containers for piece in self._plain(sealed, at.target)]
-            replace_file(at.directory, at.name, plain, before_rename=at.entry.allow)
+            replace_file(at.directory, at.name, plain, before_rename=at.entry.allow, locked=True)
 
     def _plain(self, sealed: Sealed, target: Target) -> list[Buffer]:
         if len(sealed.segments) == 1 or not CODECS[sealed.header.codec].carries_code:
@@ -297,7 +310,7 @@ class Files:
         pack: Callable[[bytes], bytes] | None = None,
     ) -> Info:
         written = self._writer.file(
-            at.directory, at.name, at.target, drafts, at.entry, above=above, pack=pack
+            at.directory, at.name, at.target, drafts, at.entry, above=above, pack=pack, held=True
         )
         return info_of(*written)
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from safehold.errors import Tampered
 from safehold.keys import Keyring
-from safehold.paths import replace_file
+from safehold.replacing import remove_temporary, replace_file
 
 _MARK = struct.Struct("<4s8sQ16s")
 _MAGIC = b"SFM1"
@@ -78,14 +78,9 @@ class Marks:
         """Store a mark, crash-safe. Call it under `lock`. Raises OSError."""
         tag = self._keyring.local.tag
         body = _MARK.pack(_MAGIC, tag, mark.generation, mark.artifact)
-        path = self._path(zone, name, ".mark")
-        fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            replace_file(
-                fd, os.path.basename(path), [body + self._mac(tag, zone, name, body)], mode=0o640
-            )
-        finally:
-            os.close(fd)
+        data = [body + self._mac(tag, zone, name, body)]
+        with self._opened() as directory:
+            replace_file(directory, self._entry(zone, name, ".mark"), data, mode=0o640, locked=True)
 
     @contextlib.contextmanager
     def lock(self, zone: str, name: str) -> Iterator[None]:
@@ -95,13 +90,25 @@ class Marks:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
+            with self._opened() as directory:
+                remove_temporary(directory, self._entry(zone, name, ".mark"))
             yield
         finally:
             os.close(fd)
 
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[int]:
+        fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
     def _path(self, zone: str, name: str, suffix: str) -> str:
-        digest = sha256(_context(zone, name)).hexdigest()
-        return f"{self._directory}/{digest[:32]}{suffix}"
+        return f"{self._directory}/{self._entry(zone, name, suffix)}"
+
+    def _entry(self, zone: str, name: str, suffix: str) -> str:
+        return sha256(_context(zone, name)).hexdigest()[:32] + suffix
 
     def _mac(self, tag: bytes, zone: str, name: str, body: bytes) -> bytes:
         key = self._subkeys.get(tag)

@@ -6,6 +6,7 @@ codec of the zone, time, trusted caller, fresh, allowed types, decode.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from safehold.context import Context
 from safehold.errors import Blocked, Rollback, TypeNotAllowed, WrongContext
 from safehold.events import Event
 from safehold.policy import OUTSIDE
+from safehold.replacing import remove_temporary
 
 CLOCK_SKEW = 300  # seconds by which the clocks of two machines may differ
 
@@ -210,6 +212,7 @@ class Reader:
         self.seen[key] = mark
         try:
             with self._marks.lock(*key):
+                self._tidy(target)
                 known = self._marks.read(*key)
                 if known is None or known.generation < mark.generation:
                     self._marks.write(*key, mark)
@@ -225,6 +228,15 @@ class Reader:
                     generation=header.generation,
                 )
             )
+
+    def _tidy(self, target: Target) -> None:
+        """Remove what a killed writer left of a file that lies where it did, under its lock."""
+        with (
+            contextlib.suppress(OSError),  # the directory is gone, or not to be opened
+            self._hold.root.open_parent(target.real) as (directory, name, place),
+        ):
+            if place.real == target.real:
+                remove_temporary(directory, name)
 
 
 def check_time(header: Header) -> None:

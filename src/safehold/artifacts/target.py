@@ -17,11 +17,15 @@ from safehold.policy import MEMORY, Zone
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The context that a seal must match. `name` is empty for bytes without a path."""
+    """The context that a seal must match. `name` is empty for bytes without a path.
+
+    `real` is the path that the name was made of, as the kernel has it.
+    """
 
     zone: Zone
     name: str
     at: int = 0
+    real: str = ""
 
     @property
     def has_mark(self) -> bool:
@@ -38,7 +42,8 @@ class Target:
 def target_of_place(hold: Context, place: Place, at: int = 0) -> Target:
     """Bind a real path to its zone; outside the root the name is the absolute path."""
     zone = hold.policy.zone_for(place.relative)
-    return Target(zone, _text(place.real if place.relative is None else place.relative), at)
+    name = _text(place.real if place.relative is None else place.relative)
+    return Target(zone, name, at, place.real)
 
 
 def target_named(zone: str, name: str) -> Target:

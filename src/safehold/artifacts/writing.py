@@ -131,7 +131,7 @@ class Writer:
         data = draft.encoded.segments[0]
         return scan_bytes(data, limits=self._hold.policy.limits, allow=allow)
 
-    def file(
+    def file(  # noqa: PLR0913  (options, by keyword only)
         self,
         directory: int,
         name: str,
@@ -141,15 +141,18 @@ class Writer:
         *,
         above: int = 0,
         pack: Callable[[bytes], bytes] | None = None,
+        held: bool = False,
     ) -> Written:
         """Seal into a file, one container per draft; its generation is beyond `above`.
 
-        With `pack` the file holds what that makes of the containers.
+        With `pack` the file holds what that makes of the containers. `held` says that the caller
+        has the artifact's lock.
 
         Raises:
             OSError
         """
-        with self._sealing(target, drafts[0], _align(drafts), entry, above) as sealing:
+        lock = contextlib.nullcontext() if held else self._lock(target)
+        with lock, self._sealing(target, drafts[0], _align(drafts), entry, above) as sealing:
             pieces = self._file_pieces(sealing, target, drafts)
             if pack is not None:
                 pieces = iter([pack(b"".join(pieces))])
@@ -158,7 +161,7 @@ class Writer:
                 entry.fields["size"] = sealing.size
                 entry.allow()
 
-            replace_file(directory, name, pieces, before_rename=record)
+            replace_file(directory, name, pieces, before_rename=record, locked=True)
         return Written(sealing.header, sealing.artifact, sealing.size)
 
     def _file_pieces(
@@ -176,7 +179,8 @@ class Writer:
 
     def stream(self, file: Any, target: Target, draft: Draft, entry: Recorded) -> Written:
         """Seal into an open handle."""
-        with self._sealing(target, draft, container.MEMORY_ALIGN, entry) as sealing:
+        lock = self._lock(target) if target.name else contextlib.nullcontext()
+        with lock, self._sealing(target, draft, container.MEMORY_ALIGN, entry) as sealing:
             entry.allow()
             for piece in sealing.pieces():
                 _write_whole(file, piece)
@@ -186,23 +190,25 @@ class Writer:
     def _sealing(
         self, target: Target, draft: Draft, align: int, entry: Recorded, above: int = 0
     ) -> Iterator[_Sealing]:
+        """Take the next generation, under the artifact's lock; store it when the block ends."""
         key = (target.zone.name, target.name)
-        with contextlib.ExitStack() as stack:
-            generation = 0
-            if target.name:
-                stack.enter_context(self._marks.lock(*key))
-                newest = self._reader.newest(target)
-                # What follows in a file belongs to the generation that the file began with.
-                generation = max(newest.generation if newest else 0, above) + target.has_mark
-            sealing = _Sealing(self._hold, target, draft, generation, align)
-            entry.header(sealing.header)
-            yield sealing
-            if target.has_mark:
-                # After the file: a crash in between leaves a file that is newer than its mark,
-                # which loads; the other order would leave one that is refused.
-                mark = Mark(generation, sealing.artifact)
-                self._marks.write(*key, mark)
-                self._reader.seen[key] = mark
+        generation = 0
+        if target.name:
+            newest = self._reader.newest(target)
+            # What follows in a file belongs to the generation that the file began with.
+            generation = max(newest.generation if newest else 0, above) + target.has_mark
+        sealing = _Sealing(self._hold, target, draft, generation, align)
+        entry.header(sealing.header)
+        yield sealing
+        if target.has_mark:
+            # After the file: a crash in between leaves a file that is newer than its mark,
+            # which loads; the other order would leave one that is refused.
+            mark = Mark(generation, sealing.artifact)
+            self._marks.write(*key, mark)
+            self._reader.seen[key] = mark
+
+    def _lock(self, target: Target) -> contextlib.AbstractContextManager[None]:
+        return self._marks.lock(target.zone.name, target.name)
 
 
 class _Sealing:
