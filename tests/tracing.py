@@ -101,7 +101,7 @@ def faults_of(name: str) -> Iterator[Fault]:
 
 
 def few_faults_of(name: str) -> Iterator[Fault]:
-    """Yield the faults that differ in kind: for actions of which a large part is tried elsewhere."""
+    """Yield the faults that differ in kind, for what largely does the same as another action."""
     again = {errno.EINTR, errno.EDQUOT, errno.EROFS}
     return (fault for fault in faults_of(name) if fault.code not in again)
 

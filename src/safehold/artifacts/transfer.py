@@ -167,7 +167,7 @@ class Transfers(Files):
         with self._marks.lock(*key):
             self._reader.check_fresh(first, target, 0, "safehold import --renew")
             pieces = (copy.data for copy in copies)
-            replace_file(there.directory, there.name, pieces, before_rename=record)
+            replace_file(there.directory, there.name, pieces, before_rename=record, locked=True)
             # After the file, as in every writer: a file that is newer than its mark loads.
             mark = Mark(first.header.generation, first.artifact)
             self._marks.write(*key, mark)
