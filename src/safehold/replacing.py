@@ -27,8 +27,9 @@ _OF_LOCKED = f"{1:012x}"  # in the place of a random token: one writer at a time
 _STEM = 200
 # A file system without unnamed files, or a kernel that does not know of them.
 _NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.ENOSYS)
-# No /proc, or a rule of the system that lets files be made and renamed, but not linked.
-_NO_LINK = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP)
+# Any other error of a link may be that of a rule which lets files be made and renamed but not
+# linked, or of a missing /proc.
+_NO_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 _COPY_STEP = 2**20
 
 
@@ -161,7 +162,7 @@ def _became(fd: int, directory: int, name: str) -> bool:
         _replaced(directory, name)  # made meanwhile; refused if it is no regular file
         return False
     except OSError as error:
-        if error.errno not in _NO_LINK:
+        if error.errno in _NO_DISK:
             raise
         return False
     return True
@@ -172,7 +173,7 @@ def _named(fd: int, directory: int, name: str, *, locked: bool) -> str:
     try:
         return _unused(name, lambda entry: _link(fd, directory, entry), locked=locked)[0]
     except OSError as error:
-        if error.errno not in _NO_LINK:
+        if error.errno in _NO_DISK:
             raise
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     temporary, copy = _unused(

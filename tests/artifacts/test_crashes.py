@@ -134,7 +134,9 @@ def test_a_new_file(world, path):
 
 
 def test_a_file_that_is_replaced(world, path):
-    trace = dumping(world, path, {"n": 1}, {"n": 2}, lambda: world.store.dump({"n": 1}, path)).run()
+    trace = dumping(world, path, {"n": 1}, {"n": 2}, lambda: world.store.dump({"n": 1}, path)).run(
+        faults_of
+    )
     assert trace.runs > 150
 
 
