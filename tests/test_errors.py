@@ -28,6 +28,7 @@ CAUGHT_AS = {
     "UnknownKey": {pickle.UnpicklingError, errors.VerificationError},
     "WrongContext": {pickle.UnpicklingError, errors.VerificationError},
     "Rollback": {pickle.UnpicklingError, errors.VerificationError},
+    "Revoked": {pickle.UnpicklingError, errors.VerificationError},
     "ConfigError": set(),
     "WeakKey": {errors.ConfigError},
     "TrailError": set(),

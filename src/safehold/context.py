@@ -14,14 +14,23 @@ from safehold.policy import Policy
 
 
 class Context:
-    """What an enforcement point needs: `policy`, `keyring`, `recorder` and the open `root`."""
+    """What an enforcement point needs: `policy`, `keyring`, `recorder` and the open `root`.
+
+    `revoked` is what was revoked when it was made: a service that shall know more starts anew.
+    """
 
     def __init__(
         self, policy: Policy, keyring: Keyring, recorder: Recorder, trail: Trail | None = None
     ) -> None:
-        """Use `Context.load` unless you wire your own recorder. Raises ConfigError."""
+        """Use `Context.load` unless you wire your own recorder.
+
+        Raises:
+            ConfigError: no root, no revocation list where the policy names one, or a key that
+                is revoked is the one in use.
+        """
         self.policy = policy
-        self.keyring = keyring
+        self.revoked = policy.revoked.with_file(policy.root)
+        self.keyring = keyring.revoking(self.revoked.keys)
         self.recorder = recorder
         self.root = Root(policy.root)
         self._trail = trail

@@ -13,9 +13,10 @@
     └── VerificationError           the bytes are not authentic for this use
         ├── NotSealed               no seal at all
         ├── Tampered                a seal that does not match the bytes
-        ├── UnknownKey              sealed with a key that the keyring does not list
+        ├── UnknownKey              sealed with a key that is not in the keyring, or revoked
         ├── WrongContext            authentic, but for another zone, name or codec
-        └── Rollback                authentic, but older than what was seen before
+        ├── Rollback                authentic, but older than what was seen before
+        └── Revoked                 authentic, but on the policy's list of revoked artifacts
 
 Refusals also derive from what callers of the replaced libraries already catch:
 ``pickle.UnpicklingError`` when loading, ``pickle.PicklingError`` when dumping.
@@ -113,7 +114,7 @@ class Tampered(VerificationError):
 
 
 class UnknownKey(VerificationError):
-    """The seal names a key that the keyring does not list."""
+    """The seal names a key that the keyring does not list, or that is revoked."""
 
 
 class WrongContext(VerificationError):
@@ -122,6 +123,10 @@ class WrongContext(VerificationError):
 
 class Rollback(VerificationError):
     """Authentic bytes that are older than a generation already seen."""
+
+
+class Revoked(VerificationError):
+    """Authentic bytes of an artifact that the policy's `[revoked]` table lists."""
 
 
 def _without_init(kind: type[SafeholdError], args: tuple[object, ...]) -> SafeholdError:

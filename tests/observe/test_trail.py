@@ -9,6 +9,7 @@ import json
 import os
 import random
 import re
+import secrets
 import signal
 import struct
 import threading
@@ -1128,3 +1129,17 @@ def test_damaged_lines_do_not_stop_the_tail(tmp_path):
     tail = Tail(tmp_path)
     assert len(tail.last(100)) == 7
     assert tail.new() == []
+
+
+def test_what_was_recorded_under_a_revoked_key_proves_nothing(tmp_path):
+    old, new = Key("old", secrets.token_bytes(32)), Key("new", secrets.token_bytes(32))
+    for ring in (Keyring(old), Keyring(new, old, revoked=["old"])):
+        trail = Trail(tmp_path / "trail", ring)
+        trail.export(Event(action="test", outcome="done"))
+        trail.close()
+    listed = Keyring(new, old)
+    assert [one.problem for one in check_trail(tmp_path / "trail", listed)] == [None, None]
+    found = [one.problem for one in check_trail(tmp_path / "trail", listed.revoking(["old"]))]
+    (bad,) = [problem for problem in found if problem is not None]
+    assert (bad.kind, bad.line) == ("key", 1)
+    assert "'old' is revoked" in bad.message

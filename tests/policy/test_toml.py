@@ -23,6 +23,7 @@ from safehold.policy import (
     default_policy,
 )
 from safehold.policy.lines import key_lines
+from safehold.policy.revoked import Revocations
 from safehold.policy.toml import _TABLES, parse_policy, render_policy
 from safehold.sfh1 import SUITES
 
@@ -135,6 +136,7 @@ PLACES = {
     "limits": ("version = 1\n[limits]\n{}", 3, "limits."),
     "trail": ("version = 1\n[trail]\n{}", 3, "trail."),
     "marks": ("version = 1\n[marks]\n{}", 3, "marks."),
+    "revoked": ("version = 1\n[revoked]\n{}", 3, "revoked."),
 }
 
 
@@ -627,6 +629,13 @@ def trusts(draw):
 
 
 @st.composite
+def revocations(draw):
+    artifacts = st.text("0123456789abcdefABCDEF", min_size=32, max_size=32)
+    lists = draw(st.lists(TEXTS, max_size=3)), draw(st.lists(artifacts, max_size=3))
+    return Revocations(*map(tuple, lists), draw(st.just("") | TEXTS))
+
+
+@st.composite
 def policies(draw):
     ids = draw(st.lists(TEXTS, min_size=1, max_size=3, unique=True))
     suites = st.sampled_from(sorted(SUITES))
@@ -644,6 +653,7 @@ def policies(draw):
         limits=Limits(draw(counts), draw(counts), draw(counts), draw(counts)),
         trail=draw(TEXTS),
         marks=draw(TEXTS),
+        revoked=draw(revocations()),
         path=HERE,
     )
 

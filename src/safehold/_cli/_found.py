@@ -27,6 +27,8 @@ def check_found(policy: Policy) -> None:
             raise _refused(policy, f"key {key.id!r} comes from a file outside the tree")
         if scheme not in ("env", "file"):
             raise _refused(policy, f"key {key.id!r} comes from {scheme}:, which is not in the tree")
+    if not _is_below(policy, policy.revoked.file):
+        raise _refused(policy, "its revocation list lies outside the tree")
     for name, place in (("trail", policy.trail), ("marks", policy.marks)):
         if not _is_below(policy, place):
             raise _refused(policy, f"the {name} would be written outside the tree")

@@ -73,6 +73,10 @@ def _values(policy: Policy) -> Iterator[tuple[str, Any]]:
         yield f"limits.{field.name}", getattr(policy.limits, field.name)
     yield "trail.path", policy.trail
     yield "marks.path", policy.marks
+    revoked = policy.revoked.with_file(policy.root)
+    yield "revoked.keys", revoked.keys
+    yield "revoked.artifacts", revoked.artifacts
+    yield "revoked.file", revoked.file
 
 
 def _zone(key: str, zone: Zone) -> Iterator[tuple[str, Any]]:

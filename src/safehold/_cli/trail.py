@@ -45,6 +45,7 @@ def run(options: argparse.Namespace) -> int:
     from safehold.observe.check import check_trail
 
     keyring = Keyring.load(policy.key_sources, policy.root, local=policy.local_key)
+    keyring = keyring.revoking(policy.revoked.with_file(policy.root).keys)
     results = list(check_trail(directory, keyring))
     bad = [result for result in results if result.problem is not None]
     if options.format == "json":

@@ -17,7 +17,7 @@ import msgspec
 
 from safehold.artifacts.chunks import Chunks, private_memory, read_at
 from safehold.artifacts.suites import Suite, suite_for
-from safehold.errors import LimitExceeded, NotSealed, Tampered, WrongContext
+from safehold.errors import LimitExceeded, NotSealed, Revoked, Tampered, WrongContext
 from safehold.keys import Key, Keyring
 from safehold.paths import FileRange
 from safehold.sfh1 import (
@@ -170,13 +170,16 @@ def _chunks(pieces: Iterable[Buffer]) -> Iterator[Buffer]:
 class Expected:
     """What the opened file must be: which keys, which zone, and how large at most.
 
-    ``others`` are the policy's further zones, tried only to explain a failure.
+    ``others`` are the policy's further zones, tried only to explain a failure. Artifacts whose ids
+    are in ``refused`` are revoked. Keys that are revoked count only if ``revoked`` says so.
     """
 
     keyring: Keyring
     zone: str
     limit: int
     others: Sequence[str] = ()
+    refused: frozenset[bytes] = frozenset()
+    revoked: bool = False
 
 
 def total_length(prefix: Buffer, limit: int) -> int:
@@ -327,7 +330,7 @@ def _check_size(shape: Shape, size: int) -> None:
 
 def _verify_root(shape: Shape, head: Buffer, tail: Buffer, expected: Expected) -> tuple[Key, Suite]:
     """Verify that head and leaves are authentic; return the key that says so, and its suite."""
-    key = expected.keyring.by_tag(shape.tag)
+    key = expected.keyring.by_tag(shape.tag, revoked=expected.revoked)
     if shape.suite.name != key.suite:
         message = f"key {key.id!r} is bound to suite {key.suite}, the file claims another"
         raise Tampered(message)
@@ -342,6 +345,9 @@ def _verify_root(shape: Shape, head: Buffer, tail: Buffer, expected: Expected) -
                 raise WrongContext(message)
         message = f"the seal does not match the bytes (key {key.id!r}, zone {expected.zone!r})"
         raise Tampered(message)
+    if shape.artifact in expected.refused:
+        message = f"artifact {shape.artifact.hex()} is revoked by the policy; replace the file"
+        raise Revoked(message)
     return key, suite
 
 

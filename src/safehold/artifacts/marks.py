@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from safehold.errors import Tampered
-from safehold.keys import Keyring
+from safehold.keys import Key, Keyring
 from safehold.replacing import remove_temporary, replace_file
 
 _MARK = struct.Struct("<4s8sQ16s")
@@ -44,11 +44,14 @@ class Marks:
         # The mark of each artifact as it was last read and found authentic.
         self._known: dict[tuple[str, str], tuple[bytes, Mark]] = {}
 
-    def read(self, zone: str, name: str) -> Mark | None:
+    def read(self, zone: str, name: str, *, revoked: bool = False) -> Mark | None:
         """Return the mark of an artifact, None when it was never seen.
 
+        With `revoked` it may be made with a revoked key, so that it can be written anew.
+
         Raises:
-            Tampered: the mark's authentication fails. UnknownKey: made with an unlisted key.
+            Tampered: the mark's authentication fails. UnknownKey: made with an unlisted key, or
+                with a revoked one.
         """
         path = self._path(zone, name, ".mark")
         try:
@@ -67,18 +70,20 @@ class Marks:
             message = f"the high-water mark {path} is damaged; see docs: how-to/restore-a-model"
             raise Tampered(message)
         _, tag, generation, artifact = _MARK.unpack(body)
-        if not hmac.compare_digest(self._mac(tag, zone, name, body), data[_MARK.size :]):
+        key = self._keyring.local_by_tag(tag, revoked=revoked)
+        if not hmac.compare_digest(self._mac(key, zone, name, body), data[_MARK.size :]):
             message = f"the high-water mark {path} was changed; see docs: how-to/restore-a-model"
             raise Tampered(message)
         mark = Mark(generation, artifact)
-        self._known[zone, name] = (data, mark)
+        if not revoked:
+            self._known[zone, name] = (data, mark)
         return mark
 
     def write(self, zone: str, name: str, mark: Mark) -> None:
         """Store a mark, crash-safe. Call it under `lock`. Raises OSError."""
-        tag = self._keyring.local.tag
-        body = _MARK.pack(_MAGIC, tag, mark.generation, mark.artifact)
-        data = [body + self._mac(tag, zone, name, body)]
+        key = self._keyring.local
+        body = _MARK.pack(_MAGIC, key.tag, mark.generation, mark.artifact)
+        data = [body + self._mac(key, zone, name, body)]
         with self._opened() as directory:
             replace_file(directory, self._entry(zone, name, ".mark"), data, mode=0o640, locked=True)
 
@@ -110,12 +115,12 @@ class Marks:
     def _entry(self, zone: str, name: str, suffix: str) -> str:
         return sha256(_context(zone, name)).hexdigest()[:32] + suffix
 
-    def _mac(self, tag: bytes, zone: str, name: str, body: bytes) -> bytes:
-        key = self._subkeys.get(tag)
-        if key is None:
-            key = self._subkeys[tag] = self._keyring.local_by_tag(tag).derive(b"safehold/marks/v1")
+    def _mac(self, key: Key, zone: str, name: str, body: bytes) -> bytes:
+        subkey = self._subkeys.get(key.tag)
+        if subkey is None:
+            subkey = self._subkeys[key.tag] = key.derive(b"safehold/marks/v1")
         context = _context(zone, name)
-        return hmac.digest(key, struct.pack("<I", len(context)) + context + body, "sha256")
+        return hmac.digest(subkey, struct.pack("<I", len(context)) + context + body, "sha256")
 
 
 def _context(zone: str, name: str) -> bytes:

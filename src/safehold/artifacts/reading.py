@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,8 +44,11 @@ class Reader:
         self._trusted: dict[str, bool] = {}
         names = [zone.name for zone in (*hold.policy.zones, hold.policy.memory, OUTSIDE)]
         limit = hold.policy.limits.artifact
+        refused = frozenset(map(bytes.fromhex, hold.revoked.artifacts))
         self._expected = {
-            own: Expected(hold.keyring, own, limit, [name for name in names if name != own])
+            own: Expected(
+                hold.keyring, own, limit, [name for name in names if name != own], refused
+            )
             for own in names
         }
 
@@ -98,9 +102,13 @@ class Reader:
         self._remember(sealed, target)
         return sealed
 
-    def expected(self, target: Target) -> Expected:
-        """Return what a container must match to be of this target."""
-        return self._expected[target.zone.name]
+    def expected(self, target: Target, *, revoked: bool = False) -> Expected:
+        """Return what a container must match to be of this target.
+
+        With `revoked` the keys that are revoked count, to seal anew what they sealed.
+        """
+        expected = self._expected[target.zone.name]
+        return replace(expected, revoked=True) if revoked else expected
 
     def reading(
         self,
@@ -169,13 +177,15 @@ class Reader:
         target: Target,
         min_generation: int,
         remedy: str = "safehold seal --renew",
+        *,
+        revoked: bool = False,
     ) -> None:
         """Raise Rollback for an artifact older than what was asked for or seen before."""
         header = sealed.header
         if header.generation < min_generation:
             message = f"generation {header.generation} is older than {min_generation} asked for"
             raise Rollback(message)
-        newest = self.newest(target)
+        newest = self.newest(target, revoked=revoked)
         if newest is None:
             return
         if header.generation < newest.generation:
@@ -192,12 +202,15 @@ class Reader:
             )
             raise Rollback(message)
 
-    def newest(self, target: Target) -> Mark | None:
-        """Return the newest generation of a file that the marks or this process know."""
+    def newest(self, target: Target, *, revoked: bool = False) -> Mark | None:
+        """Return the newest generation of a file that the marks or this process know.
+
+        With `revoked` a mark that was made with a revoked key counts.
+        """
         if not target.name:
             return None
         key = (target.zone.name, target.name)
-        mark, seen = self._marks.read(*key), self.seen.get(key)
+        mark, seen = self._marks.read(*key, revoked=revoked), self.seen.get(key)
         if seen is None or (mark is not None and mark.generation > seen.generation):
             return mark
         return seen

@@ -194,7 +194,9 @@ class Writer:
         key = (target.zone.name, target.name)
         generation = 0
         if target.name:
-            newest = self._reader.newest(target)
+            # A revoked key's mark counts: what it sealed does not load, and who may change the
+            # marks could as well remove this one.
+            newest = self._reader.newest(target, revoked=True)
             # What follows in a file belongs to the generation that the file began with.
             generation = max(newest.generation if newest else 0, above) + target.has_mark
         sealing = _Sealing(self._hold, target, draft, generation, align)

@@ -87,7 +87,7 @@ class Key:
             place = f" ({source})" if source else ""
             message = f"key {key_id!r}{place} is refused: {reason}"
             raise error(message)
-        self.tag = sha256(b"safehold key id\x00" + key_id.encode()).digest()[:_TAG_BYTES]
+        self.tag = _tag_of(key_id)
 
     @property
     def is_public(self) -> bool:
@@ -132,16 +132,22 @@ class Key:
 
 
 class Keyring:
-    """The keys of one policy: `signing` is the newest, all of them verify.
+    """The keys of one policy: `signing` is the newest, all of them verify that are not revoked.
 
     `local` authenticates what this machine writes for itself, the trail and the marks, and
     never an artifact.
     """
 
-    __slots__ = ("_by_tag", "_keys", "_local")
+    __slots__ = ("_by_tag", "_keys", "_local", "_revoked")
 
-    def __init__(self, signing: Key, *previous: Key, local: Key | None = None) -> None:
-        """Order the keys. Raises ConfigError when an id is used twice."""
+    def __init__(
+        self, signing: Key, *previous: Key, local: Key | None = None, revoked: Iterable[str] = ()
+    ) -> None:
+        """Order the keys; those whose ids are `revoked` verify nothing, listed or not.
+
+        Raises:
+            ConfigError: an id is used twice, or the key that signs or the local one is revoked.
+        """
         self._keys = (signing, *previous)
         self._local = local
         self._by_tag = {key.tag: key for key in self._keys}
@@ -149,6 +155,19 @@ class Keyring:
         if len({key.tag for key in everything}) != len(everything):
             message = f"key ids are not unique: {', '.join(key.id for key in everything)}"
             raise ConfigError(message)
+        self._revoked = {_tag_of(key_id): key_id for key_id in revoked}
+        for key in (signing, local):
+            if key is not None and key.tag in self._revoked:
+                message = (
+                    f"key {key.id!r} is revoked and cannot be the one in use; make a new one with "
+                    f"safehold keygen, give it another id, and list this one as [[keys.previous]]"
+                )
+                raise ConfigError(message)
+
+    def revoking(self, key_ids: Iterable[str]) -> Keyring:
+        """Return the same keys with these ids revoked too. Raises ConfigError as `Keyring`."""
+        ids = (*self._revoked.values(), *key_ids)
+        return Keyring(*self._keys, local=self._local, revoked=ids)
 
     @classmethod
     def load(
@@ -199,22 +218,48 @@ class Keyring:
             raise ConfigError(message)
         return key
 
-    def local_by_tag(self, tag: bytes) -> Key:
-        """Return the secret with this tag that a mark may be made with. Raises UnknownKey."""
+    def local_by_tag(self, tag: bytes, *, revoked: bool = False) -> Key:
+        """Return the secret with this tag that a mark may be made with. Raises UnknownKey.
+
+        One that is revoked is returned only if `revoked` says so.
+        """
+        if tag in self._revoked and not revoked:
+            key_id = self._revoked[tag]
+            message = (
+                f"the high-water mark was made with key {key_id!r}, which is revoked; write it "
+                f"anew with: safehold rotate --rekey, or safehold seal --renew"
+            )
+            raise UnknownKey(message)
         for key in self._all():
             if key.tag == tag and not SUITES[key.suite].signs:
                 return key
-        return self.by_tag(b"")  # the same error
+        return self.by_tag(b"")  # the same error as for a file
 
     def local_by_id(self, key_id: str) -> Key:
         """Return the secret with this id that a trail may be made with. Raises UnknownKey."""
+        if _tag_of(key_id) in self._revoked:
+            message = (
+                f"key {key_id!r} is revoked: whoever has it can have written what was recorded "
+                f"under it; move the writer's directory away when you have looked at it"
+            )
+            raise UnknownKey(message)
         return self.local_by_tag(self.by_id(key_id).tag)
 
     def _all(self) -> tuple[Key, ...]:
         return self._keys if self._local is None else (*self._keys, self._local)
 
-    def by_tag(self, tag: bytes) -> Key:
-        """Return the key whose id has this tag. Raises UnknownKey."""
+    def by_tag(self, tag: bytes, *, revoked: bool = False) -> Key:
+        """Return the key whose id has this tag. Raises UnknownKey.
+
+        One that is revoked is returned only if `revoked` says so.
+        """
+        if tag in self._revoked and not revoked:
+            key_id = self._revoked[tag]
+            message = (
+                f"sealed with key {key_id!r}, which is revoked; make the file again from its "
+                f"source, or if you are sure of it: safehold rotate --rekey {key_id} NEW PATH"
+            )
+            raise UnknownKey(message)
         key = self._by_tag.get(tag)
         if key is None:
             known = ", ".join(key.id for key in self._keys)
@@ -225,8 +270,14 @@ class Keyring:
             raise UnknownKey(message)
         return key
 
-    def by_id(self, key_id: str) -> Key:
-        """Return the key with this id. Raises UnknownKey."""
+    def by_id(self, key_id: str, *, revoked: bool = False) -> Key:
+        """Return the key with this id. Raises UnknownKey.
+
+        One that is revoked is returned only if `revoked` says so.
+        """
+        if _tag_of(key_id) in self._revoked and not revoked:
+            message = f"key {key_id!r} is revoked; what it sealed only goes on with: --rekey"
+            raise UnknownKey(message)
         for key in self._all():
             if key.id == key_id:
                 return key
@@ -240,6 +291,10 @@ class Keyring:
     def __getstate__(self) -> NoReturn:
         message = "a Keyring cannot be pickled or copied; load it from its sources instead"
         raise TypeError(message)
+
+
+def _tag_of(key_id: str) -> bytes:
+    return sha256(b"safehold key id\x00" + key_id.encode()).digest()[:_TAG_BYTES]
 
 
 def generate_key() -> str:

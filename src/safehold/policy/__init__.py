@@ -5,10 +5,7 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import re
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,7 +15,9 @@ from typing import Literal
 
 from safehold.errors import ConfigError
 from safehold.findings import Finding, Location, Rule, Severity
+from safehold.policy.lines import read_regular
 from safehold.policy.patterns import pattern_matcher, pattern_weight
+from safehold.policy.revoked import Revocations
 
 Mode = Literal["off", "monitor", "enforce"]
 Trust = Literal["internal", "external"]
@@ -135,6 +134,7 @@ class Policy:
     limits: Limits = field(default_factory=Limits)
     trail: str = DEFAULT_TRAIL
     marks: str = DEFAULT_MARKS
+    revoked: Revocations = field(default_factory=Revocations)
     path: Path | None = None
     origins: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({}), compare=False, repr=False
@@ -149,7 +149,7 @@ class Policy:
         """
         file = Path(path)
         try:
-            data = _read_regular(file)
+            data = read_regular(file)
         except (OSError, ValueError) as error:  # ValueError: NUL in the name
             reason = getattr(error, "strerror", None) or str(error)
             message = (
@@ -229,16 +229,4 @@ def default_policy(root: str | Path) -> Policy:
     return Policy(root=Path(root).resolve(), zones=DEFAULT_ZONES)
 
 
-_MAX_BYTES = 2**20  # more than `parse_policy` takes
 _IRREGULAR = re.compile(r"(?:^|/)\.{0,2}(?:/|$)")  # an empty, . or .. segment
-
-
-def _read_regular(file: Path) -> bytes:
-    """Read a file without waiting for a FIFO or filling the memory from a device."""
-    fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(file))
-        return os.read(fd, _MAX_BYTES)
-    finally:
-        os.close(fd)

@@ -7,7 +7,10 @@ of several tables, as in ``zone[1].paths``.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +19,7 @@ from typing import Any
 from safehold.errors import ConfigError
 
 _MAX_TEXT = 256 * 2**10
+_MAX_BYTES = 2**20  # more than `read_toml` takes
 # tomllib takes a minute for one key of 60,000 dotted parts.
 _LONG_KEY = re.compile(r"""(?<![\w.-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){32}""")
 _TOKEN = re.compile(
@@ -25,6 +29,20 @@ _TOKEN = re.compile(
     |(?P<mark>[\[\]{}=,.\n])""",
     re.VERBOSE | re.DOTALL,
 )
+
+
+def read_regular(file: Path) -> bytes:
+    """Read a file without waiting for a FIFO or filling the memory from a device.
+
+    Raises OSError, and ValueError for NUL in the name.
+    """
+    fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(file))
+        return os.read(fd, _MAX_BYTES)
+    finally:
+        os.close(fd)
 
 
 def read_toml(text: str, path: Path) -> dict[str, Any]:

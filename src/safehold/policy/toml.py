@@ -30,15 +30,14 @@ from safehold.policy import (
     Zone,
 )
 from safehold.policy.lines import key_lines, read_toml
+from safehold.policy.revoked import KEYS, Revocations
+from safehold.policy.sizes import parse_size, size_text
 from safehold.sfh1 import SUITES
-
-_UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
-_UNITS |= {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 _TABLES: Mapping[str, tuple[str, ...]] = {
     "": (
         "version", "mode", "root", "activation", "keys", "zone", "memory", "code", "limits",
-        "trail", "marks",
+        "trail", "marks", "revoked",
     ),
     "activation": ("variable", "values"),
     "keys": ("source", "id", "suite", "previous", "local"),
@@ -50,6 +49,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "limits": ("artifact", "depth", "expansion", "members"),
     "trail": ("path",),
     "marks": ("path",),
+    "revoked": ("keys", "artifacts", "file"),
 }  # fmt: skip
 
 
@@ -116,6 +116,7 @@ class _Parser:
             limits=self._limits(),
             trail=self._place("trail", defaults.trail),
             marks=self._place("marks", defaults.marks),
+            revoked=self._revoked(),
             path=self.path,
             origins=MappingProxyType(self.origins),
         )
@@ -190,7 +191,7 @@ class _Parser:
     def _number(self, table: dict[str, Any], key: str, default: int) -> int:
         value = table.get(key, default)
         if isinstance(value, str):
-            value = _parse_size(value)
+            value = parse_size(value)
         if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
             raise self._error(f"limits.{key}", 'must be a positive integer or a size as "4 GiB"')
         self._note(f"limits.{key}", given=key in table)
@@ -232,6 +233,15 @@ class _Parser:
     def _place(self, name: str, default: str) -> str:
         table = self._table(self.data.get(name, {}), name)
         return self._string(table, name, "path", default)
+
+    def _revoked(self) -> Revocations:
+        table = self._table(self.data.get("revoked", {}), "revoked")
+        keys, artifacts = (self._strings(table, "revoked", name, ()) for name in KEYS)
+        file = self._string(table, "revoked", "file", None) if "file" in table else ""
+        revoked = Revocations(keys, artifacts, file)
+        for key, problem in revoked.problems():
+            raise self._error(f"revoked.{key}", problem)
+        return revoked
 
     def _zones(self, data: dict[str, Any]) -> tuple[Zone, ...]:
         raw = data.get("zone", [])
@@ -313,16 +323,7 @@ class _Parser:
 
 _INDEX = re.compile(r"\[\d+\]")
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
-_SIZE = re.compile(r"\s*([0-9]{1,18})\s*([KMGT]?I?B|)\s*", re.IGNORECASE)
 _SOURCE = re.compile(r"[a-z][a-z0-9+.-]*:.+", re.DOTALL)
-
-
-def _parse_size(text: str) -> int:
-    """Read ``4 GiB`` as bytes; -1 when it is not a size."""
-    match = _SIZE.fullmatch(text)
-    if match is None or match[2].upper() not in _UNITS:
-        return -1
-    return int(match[1]) * _UNITS[match[2].upper()]
 
 
 def _brief(value: object) -> str:
@@ -357,11 +358,17 @@ def render_policy(policy: Policy) -> str:
     if policy.trusted is not None:
         lines += ["", "[code]", f"trusted = {_array(policy.trusted)}"]
     limits = policy.limits
-    lines += ["", "[limits]", f"artifact = {_quote(_size(limits.artifact))}"]
+    lines += ["", "[limits]", f"artifact = {_quote(size_text(limits.artifact))}"]
     lines += [f"depth = {limits.depth}", f"expansion = {limits.expansion}"]
     lines += [f"members = {limits.members}"]
     lines += ["", "[trail]", f"path = {_quote(policy.trail)}"]
-    lines += ["", "[marks]", f"path = {_quote(policy.marks)}", ""]
+    lines += ["", "[marks]", f"path = {_quote(policy.marks)}"]
+    revoked = policy.revoked
+    if revoked != Revocations():
+        lines += ["", "[revoked]"]
+        lines += [f"{name} = {_array(getattr(revoked, name))}" for name in KEYS]
+        lines += [f"file = {_quote(revoked.file)}"] if revoked.file else []
+    lines += [""]
     return "\n".join(lines)
 
 
@@ -376,13 +383,6 @@ def _zone_lines(zone: Zone) -> list[str]:
         f"codecs = {_array(zone.codecs)}",
         f"allow = {_array(zone.allow)}",
     ]
-
-
-def _size(count: int) -> str:
-    for unit, name in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
-        if count % unit == 0:
-            return f"{count // unit} {name}"
-    return f"{count} B"
 
 
 def _quote(text: str) -> str:
