@@ -294,3 +294,47 @@ def test_a_first_load_that_stores_a_mark(world, path):
 
     trace = every_system_call(lambda: fresh[0].store.load(path), check, prepare=prepare)
     assert {"openat", "write", "fsync", "flock"} <= set(trace.reached) or "open" in trace.reached
+
+
+def test_the_next_save_is_later_than_one_that_died_before_its_mark(world, path):
+    """Also where nobody loaded the file in between, which would have stored the mark."""
+
+    def check(run: Run) -> None:
+        again = world.again()
+        last = again.store.inspect(path).generation
+        assert again.store.dump("next", path).generation > last
+        assert world.store.load(path) == again.store.load(path) == "next"
+        again.hold.close()
+
+    every_system_call(
+        lambda: world.store.dump("new", path),
+        check,
+        prepare=lambda: world.store.dump("old", path),
+        faults=lambda name: [Fault("kill")] if name in {"rename", "renameat", "fsync"} else [],
+    )
+
+
+def test_several_values_whose_writer_died_before_the_mark_count_too(world, path):
+    plain = pickle.dumps(1) + pickle.dumps(["two", 2.0])
+    world.store.dump("old", path)
+    path.write_bytes(plain)
+    marks = world.hold.policy.root / world.hold.policy.marks
+    (mark,) = marks.glob("*.mark")
+    kept = mark.read_bytes()
+    assert world.store.seal(path).generation == 2
+    mark.write_bytes(kept)
+    assert world.again().store.dump("next", path).generation == 3
+
+
+def test_what_would_not_load_gives_no_generation(world, path):
+    for _ in range(3):
+        world.store.dump("third", path)
+    other = path.with_name("b.pkl")
+    other.write_bytes(path.read_bytes())
+    assert world.store.dump("of another name", other).generation == 1
+    damaged = bytearray(path.read_bytes())
+    damaged[-20] ^= 1
+    path.write_bytes(damaged)
+    for mark in (world.hold.policy.root / world.hold.policy.marks).glob("*.mark"):
+        mark.unlink()
+    assert world.again().store.dump("first", path).generation == 1

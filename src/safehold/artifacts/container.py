@@ -54,6 +54,7 @@ __all__ = [
     "Opened",
     "Sealed",
     "Segment",
+    "artifact_of",
     "detached_length",
     "is_sealed",
     "open_detached",
@@ -185,6 +186,12 @@ class Expected:
 def total_length(prefix: Buffer, limit: int) -> int:
     """Return how many bytes a container with this 48-byte prefix has, for reading a stream."""
     return _shape(prefix, limit).total
+
+
+def artifact_of(prefix: Buffer) -> bytes | None:
+    """Return the artifact id that a file claims to have; None if it is no container."""
+    shape = shape_of(prefix)
+    return None if shape is None else shape.artifact
 
 
 def _shape(prefix: Buffer, limit: int, *, detached: bool = False) -> Shape:

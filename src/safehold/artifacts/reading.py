@@ -7,6 +7,7 @@ codec of the zone, time, trusted caller, fresh, allowed types, decode.
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from safehold.allow import AllowList
+from safehold.artifacts import container, streams
 from safehold.artifacts.callers import calling_file, relative_file
 from safehold.artifacts.codecs import CODECS, Reading, codec_named
 from safehold.artifacts.container import Expected, Header, Sealed
@@ -21,7 +23,7 @@ from safehold.artifacts.marks import Mark, Marks
 from safehold.artifacts.rules import UNTRUSTED_CALLER
 from safehold.artifacts.target import Recorded, Target
 from safehold.context import Context
-from safehold.errors import Blocked, Rollback, TypeNotAllowed, WrongContext
+from safehold.errors import Blocked, Rollback, SafeholdError, TypeNotAllowed, WrongContext
 from safehold.events import Event
 from safehold.policy import OUTSIDE
 from safehold.replacing import remove_temporary
@@ -214,6 +216,32 @@ class Reader:
         if seen is None or (mark is not None and mark.generation > seen.generation):
             return mark
         return seen
+
+    def unmarked(self, directory: int, name: str, target: Target) -> int:
+        """Return the generation of a file whose writer was killed before it stored the mark.
+
+        0 if the file's mark is there, or if it is none that would load. Call it under the lock.
+        """
+        try:
+            fd, status, _ = self._hold.root.open_in(directory, name)
+        except OSError:  # no file yet
+            return 0
+        try:
+            start = os.pread(fd, container.PREFIX_BYTES, 0)
+            newest = self.newest(target)
+            if newest is not None and container.artifact_of(start) == newest.artifact:
+                return 0
+            expected = self.expected(target)
+            if streams.is_single(fd, status.st_size, expected):
+                header, _ = container.verified_header(fd, status.st_size, expected)
+            else:
+                header = next(streams.verify_all(fd, status.st_size, expected))[1].header
+            self.check_context(header, target)
+        except (SafeholdError, OSError):
+            return 0
+        finally:
+            os.close(fd)
+        return header.generation
 
     def _remember(self, sealed: Sealed, target: Target) -> None:
         if not target.has_mark:

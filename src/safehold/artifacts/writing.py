@@ -151,8 +151,13 @@ class Writer:
         Raises:
             OSError
         """
-        lock = contextlib.nullcontext() if held else self._lock(target)
-        with lock, self._sealing(target, drafts[0], _align(drafts), entry, above) as sealing:
+        with contextlib.ExitStack() as stack:
+            if not held:
+                stack.enter_context(self._lock(target))
+            above = max(above, self._reader.unmarked(directory, name, target))
+            sealing = stack.enter_context(
+                self._sealing(target, drafts[0], _align(drafts), entry, above)
+            )
             pieces = self._file_pieces(sealing, target, drafts)
             if pack is not None:
                 pieces = iter([pack(b"".join(pieces))])
