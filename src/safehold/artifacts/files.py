@@ -15,7 +15,7 @@ from safehold.artifacts.codecs.pickle import split_pickles
 from safehold.artifacts.container import Buffer, Sealed
 from safehold.artifacts.info import Info, info_of
 from safehold.artifacts.marks import Mark, Marks
-from safehold.artifacts.reading import Reader, check_declared, check_time
+from safehold.artifacts.reading import Reader, check_declared, check_generation, check_time
 from safehold.artifacts.rotating import Rotated, Rotation, rotate
 from safehold.artifacts.target import (
     Recorded,
@@ -86,9 +86,23 @@ class Files:
         """
         with self._opened("verify", path) as at:
             self._tidy(at)
-            first = self._containers(at, packing)[0]
-            check_time(first.header)
-            self._reader.check_fresh(first, at.target, min_generation)
+            try:
+                self._verify(at, min_generation, packing)
+            except Rollback:
+                # A writer may have replaced the file between its opening and the mark.
+                fd, status, _ = self._hold.root.open_in(at.directory, at.name)
+                try:
+                    if os.path.sameopenfile(fd, at.fd):
+                        raise
+                    self._verify(at._replace(fd=fd, size=status.st_size), min_generation, packing)
+                finally:
+                    os.close(fd)
+
+    def _verify(self, at: _Opened, min_generation: int, packing: Packing | None) -> None:
+        newest = self._reader.newest(at.target)  # before what may take long
+        first = self._containers(at, packing)[0]
+        check_time(first.header)
+        check_generation(first, at.target, min_generation, newest)
 
     def _containers(self, at: _Opened, packing: Packing | None = None) -> list[Sealed]:
         """Verify every container of a file; most files hold one."""

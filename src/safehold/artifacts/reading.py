@@ -28,9 +28,13 @@ from safehold.events import Event
 from safehold.policy import OUTSIDE
 from safehold.replacing import remove_temporary
 
+_OVERTAKEN = 20  # times that writers may replace a file before its reader gives up
+_RENEW = "safehold seal --renew"
 CLOCK_SKEW = 300  # seconds by which the clocks of two machines may differ
 
 Verify = Callable[[Expected], Sealed]
+# Opens the file once more: what verifies it, None if it is the one from before.
+Again = Callable[[], Verify | None]
 Decode = Callable[[Sealed, Reading], Any]
 
 
@@ -63,13 +67,14 @@ class Reader:
         min_generation: int = 0,
         options: Mapping[str, Any] | None = None,
         decode: Decode | None = None,
+        again: Again | None = None,
     ) -> Any:
         """Verify, then decode; nothing is parsed before its seal holds. Raises as Store.load.
 
         `options` go to the unpickler. `decode` takes the place of the codec's own decoder.
         """
         with Recorded(self._hold.recorder, "load", target) as entry:
-            sealed = self._verified(target, verify, entry, min_generation)
+            sealed = self._verified(target, verify, entry, min_generation, again)
             reading = self.reading(sealed.header, target, allow, options)
             check_declared(sealed.header, reading.allow)
             if decode is not None:
@@ -83,24 +88,41 @@ class Reader:
         *,
         allow: Iterable[str] | None = None,
         min_generation: int = 0,
+        again: Again | None = None,
     ) -> Reading:
         """Check a file whose payload is read later as `read` does. Raises as Store.load."""
         with Recorded(self._hold.recorder, "open", target) as entry:
-            sealed = self._verified(target, verify, entry, min_generation)
+            sealed = self._verified(target, verify, entry, min_generation, again)
             reading = self.reading(sealed.header, target, allow)
             check_declared(sealed.header, reading.allow)
             return reading
 
     def _verified(
-        self, target: Target, verify: Verify, entry: Recorded, min_generation: int
+        self,
+        target: Target,
+        verify: Verify,
+        entry: Recorded,
+        min_generation: int,
+        again: Again | None,
     ) -> Sealed:
-        sealed = verify(self.expected(target))
-        header = sealed.header
-        self.check_context(header, target)
-        entry.header(header)
-        check_time(header)
-        self._check_caller(header, target)
-        self.check_fresh(sealed, target, min_generation)
+        newest = self.newest(target)  # before what may take long: writers go on meanwhile
+        for left in reversed(range(_OVERTAKEN)):
+            sealed = verify(self.expected(target))
+            header = sealed.header
+            self.check_context(header, target)
+            entry.header(header)
+            check_time(header)
+            self._check_caller(header, target)
+            try:
+                check_generation(sealed, target, min_generation, newest)
+                break
+            except Rollback:
+                # A writer may have replaced the file between its opening and the mark; then
+                # there is another one now.
+                following = again() if again is not None and left else None
+                if following is None:
+                    raise
+                verify, newest = following, self.newest(target)
         self._remember(sealed, target)
         return sealed
 
@@ -178,31 +200,13 @@ class Reader:
         sealed: Sealed,
         target: Target,
         min_generation: int,
-        remedy: str = "safehold seal --renew",
+        remedy: str = _RENEW,
         *,
         revoked: bool = False,
     ) -> None:
         """Raise Rollback for an artifact older than what was asked for or seen before."""
-        header = sealed.header
-        if header.generation < min_generation:
-            message = f"generation {header.generation} is older than {min_generation} asked for"
-            raise Rollback(message)
         newest = self.newest(target, revoked=revoked)
-        if newest is None:
-            return
-        if header.generation < newest.generation:
-            message = (
-                f"generation {header.generation} of {target} is older than {newest.generation}, "
-                f"which was seen before; take it back into service with: {remedy}"
-            )
-            raise Rollback(message)
-        same = header.generation == newest.generation and sealed.artifact != newest.artifact
-        if same and target.at == 0:
-            message = (
-                f"another artifact with generation {header.generation} of {target} was seen; if "
-                f"this one is to replace it: {remedy}"
-            )
-            raise Rollback(message)
+        check_generation(sealed, target, min_generation, newest, remedy)
 
     def newest(self, target: Target, *, revoked: bool = False) -> Mark | None:
         """Return the newest generation of a file that the marks or this process know.
@@ -278,6 +282,31 @@ class Reader:
         ):
             if place.real == target.real:
                 remove_temporary(directory, name)
+
+
+def check_generation(
+    sealed: Sealed, target: Target, at_least: int, newest: Mark | None, remedy: str = _RENEW
+) -> None:
+    """Raise Rollback for an artifact older than what was asked for or than the newest known."""
+    header = sealed.header
+    if header.generation < at_least:
+        message = f"generation {header.generation} is older than {at_least} asked for"
+        raise Rollback(message)
+    if newest is None:
+        return
+    if header.generation < newest.generation:
+        message = (
+            f"generation {header.generation} of {target} is older than {newest.generation}, "
+            f"which was seen before; take it back into service with: {remedy}"
+        )
+        raise Rollback(message)
+    same = header.generation == newest.generation and sealed.artifact != newest.artifact
+    if same and target.at == 0:
+        message = (
+            f"another artifact with generation {header.generation} of {target} was seen; if "
+            f"this one is to replace it: {remedy}"
+        )
+        raise Rollback(message)
 
 
 def check_time(header: Header) -> None:

@@ -17,7 +17,7 @@ from safehold.artifacts.files import Packing
 from safehold.artifacts.info import Info, info_of
 from safehold.artifacts.mapped import decode_mapped, map_payload, open_owned, verify_mapped
 from safehold.artifacts.opened import OpenArtifact
-from safehold.artifacts.reading import Decode
+from safehold.artifacts.reading import Decode, Verify
 from safehold.artifacts.target import (
     Recorded,
     Target,
@@ -28,7 +28,7 @@ from safehold.artifacts.target import (
 from safehold.artifacts.transfer import Transfers
 from safehold.artifacts.writing import Draft, expiry
 from safehold.errors import Tampered
-from safehold.paths import StrPath
+from safehold.paths import Place, StrPath
 
 __all__ = ["Packing", "Store"]
 
@@ -99,11 +99,13 @@ class Store(Transfers):
             write it, or it is encrypted.
         """
         fd, status, place = self._hold.root.open_file(path)
+        files = [fd]
         target = target_of_place(self._hold, place)
         verify = partial(container.verify_file, fd, status.st_size)
         if mmap_mode is not None:
             verify = partial(verify_mapped, self._hold.root, target.zone, place, mmap_mode)
             decode = decode_mapped(decode)
+        mapped = verify if mmap_mode is not None else None
         try:
             return self._reader.read(
                 target,
@@ -112,9 +114,21 @@ class Store(Transfers):
                 min_generation=min_generation,
                 options=options,
                 decode=decode,
+                again=partial(self._again, path, place, files, mapped),
             )
         finally:
-            os.close(fd)
+            for fd in files:
+                os.close(fd)
+
+    def _again(
+        self, path: StrPath, place: Place, files: list[int], verify: Verify | None
+    ) -> Verify | None:
+        """Open a file anew, if it is another than the one before."""
+        fd, status, there = self._hold.root.open_file(path)
+        files.append(fd)
+        if there != place or os.path.sameopenfile(fd, files[-2]):
+            return None
+        return verify or partial(container.verify_file, fd, status.st_size)
 
     def maps(self, path: StrPath) -> bool:
         """Say whether the policy lets a file be mapped. Raises OSError."""
@@ -135,27 +149,27 @@ class Store(Transfers):
         With `mmap` they are views of the mapped file. Close what this returns. Raises as load;
         Tampered also when a changed part is touched.
         """
-        fd, status, place = self._hold.root.open_file(path)
+        fd, _, place = self._hold.root.open_file(path)
         files = [fd]
         try:
             target = target_of_place(self._hold, place)
             found: list[tuple[container.Opened, memoryview | None]] = []
 
             def verify(expected: Expected) -> Sealed:
-                nonlocal status
                 if mmap:
-                    owned, status = open_owned(self._hold.root, target.zone, place)
-                    files.append(owned)
-                opened = container.open_file(files[-1], status.st_size, expected)
+                    files.append(open_owned(self._hold.root, target.zone, place)[0])
+                size = os.fstat(files[-1]).st_size
+                opened = container.open_file(files[-1], size, expected)
                 payload = map_payload(files[-1], opened.shape) if mmap else None
                 found.append((opened, payload))
                 return Sealed(opened.header(), opened.shape.artifact, [])
 
+            again = partial(self._again, path, place, files, verify)
             reading = self._reader.opened(
-                target, verify, allow=allow, min_generation=min_generation
+                target, verify, allow=allow, min_generation=min_generation, again=again
             )
-            opened, payload = found[0]
-            info = info_of(opened.header(), opened.shape.artifact, status.st_size)
+            opened, payload = found[-1]
+            info = info_of(opened.header(), opened.shape.artifact, opened.shape.total)
             refuse = partial(self._refuse, target)
             return OpenArtifact(files.pop(), opened, info, reading, refuse, payload)
         finally:  # only an OpenArtifact that was returned owns its descriptor

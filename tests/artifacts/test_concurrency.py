@@ -1,0 +1,223 @@
+"""Many processes on one artifact: no generation twice, none lost, nothing torn, nothing older."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import random
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from safehold.artifacts import files
+from safehold.errors import ConfigError, Rollback
+from tests.holding import World, make_world
+
+WRITERS, READERS, SECONDS = 8, 4, 3.0
+
+
+def value_of(writer: int, number: int) -> dict[str, object]:
+    """A value of its own size whose parts cannot be of two saves."""
+    chance = random.Random(f"{writer}/{number}")
+    pad = chance.randbytes(chance.choice((10, 3000, 60_000)))
+    return {"w": writer, "n": number, "pad": pad, "sum": hashlib.sha256(pad).digest()}
+
+
+def writes(world: World, path: Path, writer: int, until: float) -> list[list[int]]:
+    done = []
+    while time.monotonic() < until:
+        info = world.store.dump(value_of(writer, len(done)), path)
+        done.append([info.generation, writer, len(done)])
+    return done
+
+
+def reads(world: World, path: Path, reader: int, until: float) -> list[list[int]]:
+    seen = []
+    while time.monotonic() < until:
+        found = world.store.load(path)
+        assert found == value_of(found["w"], found["n"])
+        if not seen or seen[-1] != [found["w"], found["n"]]:
+            seen.append([found["w"], found["n"]])
+    return seen
+
+
+def child(root: Path, work: Callable[..., object], *args: object) -> tuple[int, int]:
+    """Start work in a process with a Store of its own; (process, where its result comes out)."""
+    out, into = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(out)
+        try:
+            said = json.dumps(work(make_world(root), *args))
+        except BaseException:  # noqa: BLE001  told to the parent
+            said = "!" + traceback.format_exc()
+        with open(into, "wb") as file:
+            file.write(said.encode())
+        os._exit(0)
+    os.close(into)
+    return pid, out
+
+
+def result(process: tuple[int, int]) -> list[list[int]]:
+    pid, out = process
+    with open(out, "rb") as file:
+        said = file.read().decode()
+    os.waitpid(pid, 0)
+    assert not said.startswith("!"), said
+    return json.loads(said or "[]")
+
+
+@pytest.fixture
+def path(world) -> Path:
+    return world.root / "models" / "a.pkl"
+
+
+def test_eight_writers_and_four_readers(world, path):
+    info = world.store.dump(value_of(99, 0), path)
+    until = time.monotonic() + SECONDS
+    readers = [child(world.root, reads, path, number, until) for number in range(READERS)]
+    writers = [child(world.root, writes, path, number, until) for number in range(WRITERS)]
+    made = [[info.generation, 99, 0]] + [row for one in writers for row in result(one)]
+    seen = [result(one) for one in readers]
+    generations = {(writer, number): generation for generation, writer, number in made}
+    assert sorted(generations.values()) == list(range(1, len(made) + 1))
+    assert len({writer for _, writer, _ in made}) == WRITERS + 1
+    for values in seen:
+        order = [generations[writer, number] for writer, number in values]
+        assert order == sorted(order)
+        assert len(set(order)) == len(order)
+    last = world.again()
+    newest = max(made)
+    assert last.store.load(path) == world.store.load(path) == value_of(*newest[1:])
+    assert last.store.inspect(path).generation == newest[0] == len(made)
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_writers_that_are_killed_lose_nothing_that_was_saved(world, path):
+    """What a writer was told to be saved is there or has been replaced by a later one."""
+    world.store.dump(value_of(99, 0), path)
+    chance = random.Random(5)
+    last = 1
+    for round_ in range(15):
+        until = time.monotonic() + 30
+        processes = [child(world.root, writes, path, round_ * 10 + n, until) for n in range(3)]
+        time.sleep(chance.uniform(0.005, 0.05))
+        for pid, out in processes:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            os.close(out)
+        again = world.again()
+        found = again.store.load(path)
+        assert found == value_of(found["w"], found["n"])
+        info = again.store.dump(value_of(round_, 0), path)
+        assert info.generation > last
+        last = info.generation
+        assert world.store.load(path) == value_of(round_, 0)
+        assert os.listdir(path.parent) == [path.name]
+        again.hold.close()
+
+
+# --- a writer between two steps of a reader ---------------------------------------------------
+
+
+def interrupted(
+    world: World,
+    patch: pytest.MonkeyPatch,
+    method: str,
+    times: int,
+    act: Callable[[], object],
+) -> list[int]:
+    """Let something happen each time a file was opened and nothing of it is read yet."""
+    root, real, done = world.hold.root, getattr(world.hold.root, method), []
+
+    def late(*args: object) -> object:
+        opened = real(*args)
+        if len(done) < times:
+            done.append(1)
+            act()
+        return opened
+
+    patch.setattr(root, method, late)
+    return done
+
+
+READS = {
+    "load": (lambda store, path: store.load(path), "open_file"),
+    "open": (lambda store, path: store.open(path).close(), "open_file"),
+    "verify": (lambda store, path: store.verify(path), "open_in"),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_reader_that_is_overtaken_reads_what_is_there_now(name, world, path, monkeypatch):
+    read, method = READS[name]
+    world.store.dump("first", path)
+    writer = world.again()
+    numbers = iter(range(100))
+    times = 1 if name == "verify" else 5
+    done = interrupted(
+        world, monkeypatch, method, times, lambda: writer.store.dump(next(numbers), path)
+    )
+    found = read(world.store, path)
+    assert len(done) == times
+    assert found in (None, times - 1)
+    assert not world.events.refused
+
+
+@pytest.mark.parametrize("name", READS)
+def test_an_older_file_stays_refused_however_often_it_is_exchanged(name, world, path, monkeypatch):
+    read, method = READS[name]
+    world.store.dump("older", path)
+    older = path.read_bytes()
+    world.store.dump("newest", path)
+
+    def put_back() -> None:
+        path.with_name("b").write_bytes(older)
+        os.rename(path.with_name("b"), path)
+
+    put_back()
+    with pytest.raises(Rollback):
+        read(world.store, path)
+    done = interrupted(world, monkeypatch, method, 10**6, put_back)
+    with pytest.raises(Rollback):
+        read(world.store, path)
+    assert 1 < len(done) < 100
+    assert len(world.events.refused) == 2
+
+
+def test_what_is_asked_for_is_the_generation_of_the_file_that_is_read(world, path, monkeypatch):
+    world.store.dump("first", path)
+    interrupted(world, monkeypatch, "open_file", 1, lambda: world.again().store.dump("2nd", path))
+    assert world.store.load(path, min_generation=2) == "2nd"
+    with pytest.raises(Rollback):
+        world.store.load(path, min_generation=3)
+
+
+@pytest.mark.parametrize("verb", ["renew", "unseal", "seal"])
+def test_what_is_saved_while_a_file_is_worked_on_is_not_lost(verb, world, path, monkeypatch):
+    """The lock is taken before the file is read, so the later save is what gets renewed."""
+    world.store.dump("first", path)
+    if verb == "seal":
+        world.store.unseal(path)
+    real = files.Marks.lock
+
+    def late(self: files.Marks, *names: str) -> object:
+        monkeypatch.setattr(files.Marks, "lock", real)
+        world.again().store.dump("second", path)
+        return real(self, *names)
+
+    monkeypatch.setattr(files.Marks, "lock", late)
+    if verb == "seal":
+        with pytest.raises(ConfigError, match="sealed already"):
+            world.store.seal(path)
+        assert world.store.load(path) == "second"
+        return
+    getattr(world.store, verb)(path)
+    found = pickle.loads(path.read_bytes()) if verb == "unseal" else world.store.load(path)
+    assert found == "second"
