@@ -70,23 +70,34 @@ def installed(name: str) -> Any:
             found: Any = importlib.import_module(module)
             for part in qualname.split("."):
                 found = getattr(found, part)
-    except (ImportError, AttributeError):
+    except (ImportError, AttributeError, OSError):  # OSError: a shared library is missing
         return None
     return found
 
 
+def is_here(preset: str) -> bool:
+    """Whether this environment has the library of a preset."""
+    try:
+        importlib.import_module(preset)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
 def load(folder: Path = FOLDER) -> dict[str, Entries]:
-    """Read the presets as they are: preset -> name -> role and whether it is called."""
+    """Read the presets as they are: preset -> name -> role, and where and how it is used."""
     presets: dict[str, Entries] = {name: {} for name in PRESETS}
     for preset in PRESETS:
         path = folder / f"{preset}.json"
         if not path.exists():
             continue
         data = json.loads(path.read_text("utf-8"))
-        called = set(_names(data["called"]))
+        called, elsewhere = set(_names(data["called"])), set(_names(data["elsewhere"]))
         for kind, role in (("classes", "class"), ("functions", "function")):
             for name in _names(data[kind]):
-                presets[preset][name] = {"role": role, "called": name in called}
+                presets[preset][name] = {
+                    "role": role, "called": name in called, "elsewhere": name in elsewhere,
+                }  # fmt: skip
     return presets
 
 
@@ -115,13 +126,18 @@ def _spellings(name: str) -> Iterable[str]:
 def write(presets: dict[str, Entries], versions: dict[str, str], folder: Path = FOLDER) -> None:
     """Write one compact file per preset, sorted."""
     for preset, entries in presets.items():
+        here = is_here(preset)
+
+        def absent(name: str, entry: dict[str, Any], here: bool = here) -> bool:  # noqa: FBT001
+            return installed(name) is None if here else bool(entry.get("elsewhere"))
+
         kept = {name: entry for name, entry in entries.items() if not denied(name)}
         data = {
             "versions": versions[preset],
             "classes": _grouped(n for n, e in kept.items() if e["role"] == "class"),
             "functions": _grouped(n for n, e in kept.items() if e["role"] == "function"),
             "called": _grouped(n for n, e in kept.items() if e["called"]),
-            "elsewhere": _grouped(n for n in kept if installed(n) is None),
+            "elsewhere": _grouped(n for n, e in kept.items() if absent(n, e)),
         }
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))
         (folder / f"{preset}.json").write_text(text.replace('],"', '],\n"') + "\n", "utf-8")

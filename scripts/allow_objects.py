@@ -1,11 +1,12 @@
-"""Dump many objects of numpy, scipy, scikit-learn and pandas, and list every name the dumps carry.
+"""Dump many objects of each library that has a preset, and list every name the dumps carry.
 
 Run it with any interpreter that has the libraries, also old ones; it needs nothing of safehold:
 
     python scripts/allow_objects.py > names.json
 
-Each object is pickled with every protocol and with joblib, then loaded again; the names asked for
-while loading are the answer. A class or option that this version does not have is left out.
+Each object is pickled with every protocol and with joblib, or saved by torch, then loaded again;
+the names asked for while loading are the answer. A class or option that this version does not
+have is left out.
 """
 
 # ruff: noqa: S112  (what a version does not have is left out, which is the point)
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import array
 import collections
+import contextlib
 import datetime as dt
 import decimal
 import fractions
@@ -36,7 +38,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-LIBRARIES = ("numpy", "scipy", "sklearn", "pandas", "joblib")
+LIBRARIES = ("numpy", "scipy", "sklearn", "pandas", "joblib", "xgboost", "lightgbm", "torch")
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
 
@@ -316,24 +318,46 @@ def sklearn_objects() -> Iterator[tuple[str, Any]]:
     yield from _sibling("allow_estimators").estimators()
 
 
+def xgboost_objects() -> Iterator[tuple[str, Any]]:
+    """Estimators and boosters."""
+    yield from _sibling("allow_boosters").xgboost_models()
+
+
+def lightgbm_objects() -> Iterator[tuple[str, Any]]:
+    """Estimators and boosters."""
+    yield from _sibling("allow_boosters").lightgbm_models()
+
+
+def torch_objects() -> Iterator[tuple[str, Any]]:
+    """Tensors, checkpoints and layers."""
+    yield from _sibling("allow_torch").objects()
+
+
 def _sibling(name: str) -> Any:
     """Import a file of this folder; a program finds it beside itself."""
     return importlib.import_module(f"{__package__}.{name}" if __package__ else name)
 
 
-_SOURCES = (plain, numpy_objects, scipy_objects, pandas_objects, sklearn_objects)
+_SOURCES = (
+    plain, numpy_objects, scipy_objects, pandas_objects, sklearn_objects, xgboost_objects,
+    lightgbm_objects, torch_objects,
+)  # fmt: skip
 
 
 def collect(sources: Any = _SOURCES) -> Names:
     """Dump everything and return the names."""
     names = Names()
-    with warnings.catch_warnings():
+    # Old versions of lightgbm print while they fit; the report alone goes to the output.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")
         for source in sources:
             try:
                 for label, thing in source():
-                    names.see(label, thing)
-            except ImportError as error:
+                    if source is torch_objects:
+                        _sibling("allow_torch").see(names, _Reader, label, thing)
+                    else:
+                        names.see(label, thing)
+            except (ImportError, OSError) as error:  # OSError: a shared library is missing
                 names.failed.append(f"{source.__name__}: {error!r}")
     return names
 
@@ -343,8 +367,9 @@ def versions() -> dict[str, str]:
     found = {"builtins": platform.python_version()}
     for name in LIBRARIES:
         try:
-            found[name] = __import__(name).__version__
-        except ImportError:
+            # Without what a build adds to its version: 2.13.0+cpu.
+            found[name] = str(__import__(name).__version__).partition("+")[0]
+        except (ImportError, OSError):
             continue
     return found
 

@@ -58,6 +58,21 @@ DENIED: dict[str, str] = {
     "sklearn.metrics._plot*": "displays, no models; hold figures",
     "sklearn.frozen._frozen:FrozenEstimator.*": "only the class itself",
     "dask*": "graphs of calls",
+    "*allow_boosters:*": "the corpus's own",
+    "xgboost*:*DMatrix": "frees the memory at an address of its state, opens any path",
+    "xgboost*:TrainingCheckPoint": "writes files",
+    "lightgbm*:Dataset": "frees the memory at an address of its state, opens any path",
+    "lightgbm*:_InnerPredictor": "frees the memory at an address of its state",
+    "lightgbm*:CVBooster": "passes any method's name on to what it holds",
+    "torch.storage:_load_from_bytes": "loads another pickle",
+    "torch._utils:torch.*": "leads through a module; memory formats are written that way",
+    "torch.nn.modules*:Lazy*": "not made yet: made by a hook that its state names",
+    "torch.nn.parameter:Uninitialized*": "of lazy layers",
+    "torch.nn.modules.module:_WrappedHook": "calls what its state names",
+    "torch.utils.hooks:*": "hold dicts of hooks",
+    "torch.nn.utils*": "hooks that set attributes by a name of their state",
+    "torch.jit*": "compiles code",
+    "torch.fx*": "runs text as Python",
 }
 
 # Argument rules (safehold.allow) make these safe; without a rule they would be left out.
@@ -94,6 +109,22 @@ SAFE_CALLS: dict[str, str] = {
     # A scorer that is *called* looks a method up by a name of its state. Loading never calls an
     # instance unless the file says so, and the scanner reports a call of anything but a name.
     "sklearn.utils.validation._check_response_method": "needs a call of an instance",
+    # Boosters come as stand-ins (safehold.allow._boosters): no arguments, a checked state.
+    "xgboost.core.Booster.*": "fixed functions of its C library over the model of its state",
+    "xgboost.core.c_*": "converts text and numbers for its C library",
+    "lightgbm.basic.Booster.*": "fixed functions of its C library over the model of its state",
+    "lightgbm.basic._c_str": "converts text for its C library",
+    "lightgbm.basic._load_pandas_categorical": "needs arguments for the constructor",
+    "lightgbm.basic._log_warning": "the names are the logger's own methods",
+    "lightgbm.sklearn.LGBMModel.set_params": "the names are its own parameters",
+    "torch.nn.modules.module.Module._call_impl": "needs a call of an instance",
+    "torch.nn.modules.container.*.__setitem__": "an attribute of its own, as a state sets it",
+    "torch.nn.modules.rnn.RNNBase.__setstate__": "the names are those of its own weights",
+    "torch.storage.*.__reduce__": "writes to memory when it is copied",
+    "torch._utils._get_obj_state": "its own state, when it is copied",
+    # Tensors are rebuilt by stand-ins (safehold.allow._tensors).
+    "torch._utils._set_obj_state": "attributes of a tensor; special names are refused before",
+    "torch._utils._restore_device_fake_mode": "asks for a mode of the running program",
 }
 
 # No Python source to read by machine; read in the C or Cython source, or plain by nature.
@@ -140,4 +171,6 @@ COMPILED: dict[str, str] = {
     "sklearn.tree._*:*": "the node array's type is checked, its links are not",
     "sklearn.cluster.*:*": "trees of distances: arrays",
     "sklearn.metrics.*:*": "distances: numbers and arrays",
+    "torch:*": "element types, layouts, storage types as names; sizes and devices",
+    "torch._C._nn:*": "element-wise functions",
 }

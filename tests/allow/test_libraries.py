@@ -112,6 +112,8 @@ def test_every_public_estimator_is_in_the_preset() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_name_exists_or_is_listed_as_another_versions(name: str) -> None:
     one = preset(name)
+    if not allow.is_here(name):
+        pytest.skip(f"{name} cannot be imported here")
     absent = {entry for entry in one.classes | one.functions if allow.installed(entry) is None}
     assert absent <= one.elsewhere
     for entry in one.classes - absent:
@@ -123,7 +125,7 @@ def test_every_name_exists_or_is_listed_as_another_versions(name: str) -> None:
 @pytest.mark.filterwarnings("ignore")  # numpy deprecates some of its names
 def test_every_name_resolves_or_is_another_versions() -> None:
     names = AllowList.of(PRESETS)
-    for name in PRESETS:
+    for name in filter(allow.is_here, PRESETS):
         one = preset(name)
         for entry in (one.classes | one.functions) - one.elsewhere:
             names.resolve(*entry.split(":"))

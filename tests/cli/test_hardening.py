@@ -416,3 +416,28 @@ def test_what_lies_outside_behind_links_is_left_and_named(tree, tmp_path, capsys
         assert "store/link.pkl: a link that leads out of the tree" in captured.out
         assert captured.err == ""
     assert (outside / "shape.pkl").read_bytes() == SHAPE
+
+
+# --- libraries -----------------------------------------------------------------------------
+
+
+def test_presets_of_imported_libraries_are_allowed_in_zones_of_models_alone(tree):
+    write(tree, "app/train.py", "import os\nimport xgboost as xgb\n")
+    write(tree, "app/net.py", "def net():\n    from torch import nn\n    return nn\n")
+    write(tree, "app/notes.py", "# import lightgbm\nimport lightgbmish\n")
+    write(tree, ".venv/lib/x.py", "import lightgbm\n")
+    assert main(["harden", str(tree), "--write"]) == 0
+    policy = Policy.load(tree / "safehold.toml")
+    zones = {zone.name: zone.allow for zone in (*policy.zones, policy.memory)}
+    for name in ("models", "memory"):
+        assert {"sklearn", "torch", "xgboost"} <= set(zones[name])
+        assert "lightgbm" not in zones[name]
+    assert zones["data"] == ()
+
+
+def test_an_unreadable_source_names_no_library(tree):
+    write(tree, "app/train.py", "import xgboost\n")
+    os.symlink("nowhere.py", tree / "app" / "broken.py")
+    os.mkfifo(tree / "app" / "pipe.py")
+    main(["harden", str(tree), "--write"])
+    assert "xgboost" in Policy.load(tree / "safehold.toml").zones[0].allow

@@ -157,6 +157,16 @@ def test_a_model_needs_its_classes_in_the_allow_list_and_to_be_asked_for(world, 
         torch.load(path, weights_only=False)
 
 
+def test_the_preset_has_torchs_own_layers(world, model):
+    path = world.root / "models" / "a.pt"
+    naming(world, "torch")
+    torch.save(model, path)
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path)
+    found = torch.load(path, weights_only=False)
+    assert plain.equal(found(plain.ones(3)), model(plain.ones(3)))
+
+
 class Hostile:
     def __init__(self, marker: Path) -> None:
         self.marker = str(marker)

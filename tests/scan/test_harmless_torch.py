@@ -39,8 +39,15 @@ def test_optimizer_state_is_clean():
     assert report.verdict == "clean", report
 
 
-def test_whole_module_names_classes_and_is_not():
-    report = scan_bytes(saved(torch.nn.Linear(2, 2)), "m.pt")
+def test_module_of_torchs_own_layers_is_clean():
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
+    report = scan_bytes(saved(model), "m.pt")
+    assert report.verdict == "clean", report
+    assert report.globals
+
+
+def test_module_of_another_class_names_it_and_is_not():
+    report = scan_bytes(saved(torch.nn.LazyLinear(2)), "m.pt")
     assert report.verdict == "suspicious"
 
 

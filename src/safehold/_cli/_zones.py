@@ -8,13 +8,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from safehold.allow import PRESETS
 from safehold.policy import OUTSIDE, Policy, Zone
 from safehold.report.assessment import Assessment
 from safehold.scan import FileReport
 from safehold.source import ArtifactUse, FileAudit
 from safehold.source.classes import AtHand, classes_at_hand
 
-_PRESETS = ("numpy", "pandas", "scipy", "sklearn")
 _UNSPELLABLE = re.compile(r"[*?\[\]\\\x00-\x1f\x7f\ud800-\udfff]")
 _FOUND_ZONE = "found-models"
 _MOST_SINGLE_FILES = 20  # of one directory; more are a cache, whose next file has another name
@@ -39,7 +39,9 @@ def extended(
         zones.insert(0, replace(base, name=_FOUND_ZONE, paths=tuple(patterns)))
     policy = replace(policy, zones=tuple(zones))
     needed = {zone.name: set(at_hand) for zone in zones if zone.trust == "internal"}
-    in_memory = {*_PRESETS, *at_hand}
+    # What a service pickles to bytes is of the same libraries as its files.
+    presets = {name for zone in zones if zone.trust == "internal" for name in zone.allow}
+    in_memory = {*presets.intersection(PRESETS), *at_hand}
     for report in reports:
         if report.verdict == "clean":
             names = {use.name for use in report.globals} & own

@@ -79,6 +79,7 @@ def run(options: argparse.Namespace) -> int:
 def _policy(options: argparse.Namespace) -> Policy:
     from safehold._cli._found import check_found
     from safehold._cli._hardening import POLICY_NAME
+    from safehold._cli._libraries import with_libraries
     from safehold.errors import ConfigError
     from safehold.policy import Policy, default_policy
 
@@ -96,7 +97,7 @@ def _policy(options: argparse.Namespace) -> Policy:
         if options.write:
             check_found(policy)
     else:
-        return default_policy(root)
+        return with_libraries(default_policy(root))
     if policy.root != root.resolve():
         message = f"the policy's root is {policy.root}, not {root.resolve()}; set root in it"
         raise ConfigError(message)

@@ -10,7 +10,8 @@ answer wrongly stay possible, which is why internal zones also want a seal.
 
 from __future__ import annotations
 
-from safehold.allow._list import AllowList
+from safehold.allow._boosters import model_places
+from safehold.allow._list import AllowList, stand_in
 from safehold.allow._presets import PRESETS, Preset, Role, preset
 
-__all__ = ["PRESETS", "AllowList", "Preset", "Role", "preset"]
+__all__ = ["PRESETS", "AllowList", "Preset", "Role", "model_places", "preset", "stand_in"]

@@ -10,11 +10,14 @@ from types import ModuleType
 from typing import Any
 
 from safehold import dangers
-from safehold.allow._arguments import RULES, STAND_INS, named
+from safehold.allow import _arguments, _boosters, _tensors
+from safehold.allow._arguments import named
 from safehold.allow._presets import PRESETS, Role, preset, with_needed
 from safehold.allow._rebuilders import rebuilder
 from safehold.errors import ConfigError, TypeNotAllowed
 
+RULES = {**_arguments.RULES, **_tensors.RULES}
+STAND_INS = {**_arguments.STAND_INS, **_tensors.STAND_INS}
 _EVERYTHING = "*"
 _GETATTR = ("builtins", "getattr")
 # numpy 2 renamed its private package; the old one warns, and old files still name it.
@@ -152,14 +155,19 @@ class AllowList:
         module, qualname = self._spelled(module, qualname)
         if (module, qualname) == _GETATTR:
             return self._member
-        stand_in = STAND_INS.get((module, qualname))
-        if stand_in is not None:
-            return stand_in
+        instead = stand_in(module, qualname)
+        if instead is not None:
+            return instead
         found = _walk(_imported(module, qualname), module, qualname)
         name = f"{module}:{qualname}"
         if name not in self._classes and name not in self._functions:
             _check_origin(found, module, qualname)
-        return found
+        return _boosters.guarded(found, module, qualname) or found
+
+
+def stand_in(module: str, qualname: str) -> Any:
+    """Return what an unpickler gets instead of a named function, or None for itself."""
+    return STAND_INS.get((module, qualname))
 
 
 @lru_cache(maxsize=256)

@@ -13,14 +13,18 @@ from safehold.errors import ConfigError
 # class: instantiated and given state. function: called or merely named, never given state.
 Role = Literal["class", "function"]
 
-PRESETS: tuple[str, ...] = ("builtins", "joblib", "numpy", "pandas", "scipy", "sklearn")
+PRESETS: tuple[str, ...] = (
+    "builtins", "joblib", "lightgbm", "numpy", "pandas", "scipy", "sklearn", "torch", "xgboost",
+)  # fmt: skip
 
 # A model of one library holds objects of these; joblib is how arrays are stored in its files.
 _WITH: dict[str, tuple[str, ...]] = {
+    "lightgbm": ("sklearn", "scipy", "numpy", "joblib"),
     "numpy": ("joblib",),
     "pandas": ("numpy", "joblib"),
     "scipy": ("numpy", "joblib"),
     "sklearn": ("scipy", "numpy", "joblib"),
+    "xgboost": ("sklearn", "scipy", "numpy", "joblib"),
 }
 
 

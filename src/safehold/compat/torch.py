@@ -1,10 +1,11 @@
 """torch's interface: `load` and `save` over sealed files, the rest unchanged.
 
 In an internal zone the payload is torch's own file. It is loaded from the verified bytes by
-torch's restricted reader, or, with ``weights_only=False``, with the zone's allow-list, which
-then has to name the model's classes. In an external zone a dict of plain tensors is stored as
-safetensors. ``pickle_module`` of `load` and ``mmap`` are accepted and not used. Not covered:
-`torch.jit.load`, `torch.hub` and `torch.package` are torch's own.
+torch's restricted reader, or, with ``weights_only=False``, with the zone's allow-list: the
+preset ``torch`` for the layers of `torch.nn`, exact names for a model's own classes. In an
+external zone a dict of plain tensors is stored as safetensors. ``pickle_module`` of `load` and
+``mmap`` are accepted and not used. Not covered: `torch.jit.load`, `torch.hub` and
+`torch.package` are torch's own.
 
 torch is imported at first use.
 """
@@ -21,7 +22,7 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
-from safehold.allow import AllowList
+from safehold.allow import AllowList, stand_in
 from safehold.artifacts.codecs import CODECS, Encoded, Reading, codec_named
 from safehold.artifacts.codecs import pickle as pickle_codec
 from safehold.artifacts.container import Sealed
@@ -163,7 +164,7 @@ def _pickle_module(allow: AllowList) -> SimpleNamespace:
 
     def resolve(module: str, name: str) -> Any:
         if (module, name) in NAMES:
-            return getattr(import_module(module), name)
+            return stand_in(module, name) or getattr(import_module(module), name)
         return allow.resolve(module, name)
 
     class Unpickler(pickle_codec.Unpickler):

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from safehold.allow import model_places
 from safehold.scan.dtypes import check_state
-from safehold.scan.values import Box, Global, Made, is_odd_key
+from safehold.scan.values import Blob, Box, Global, Made, Opaque, is_odd_key
 
 _DTYPE: Final = ("numpy", "dtype")
 _PARTIAL: Final = ("functools", "partial")
@@ -20,12 +21,14 @@ _PARTIAL_OF: Final = ("sklearn.utils.validation", "check_array")
 _EXISTING: Final = frozenset({
     ("builtins", "getattr"), ("builtins", "type"), ("re", "_compile"), ("re", "RegexFlag"),
     ("uuid", "SafeUUID"), ("zoneinfo", "ZoneInfo"), ("zoneinfo", "ZoneInfo._unpickle"),
+    ("torch.serialization", "_get_layout"),
     ("numpy._core", "_DType_reconstruct"), ("numpy.core", "_DType_reconstruct"),
     ("numpy.ma.core", "MaskedConstant"), ("pandas", "PeriodDtype"),
     ("pandas.core.dtypes.dtypes", "PeriodDtype"), ("pytz", "_UTC"), ("pytz", "_p"),
     ("pandas._libs.tslibs.nattype", "_nat_unpickle"),
     ("pandas._libs.tslibs.nattype", "__nat_unpickle"),
 })  # fmt: skip
+_BUILTINS: Final = ("builtins", "__builtin__")
 # Dicts whose items are attributes too have other homes.
 _PLAIN_HOMES: Final = ("builtins", "collections")
 _MAPPINGS: Final = frozenset(
@@ -50,10 +53,8 @@ def state_fault(target: Made, state: Any, *, own: bool) -> str | None:
     maker = _name(target.maker)
     if maker in _EXISTING or maker[0] == "numpy.dtypes":
         return "exists already and is changed"
-    if maker == _PARTIAL:
-        return None if _is_partial_state(state) else "is given another function"
-    if maker == _DTYPE:
-        return check_state(target, state)
+    if _checks_its_state(maker):
+        return _special_fault(target, maker, state)
     if isinstance(state, Made) and not own and _package(state.maker) not in _STATES:
         return "is given a state that cannot be told"
     if _shadows(_CALLED.get(maker), state):
@@ -67,6 +68,38 @@ def state_fault(target: Made, state: Any, *, own: bool) -> str | None:
         elif isinstance(part, Made) and not own and _name(part.maker)[1] in _MAPPINGS:
             return "is given a state that cannot be told"
     return None
+
+
+def _checks_its_state(maker: tuple[str, str]) -> bool:
+    return maker in {_PARTIAL, _DTYPE} or model_places(*maker) is not None
+
+
+def _special_fault(target: Made, maker: tuple[str, str], state: Any) -> str | None:
+    places = model_places(*maker)
+    if places is not None:
+        return _booster_fault(state, *places)
+    if maker == _PARTIAL:
+        return None if _is_partial_state(state) else "is given another function"
+    return check_state(target, state)
+
+
+def _booster_fault(state: Any, keys: frozenset[str], kinds: tuple[type, ...]) -> str | None:
+    """A booster frees the address of its model; see `safehold.allow`."""
+    if not isinstance(state, Box) or state.kind != "dict" or not state.whole or state.odd:
+        return "is given a state that cannot be told"
+    for key in keys:
+        model = state.get(key)
+        if model is not None and not any(_is_of(model, kind) for kind in kinds):
+            return "is given an address, not a model"
+    return None
+
+
+def _is_of(value: Any, kind: type) -> bool:
+    if isinstance(value, Made):  # protocols below 5 spell a bytearray as a call
+        return _name(value.maker) in {(home, kind.__name__) for home in _BUILTINS}
+    if isinstance(value, Blob | Opaque):
+        return value.kind == kind.__name__ or (kind is str and value.kind == "text")
+    return type(value) is kind
 
 
 def items_fault(target: Made, keys: list[Any] | None) -> str | None:
