@@ -81,9 +81,12 @@ class Root:
         text = _text(path)
         return self._checked(self._open(text, os.O_RDONLY | _NO_WAIT), text)
 
-    def open_in(self, directory: int, name: str) -> tuple[int, os.stat_result, Place]:
+    def open_in(
+        self, directory: int, name: str, *, write: bool = False
+    ) -> tuple[int, os.stat_result, Place]:
         """Open a regular file of a directory that `open_parent` yielded; as `open_file`."""
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | _NO_WAIT, dir_fd=directory)
+        access = os.O_RDWR if write else os.O_RDONLY
+        fd = os.open(name, access | os.O_NOFOLLOW | _NO_WAIT, dir_fd=directory)
         return self._checked(fd, name)
 
     def _checked(self, fd: int, text: str) -> tuple[int, os.stat_result, Place]:

@@ -41,7 +41,21 @@ class FileRange(NamedTuple):
     length: int
 
 
-Piece = bytes | bytearray | memoryview | FileRange
+class Patch(NamedTuple):
+    """Bytes for a place that was written already, known only when what follows it is."""
+
+    offset: int
+    data: bytes
+
+
+Piece = bytes | bytearray | memoryview | FileRange | Patch
+
+
+def length_of(piece: Piece) -> int:
+    """Return by how many bytes a piece makes a file longer."""
+    if isinstance(piece, Patch):
+        return 0
+    return piece.length if isinstance(piece, FileRange) else len(piece)
 
 
 def replace_file(
@@ -198,6 +212,8 @@ def _fill(
     for chunk in chunks:
         if isinstance(chunk, FileRange):
             _copy(fd, chunk)
+        elif isinstance(chunk, Patch):
+            write_at(fd, chunk.offset, chunk.data)
         else:
             _write_all(fd, chunk)
     if previous is not None:
@@ -226,6 +242,14 @@ def _write_all(fd: int, chunk: bytes | bytearray | memoryview) -> None:
     view = memoryview(chunk).cast("B")
     while view:
         view = view[os.write(fd, view) :]
+
+
+def write_at(fd: int, offset: int, data: bytes) -> None:
+    """Write over bytes of a file, in one call unless the system takes less. Raises OSError."""
+    view = memoryview(data)
+    while view:
+        count = os.pwrite(fd, view, offset)
+        view, offset = view[count:], offset + count
 
 
 def _copy(fd: int, source: FileRange) -> None:

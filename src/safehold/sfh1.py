@@ -9,7 +9,8 @@
     end       8 bytes   magic; nothing follows
 
 A detached container has everything but the payload, which is a plain file beside it: a sidecar
-holds one or two of them.
+holds one or two of them. A slotted one, which is a large file, has two slots in sectors of their
+own before the header; what they hold is in `artifacts.slots`.
 
 `artifacts.container` seals and verifies; the scanner reads the same layout without a key.
 """
@@ -29,7 +30,11 @@ CHUNK = 2**20
 FILE_ALIGN = 4096
 MEMORY_ALIGN = 64
 HEADER_MAX = 2**20
-_DETACHED = 0x4000  # a bit of the prefix's form
+SECTOR = 512  # what a disk writes whole
+SLOTS = (SECTOR, 2 * SECTOR)
+SLOTTED_TEXT = 3 * SECTOR
+NO_TAG = bytes(8)
+_DETACHED, _SLOTTED = 0x4000, 0x8000  # bits of the prefix's form
 _SEGMENT_ALIGN = 64
 
 Buffer = bytes | bytearray | memoryview
@@ -94,17 +99,21 @@ decode_header = msgspec.msgpack.Decoder(Header).decode
 class Shape(NamedTuple):
     """Positions that follow from the prefix; all arithmetic, nothing parsed.
 
-    ``text``: bytes of the header; ``head``: start of the payload; ``payload``, ``leaves`` and
-    ``total``: lengths in bytes. ``suite`` is what the prefix claims, good for lengths alone.
-    The payload of a ``detached`` container is elsewhere and not in its ``total``.
+    ``start`` and ``text``: position and bytes of the header; ``head``: start of the payload;
+    ``payload``, ``leaves``, ``root`` and ``total``: lengths in bytes. ``suite`` is what the prefix
+    claims, good for lengths alone. The payload of a ``detached`` container is elsewhere and not in
+    its ``total``.
     """
 
     suite: Suite
+    slotted: bool
+    start: int
     text: int
     align: int
     head: int
     payload: int
     leaves: int
+    root: int
     total: int
     tag: bytes
     artifact: bytes
@@ -121,17 +130,36 @@ def shape_of(prefix: Buffer) -> Shape | None:
     if not is_sealed(prefix) or len(prefix) < PREFIX.size:
         return None
     _, text, form, payload, tag, artifact = PREFIX.unpack_from(prefix)
-    suite, detached = _BY_NUMBER.get(form >> 16), bool(form & _DETACHED)
-    align = form & 0xFFFF & ~_DETACHED
+    suite, align = _BY_NUMBER.get(form >> 16), form & 0xFFFF & ~(_DETACHED | _SLOTTED)
+    slotted, detached = bool(form & _SLOTTED), bool(form & _DETACHED)
     if suite is None or text > HEADER_MAX or align not in (FILE_ALIGN, MEMORY_ALIGN):
         return None
     if detached and (suite.encrypts or align != MEMORY_ALIGN):
         return None
-    head = PREFIX.size + text
+    start, root = PREFIX.size, suite.root
+    if slotted:
+        if align != FILE_ALIGN or tag != NO_TAG:
+            return None
+        start, root = SLOTTED_TEXT, 0 if suite.signs else root
+    head = start + text
     head += -head % align
     leaves = -(-payload // CHUNK) * suite.leaf
-    total = head + (0 if detached else payload) + leaves + suite.root + len(END)
-    return Shape(suite, text, align, head, payload, leaves, total, tag, artifact, detached)
+    total = head + (0 if detached else payload) + leaves + root + len(END)
+    return Shape(
+        suite,
+        slotted,
+        start,
+        text,
+        align,
+        head,
+        payload,
+        leaves,
+        root,
+        total,
+        tag,
+        artifact,
+        detached,
+    )
 
 
 def prefix_of(
@@ -147,6 +175,11 @@ def prefix_of(
     """Return the prefix of a container: the alignment's upper 16 bits are the suite's number."""
     form = align | suite.number << 16 | _DETACHED * detached
     return PREFIX.pack(MAGIC, text, form, payload, tag, artifact)
+
+
+def slotted_prefix_of(suite: Suite, text: int, payload: int, artifact: bytes) -> bytes:
+    """Return the prefix of a container with slots, which say by themselves what their keys are."""
+    return prefix_of(suite, text, FILE_ALIGN | _SLOTTED, payload, NO_TAG, artifact)
 
 
 def payload_length(lengths: Sequence[int]) -> int:

@@ -30,20 +30,25 @@ def _block(key: bytes, data: bytes) -> int:
     return int.from_bytes(cipher.encryptor().update(data), "big")
 
 
-def colliding_chunk(first: bytes, second: bytes, nonce: bytes) -> tuple[bytes, bytes]:
+def colliding_chunk(
+    first: bytes, second: bytes, nonce: bytes, associated: bytes = b""
+) -> tuple[bytes, bytes]:
     """Return 32 bytes of ciphertext and the tag that is right under both keys.
 
-    tag = c1·H³ ⊕ c2·H² ⊕ lengths·H ⊕ E(J0); c1 is chosen, c2 makes the two tags equal.
+    tag = (… ⊕ c1)·H³ ⊕ c2·H² ⊕ lengths·H ⊕ E(J0); c1 is chosen, c2 makes the two tags equal.
     """
-    c1 = int.from_bytes(b"any block of 16.", "big")
-    lengths = 256
+    c1 = b"any block of 16."
+    lengths = len(associated) * 8 << 64 | 256
+    padded = associated + bytes(-len(associated) % 16) + c1
+    blocks = [int.from_bytes(padded[at : at + 16], "big") for at in range(0, len(padded), 16)]
     sums, squares = [], []
     for key in (first, second):
-        h = _block(key, bytes(16))
-        square = _multiply(h, h)
+        h, total = _block(key, bytes(16)), 0
+        for block in blocks:
+            total = _multiply(total ^ block, h)
         mask = _block(key, nonce + b"\0\0\0\1")
-        sums.append(_multiply(c1, _multiply(square, h)) ^ _multiply(lengths, h) ^ mask)
-        squares.append(square)
+        sums.append(_multiply(_multiply(total, h) ^ lengths, h) ^ mask)
+        squares.append(_multiply(h, h))
     c2 = _multiply(sums[0] ^ sums[1], _inverse(squares[0] ^ squares[1]))
     tag = sums[0] ^ _multiply(c2, squares[0])
-    return c1.to_bytes(16, "big") + c2.to_bytes(16, "big"), tag.to_bytes(16, "big")
+    return c1 + c2.to_bytes(16, "big"), tag.to_bytes(16, "big")

@@ -13,16 +13,12 @@ from safehold import replacing, sfh1
 from safehold.artifacts import chunks, container, files
 from safehold.errors import ConfigError, Rollback, Tampered, TrailError, UnknownKey, WrongContext
 from safehold.keys import Key, Keyring, generate_key, generate_pair
+from tests.artifacts.slotted import is_slotted, remove_slots
+from tests.artifacts.slotted import key_of as key
 from tests.holding import OTHER_SECRET, SECRET, World, make_world
 
 VALUE = {"a": [1, 2.5, "three"], "b": b"buffer" * 100}
-OLD_PAIR, NEW_PAIR = generate_pair(), generate_pair()
 LOCAL = Key("here", generate_key().encode())
-
-
-def key(name: str, suite: str) -> Key:
-    pair, secret = (OLD_PAIR, SECRET) if name == "old" else (NEW_PAIR, OTHER_SECRET)
-    return Key(name, pair.private.encode() if suite == "ED25519" else secret, suite)
 
 
 def ring(*keys: Key) -> Keyring:
@@ -49,13 +45,17 @@ def same(tmp_path):
         world.hold.close()
 
 
+@pytest.mark.parametrize("slots", [True, False])
 @pytest.mark.parametrize("size", [10, 3 * container.CHUNK + 5])
-def test_everything_but_the_key_stays(worlds, size):
+def test_everything_but_the_key_stays(worlds, size, slots):
     before, during, after = worlds
     value = [VALUE, "x" * size]
     path = before.root / "models" / "a.pkl"
     before.store.dump(1, path)
     info = before.store.dump(value, path, meta={"run": 7})
+    assert is_slotted(path) == (size > 10)
+    if not slots:
+        remove_slots(path, before.hold.keyring)
     path.chmod(0o640)
     (found,) = during.store.rotate("old", "new", [path])
     assert (found.key, found.suite) == ("new", during.hold.keyring.signing.suite)
@@ -65,6 +65,7 @@ def test_everything_but_the_key_stays(worlds, size):
     assert after.store.inspect(path) == found
     after.store.verify(path)
     assert path.stat().st_mode & 0o777 == 0o640
+    assert is_slotted(path) == (size > 10)
     event = during.events.rows[-1]
     assert (event.action, event.outcome, event.key, event.generation) == (
         "rotate",
@@ -111,6 +112,7 @@ def test_the_payload_is_not_read_where_leaves_need_no_key(same, monkeypatch):
     before, during, after = same
     path = before.root / "models" / "a.pkl"
     before.store.dump("x" * (4 * container.CHUNK), path)
+    remove_slots(path, before.hold.keyring)
 
     def refuse(*args: object) -> None:
         pytest.fail("a chunk was read")
@@ -127,6 +129,7 @@ def test_a_payload_is_copied_whole_however_the_system_copies(copying, same, monk
     path = before.root / "models" / "a.pkl"
     value = os.urandom(3 * container.CHUNK + 77)
     before.store.dump(value, path)
+    remove_slots(path, before.hold.keyring)
     real = os.copy_file_range
 
     def copy(source: int, to: int, count: int, offset: int) -> int:
@@ -138,12 +141,14 @@ def test_a_payload_is_copied_whole_however_the_system_copies(copying, same, monk
         monkeypatch.setattr(os, "copy_file_range", copy)
     during.store.rotate("old", "new", [path])
     assert after.store.load(path) == value
+    assert is_slotted(path)
 
 
 def test_a_file_that_is_cut_meanwhile_is_not_replaced(same, monkeypatch):
     before, during, _ = same
     path = before.root / "models" / "a.pkl"
     before.store.dump("x" * (4 * container.CHUNK), path)
+    remove_slots(path, before.hold.keyring)
     real = replacing._copy
 
     def cut(fd: int, source: replacing.FileRange) -> None:
@@ -250,7 +255,7 @@ def test_keys_are_named_rightly(same):
 
 
 def test_a_public_key_rotates_nothing(tmp_path):
-    public = Key("new", NEW_PAIR.public.encode(), "ED25519")
+    public = Key("new", generate_pair().public.encode(), "ED25519")
     before = make_world(tmp_path, keyring=ring(key("old", "HS256")))
     path = tmp_path / "models" / "a.pkl"
     before.store.dump(VALUE, path)
@@ -281,6 +286,7 @@ def test_a_kill_leaves_a_file_that_loads(step, after, same):
     before, during, _ = same
     path = before.root / "models" / "a.pkl"
     before.store.dump("x" * (3 * container.CHUNK), path)
+    remove_slots(path, before.hold.keyring)
     pid = os.fork()
     if pid == 0:
         real = getattr(os, step)

@@ -1,15 +1,15 @@
-"""Write the containers of format version 1 in ``tests/vectors/v1``.
+"""Write the containers of format version 1 in ``tests/vectors/v1`` and ``v1-slots``.
 
     python -m tests.vectors.generate
 
-Everything that varies is fixed here: key, artifact ids, time. A later format version gets a
-directory of its own; the files of this one are never written again.
+Everything that varies is fixed here: keys, file keys, salts, artifact ids, time. A later format
+version gets a directory of its own; the files of this one are never written again.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,15 +17,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from safehold import sfh1
 from safehold.artifacts import container
 from safehold.artifacts.codecs import codec_named
 from safehold.artifacts.container import Header
+from safehold.artifacts.slots import Bound, head_digest, new_file_key, slot_sector
 from safehold.keys import Key
+from safehold.replacing import Patch
 
 HERE = Path(__file__).resolve().parent
 SECRET = b"vector key 1: 3c9a71e05bd248f6a1d7"
 KEY = Key("vectors-1", SECRET)
 GMAC_KEY = Key("vectors-gmac", b"vector key 2: 90d1f7a83be64c52d70e", "GMAC")
+NEXT_KEY = Key("vectors-next", b"vector key 4: 5ad2c9e17f4086b3d25e", "GMAC")
 AES_KEY = Key("vectors-aes", b"vector key 3: e4b86d0f1c79a2385fd6", "AES256GCM")
 # The private half is the secret key of RFC 8032, section 7.1, test 1.
 PRIVATE = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
@@ -80,6 +84,12 @@ class Vector:
     align: int = container.MEMORY_ALIGN
     generation: int = 1
     key: Key = KEY
+    slots: Sequence[Key] = ()
+
+    @property
+    def path(self) -> Path:
+        """Where it is kept: files with slots came later, and have a directory of their own."""
+        return HERE / ("v1-slots" if self.slots else "v1") / self.file
 
 
 NAMES = ("builtins.set", "decimal.Decimal")
@@ -96,15 +106,46 @@ VECTORS = (
     Vector("gmac.msgpack", [Part("msgpack", RICH)], key=GMAC_KEY),
     Vector("aes256gcm.msgpack", [Part("msgpack", RICH)], key=AES_KEY),
     Vector("ed25519.msgpack", [Part("msgpack", RICH)], key=PAIR_KEY),
-)
+    Vector("slots-hs256.msgpack", [Part("msgpack", RICH)], slots=(KEY, KEY)),
+    Vector("slots-gmac.msgpack", [Part("msgpack", RICH)], key=GMAC_KEY, slots=(GMAC_KEY,) * 2),
+    Vector("slots-aes256gcm.msgpack", [Part("msgpack", RICH)], key=AES_KEY, slots=(AES_KEY,) * 2),
+    Vector("slots-ed25519.msgpack", [Part("msgpack", RICH)], key=PAIR_KEY, slots=(PAIR_KEY,) * 2),
+    # In the middle of a rotation, and known by the older key.
+    Vector("slots-between.pkl", [Part("pickle", Buffered(), globals=("builtins.bytes",))],
+           key=GMAC_KEY, slots=(NEXT_KEY, GMAC_KEY)),
+)  # fmt: skip
 
 
 def contents(vector: Vector) -> bytes:
     """Return the bytes of a vector's file."""
     data = b""
     for number, part in enumerate(vector.parts):
-        data += b"".join(_pieces(vector, part, number, len(data)))
-    return data
+        for piece in _pieces(vector, part, number, len(data)):
+            if isinstance(piece, Patch):
+                end = piece.offset + len(piece.data)
+                data = data[: piece.offset] + piece.data + data[end:]
+            else:
+                data += piece
+    return _with_slots(vector, data) if vector.slots else data
+
+
+def _with_slots(vector: Vector, data: bytes) -> bytes:
+    """Put the first slot under its key, which may be another one than the second's."""
+    key = vector.slots[0]
+    if key is vector.key:
+        return data
+    shape = sfh1.shape_of(data[:48])
+    assert shape is not None
+    end = shape.head + shape.payload
+    bound = Bound(vector.zone, head_digest(data[: shape.head]), data[end : end + shape.leaves])
+    file_key = new_file_key(vector.key, _random(vector, "first"))
+    sector = slot_sector(key, bound, file_key, _random(vector, "again"))
+    return data[: sfh1.SLOTS[0]] + sector + data[sfh1.SLOTS[1] :]
+
+
+def _random(vector: Vector, salt: str) -> Callable[[int], bytes]:
+    """Return what gives other bytes for each length."""
+    return lambda size: sha256(f"{vector.file} {salt} {size}".encode()).digest()[:size]
 
 
 def _pieces(vector: Vector, part: Part, number: int, at: int) -> Iterator[Any]:
@@ -131,13 +172,17 @@ def _pieces(vector: Vector, part: Part, number: int, at: int) -> Iterator[Any]:
     )
     artifact = sha256(f"{vector.file} {number}".encode()).digest()[:16]
     pairs = [(len(segment), [segment]) for segment in segments]
+    if vector.slots:
+        random = _random(vector, "first")
+        return container.slotted_chunks(header, pairs, vector.key, artifact, random=random)
     return container.sealed_chunks(header, pairs, vector.key, artifact, align=vector.align)
 
 
 def main() -> None:
-    """Write all files."""
+    """Write the files that are not there."""
     for vector in VECTORS:
-        (HERE / "v1" / vector.file).write_bytes(contents(vector))
+        if not vector.path.exists():
+            vector.path.write_bytes(contents(vector))
 
 
 if __name__ == "__main__":

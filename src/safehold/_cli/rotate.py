@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from safehold.artifacts import Store
 
-HELP = """Seal artifacts of the key OLD anew under NEW, which must be the policy's signing key.
-Generation and content stay. Files of other keys are left as they are. Below a directory the sealed
-files are taken."""
+HELP = """Put artifacts of the key OLD under NEW, which must be the policy's signing key. Generation
+and content stay; of large files nothing is written but the two places where their key is. Files of
+other keys are left as they are. Below a directory the sealed files are taken. When others may have
+had OLD, --rekey seals each file anew instead, with the next generation."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +21,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("old", metavar="OLD", help="id of the key that goes")
     parser.add_argument("new", metavar="NEW", help="id of the key that signs")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="files or directories")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--rekey", action="store_true", help="after a compromise: read, check and seal all anew"
+    )
+    how.add_argument(
+        "--repair", action="store_true", help="also mend a slot that a power loss has torn"
+    )
     _shared.add_policy(parser)
 
 
@@ -28,7 +36,9 @@ def run(options: argparse.Namespace) -> int:
     from safehold._cli import _each
 
     def act(store: Store, path: str) -> str:
-        (info,) = store.rotate(options.old, options.new, [path])
+        (info,) = store.rotate(
+            options.old, options.new, [path], rekey=options.rekey, repair=options.repair
+        )
         done = "rotated" if info.key == options.new else "left"
         return f"{done}: key {info.key}, suite {info.suite}, generation {info.generation}"
 

@@ -8,18 +8,28 @@ verified, only the prefix's fixed-width numbers are used.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
 import msgspec
 
 from safehold.artifacts.chunks import Chunks, private_memory, read_at
+from safehold.artifacts.pieces import Segment, chunks_of, payload_of
+from safehold.artifacts.proof import Expected, Proof, Reread, verify_root
+from safehold.artifacts.slots import (
+    Bound,
+    FileKey,
+    Random,
+    Slots,
+    head_digest,
+    new_file_key,
+    slot_sector,
+)
 from safehold.artifacts.suites import Suite, suite_for
-from safehold.errors import LimitExceeded, NotSealed, Revoked, Tampered, WrongContext
-from safehold.keys import Key, Keyring
-from safehold.paths import FileRange
+from safehold.errors import LimitExceeded, NotSealed, Tampered
+from safehold.keys import Key
+from safehold.replacing import FileRange, Patch
 from safehold.sfh1 import (
     CHUNK,
     END,
@@ -28,17 +38,20 @@ from safehold.sfh1 import (
     MAGIC,
     MEMORY_ALIGN,
     PREFIX,
+    SECTOR,
+    SLOTS,
+    SLOTTED_TEXT,
     SUITES,
     Buffer,
     Header,
     Shape,
     decode_header,
     encode_header,
-    gap_at,
     is_sealed,
     payload_length,
     prefix_of,
     shape_of,
+    slotted_prefix_of,
     split,
 )
 
@@ -61,6 +74,7 @@ __all__ = [
     "open_file",
     "resealed",
     "sealed_chunks",
+    "slotted_chunks",
     "total_length",
     "verified_header",
     "verify_bytes",
@@ -85,9 +99,6 @@ class Sealed(NamedTuple):
 
 # --- sealing -------------------------------------------------------------------------------
 
-Segment = tuple[int, Iterable[Buffer]]
-"""Length in bytes and the pieces that make it."""
-
 
 def sealed_chunks(
     header: Header,
@@ -108,19 +119,39 @@ def sealed_chunks(
     yield head
     suite = suite_for(key, header.zone, artifact)
     leaves = bytearray()
-    for index, chunk in enumerate(_chunks(_payload(segments))):
+    yield from _stored(segments, suite, leaves)
+    yield leaves + suite.root(sha256(head).digest(), leaves) + END
+
+
+def slotted_chunks(
+    header: Header,
+    segments: Sequence[Segment],
+    key: Key,
+    artifact: bytes,
+    *,
+    random: Random = os.urandom,
+) -> Iterator[Buffer | Patch]:
+    """Yield a container with slots, which come last as they speak of it. As sealed_chunks."""
+    head = _slotted_head(header, key, artifact)
+    yield head
+    file_key = new_file_key(key, random)
+    suite = suite_for(file_key or key, header.zone, artifact)
+    leaves = bytearray()
+    yield from _stored(segments, suite, leaves)
+    yield from _slotted_end(head, bytes(leaves), header.zone, key, (suite, file_key), random)
+
+
+def _stored(segments: Sequence[Segment], suite: Suite, leaves: bytearray) -> Iterator[Buffer]:
+    """Yield what is stored of the payload, and append to `leaves`."""
+    for index, chunk in enumerate(chunks_of(payload_of(segments))):
         stored, leaf = suite.seal(index, chunk)
         leaves += leaf
         yield stored
-    yield leaves + suite.root(sha256(head).digest(), leaves) + END
 
 
 def _head(header: Header, key: Key, artifact: bytes, align: int, *, detached: bool) -> bytes:
     """Return what stands before the payload. Raises LimitExceeded."""
-    text = encode_header(header)
-    if len(text) > HEADER_MAX:
-        message = f"header has {len(text)} bytes, at most {HEADER_MAX} are allowed; shorten meta"
-        raise LimitExceeded(message)
+    text = _text(header)
     length = payload_length(header.segments)
     head = prefix_of(
         SUITES[key.suite], len(text), align, length, key.tag, artifact, detached=detached
@@ -129,58 +160,40 @@ def _head(header: Header, key: Key, artifact: bytes, align: int, *, detached: bo
     return head + bytes(-len(head) % align)
 
 
-def _payload(segments: Sequence[Segment]) -> Iterator[Buffer]:
-    position = 0
-    for length, pieces in segments:
-        if gap := gap_at(position):
-            yield bytes(gap)
-            position += gap
-        before = position
-        for piece in pieces:
-            position += len(piece)
-            yield piece
-        if position - before != length:
-            message = f"a segment of {length} bytes gave {position - before}; it changed meanwhile"
-            raise ValueError(message)
+def _slotted_head(header: Header, key: Key, artifact: bytes) -> bytes:
+    """Return what stands before the payload, with empty slots. Raises LimitExceeded."""
+    text = _text(msgspec.structs.replace(header, key=""))  # its key changes, the header does not
+    length = payload_length(header.segments)
+    prefix = slotted_prefix_of(SUITES[key.suite], len(text), length, artifact)
+    head = prefix.ljust(SLOTTED_TEXT, b"\0") + text
+    return head + bytes(-len(head) % FILE_ALIGN)
 
 
-def _chunks(pieces: Iterable[Buffer]) -> Iterator[Buffer]:
-    """Cut pieces into chunks; one that lies within a piece is not copied."""
-    waiting = bytearray()
-    for piece in pieces:
-        view = memoryview(piece)
-        if waiting:
-            room = CHUNK - len(waiting)
-            waiting += view[:room]
-            view = view[room:]
-            if len(waiting) == CHUNK:
-                yield waiting
-                waiting = bytearray()
-        whole = len(view) - len(view) % CHUNK
-        for start in range(0, whole, CHUNK):
-            yield view[start : start + CHUNK]
-        waiting += view[whole:]
-    if waiting:
-        yield waiting
+def _slotted_end(
+    head: bytes,
+    leaves: bytes,
+    zone: str,
+    key: Key,
+    own: tuple[Suite, FileKey | None],
+    random: Random = os.urandom,
+) -> Iterator[Buffer | Patch]:
+    """Yield what follows the payload, then the slots."""
+    suite, file_key = own
+    digest = head_digest(head)
+    yield leaves + (b"" if file_key is None else suite.root(digest, leaves)) + END
+    sector = slot_sector(key, Bound(zone, digest, leaves), file_key, random)
+    yield Patch(SLOTS[0], sector * len(SLOTS))
+
+
+def _text(header: Header) -> bytes:
+    text = encode_header(header)
+    if len(text) > HEADER_MAX:
+        message = f"header has {len(text)} bytes, at most {HEADER_MAX} are allowed; shorten meta"
+        raise LimitExceeded(message)
+    return text
 
 
 # --- verifying -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What the opened file must be: which keys, which zone, and how large at most.
-
-    ``others`` are the policy's further zones, tried only to explain a failure. Artifacts whose ids
-    are in ``refused`` are revoked. Keys that are revoked count only if ``revoked`` says so.
-    """
-
-    keyring: Keyring
-    zone: str
-    limit: int
-    others: Sequence[str] = ()
-    refused: frozenset[bytes] = frozenset()
-    revoked: bool = False
 
 
 def total_length(prefix: Buffer, limit: int) -> int:
@@ -226,7 +239,8 @@ def verify_file(fd: int, size: int, expected: Expected) -> Sealed:
     """
     if size <= _SMALL:
         data = bytearray(os.pread(fd, size, 0))
-        return verify_bytes(data + read_at(fd, len(data), bytearray(size - len(data))), expected)
+        data += read_at(fd, len(data), bytearray(size - len(data)))
+        return verify_bytes(data, expected, lambda: _slots(fd))
     opened = open_file(fd, size, expected)
     payload = private_memory(opened.shape.payload)
     opened.chunks.open_all(payload)
@@ -240,32 +254,47 @@ class Opened(NamedTuple):
     shape: Shape
     chunks: Chunks
     header: Callable[[], Header]
+    slots: Slots | None
 
 
-def open_file(fd: int, size: int, expected: Expected) -> Opened:
+def open_file(fd: int, size: int, expected: Expected, *, repair: bool = False) -> Opened:
     """Verify a file's root; the descriptor serves until the last chunk is read.
+
+    With `repair` one of two slots may be broken.
 
     Raises:
         As `verify_file`, which is what this does first.
     """
     shape, head, tail = _ends(fd, size, expected)
-    key, suite = _verify_root(shape, head, tail, expected)
-    chunks = Chunks(suite, shape, tail, lambda start, into: read_at(fd, shape.head + start, into))
-    return Opened(shape, chunks, lambda: _header(shape, head, key, expected))
+    proof = verify_root(shape, head, tail, expected, lambda: _slots(fd), repair=repair)
+    chunks = Chunks(
+        proof.suite, shape, tail, lambda start, into: read_at(fd, shape.head + start, into)
+    )
+    return Opened(shape, chunks, lambda: _header(shape, head, proof, expected), proof.slots)
 
 
-def resealed(fd: int, opened: Opened, header: Header, key: Key) -> list[Buffer | FileRange]:
-    """Return the pieces of an open file under another key; the payload is not read.
+def resealed(
+    fd: int, opened: Opened, header: Header, key: Key
+) -> Iterator[Buffer | FileRange | Patch]:
+    """Yield the pieces of an open file under another key; the payload is not read.
 
     Leaves that need no key are right as they are: a payload that does not fit them is refused
-    as before. Raises LimitExceeded.
+    as before. A large file gets slots. Raises LimitExceeded.
     """
     shape = opened.shape
-    head = _head(header, key, shape.artifact, shape.align, detached=shape.detached)
     leaves = bytes(opened.chunks.leaves[: shape.leaves])
+    payload = FileRange(fd, shape.head, shape.payload)
+    if shape.payload >= CHUNK and not shape.detached:
+        head = _slotted_head(header, key, shape.artifact)
+        yield from (head, payload)
+        file_key = new_file_key(key)
+        suite = suite_for(file_key or key, header.zone, shape.artifact)
+        yield from _slotted_end(head, leaves, header.zone, key, (suite, file_key))
+        return
+    head = _head(header, key, shape.artifact, shape.align, detached=shape.detached)
+    yield from (head, payload)
     suite = suite_for(key, header.zone, shape.artifact)
-    tail = leaves + suite.root(sha256(head).digest(), leaves) + END
-    return [head, FileRange(fd, shape.head, shape.payload), tail]
+    yield leaves + suite.root(sha256(head).digest(), leaves) + END
 
 
 def detached_length(prefix: Buffer, limit: int) -> int:
@@ -284,19 +313,24 @@ def open_detached(
     shape = _shape(data[:PREFIX_BYTES], expected.limit, detached=True)
     _check_size(shape, len(data))
     head, tail = data[: shape.head], data[shape.head :]
-    key, suite = _verify_root(shape, head, tail, expected)
-    chunks = Chunks(suite, shape, tail, read)
-    return Opened(shape, chunks, lambda: _header(shape, head, key, expected))
+    proof = verify_root(shape, head, tail, expected)
+    chunks = Chunks(proof.suite, shape, tail, read)
+    return Opened(shape, chunks, lambda: _header(shape, head, proof, expected), None)
 
 
-def verify_bytes(data: bytearray | memoryview | bytes, expected: Expected) -> Sealed:
-    """Verify a container in memory; the segments are views of `data`. Raises as verify_file."""
+def verify_bytes(
+    data: bytearray | memoryview | bytes, expected: Expected, reread: Reread | None = None
+) -> Sealed:
+    """Verify a container in memory; the segments are views of `data`. Raises as verify_file.
+
+    `reread` gives the slots anew, if they may have changed while they were read.
+    """
     view = memoryview(data)
     shape = _shape(view[:PREFIX_BYTES], expected.limit)
     _check_size(shape, len(view))
     end = shape.head + shape.payload
     head, payload, tail = view[: shape.head], view[shape.head : end], view[end:]
-    key, suite = _verify_root(shape, head, tail, expected)
+    proof = verify_root(shape, head, tail, expected, reread)
     stored = payload
     if shape.suite.encrypts:
         payload = private_memory(shape.payload)
@@ -305,8 +339,8 @@ def verify_bytes(data: bytearray | memoryview | bytes, expected: Expected) -> Se
         if shape.suite.encrypts:
             into[:] = stored[start : start + len(into)]
 
-    Chunks(suite, shape, tail, read).open_all(payload)
-    header = _header(shape, head, key, expected)
+    Chunks(proof.suite, shape, tail, read).open_all(payload)
+    header = _header(shape, head, proof, expected)
     return Sealed(header, shape.artifact, split(payload, header.segments))
 
 
@@ -322,10 +356,12 @@ def _ends(fd: int, size: int, expected: Expected) -> tuple[Shape, bytearray, byt
     shape = _shape(prefix, expected.limit)
     _check_size(shape, size)
     head = prefix + read_at(fd, PREFIX_BYTES, bytearray(shape.head - PREFIX_BYTES))
-    tail = read_at(
-        fd, shape.head + shape.payload, bytearray(shape.leaves + shape.suite.root + len(END))
-    )
+    tail = read_at(fd, shape.head + shape.payload, bytearray(shape.leaves + shape.root + len(END)))
     return shape, head, tail
+
+
+def _slots(fd: int) -> bytearray:
+    return read_at(fd, SLOTS[0], bytearray(len(SLOTS) * SECTOR))
 
 
 def _check_size(shape: Shape, size: int) -> None:
@@ -335,42 +371,19 @@ def _check_size(shape: Shape, size: int) -> None:
         raise Tampered(message)
 
 
-def _verify_root(shape: Shape, head: Buffer, tail: Buffer, expected: Expected) -> tuple[Key, Suite]:
-    """Verify that head and leaves are authentic; return the key that says so, and its suite."""
-    key = expected.keyring.by_tag(shape.tag, revoked=expected.revoked)
-    if shape.suite.name != key.suite:
-        message = f"key {key.id!r} is bound to suite {key.suite}, the file claims another"
-        raise Tampered(message)
-    end = shape.leaves + shape.suite.root
-    leaves, root = bytes(tail[: shape.leaves]), tail[shape.leaves : end]
-    digest = sha256(head).digest()
-    suite = suite_for(key, expected.zone, shape.artifact)
-    if not suite.is_root(root, digest, leaves) or tail[end:] != END:
-        for zone in expected.others:
-            if suite_for(key, zone, shape.artifact).is_root(root, digest, leaves):
-                message = f"sealed for zone {zone!r}, used in zone {expected.zone!r}"
-                raise WrongContext(message)
-        message = f"the seal does not match the bytes (key {key.id!r}, zone {expected.zone!r})"
-        raise Tampered(message)
-    if shape.artifact in expected.refused:
-        message = f"artifact {shape.artifact.hex()} is revoked by the policy; replace the file"
-        raise Revoked(message)
-    return key, suite
-
-
-def _header(shape: Shape, head: Buffer, key: Key, expected: Expected) -> Header:
-    """Parse a header that the root covers."""
-    header = _parsed(bytes(head[PREFIX_BYTES : PREFIX_BYTES + shape.text]))
+def _header(shape: Shape, head: Buffer, proof: Proof, expected: Expected) -> Header:
+    """Parse a header that the root covers; a slotted one gets the key that its slots have."""
+    header = _parsed(bytes(head[shape.start : shape.start + shape.text]))
     if header is None or (header.suite, header.key, header.zone, shape.payload) != (
-        key.suite,
-        key.id,
+        shape.suite.name,
+        "" if shape.slotted else proof.key.id,
         expected.zone,
         payload_length(header.segments),
     ):
         # Only a holder of the key can make this.
         message = "the sealed header is not canonical or contradicts its container"
         raise Tampered(message)
-    return header
+    return msgspec.structs.replace(header, key=proof.key.id) if shape.slotted else header
 
 
 def _parsed(text: bytes) -> Header | None:

@@ -1,4 +1,4 @@
-"""Operations on files that are there: inspect, verify, seal, renew, rotate, rename, unseal."""
+"""Operations on files that are there: inspect, verify, seal, renew, rename, unseal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import errno
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from safehold.artifacts import container, streams
@@ -16,7 +16,6 @@ from safehold.artifacts.container import Buffer, Sealed
 from safehold.artifacts.info import Info, info_of
 from safehold.artifacts.marks import Mark, Marks
 from safehold.artifacts.reading import Reader, check_declared, check_generation, check_time
-from safehold.artifacts.rotating import Rotated, Rotation, rotate
 from safehold.artifacts.target import (
     Recorded,
     Target,
@@ -27,7 +26,7 @@ from safehold.artifacts.target import (
 from safehold.artifacts.writing import Draft, Writer
 from safehold.context import Context
 from safehold.errors import ConfigError, LimitExceeded, Rollback
-from safehold.paths import FileRange, StrPath, replace_file
+from safehold.paths import StrPath, replace_file
 from safehold.replacing import has_temporary, remove_temporary
 
 
@@ -38,7 +37,7 @@ class Packing(NamedTuple):
     pack: Callable[[bytes], bytes]
 
 
-class _Opened(NamedTuple):
+class OpenedFile(NamedTuple):
     """A file that is read and perhaps replaced, and the event that will tell of it."""
 
     directory: int
@@ -98,15 +97,17 @@ class Files:
                 finally:
                     os.close(fd)
 
-    def _verify(self, at: _Opened, min_generation: int, packing: Packing | None) -> None:
+    def _verify(self, at: OpenedFile, min_generation: int, packing: Packing | None) -> None:
         newest = self._reader.newest(at.target)  # before what may take long
         first = self._containers(at, packing)[0]
         check_time(first.header)
         check_generation(first, at.target, min_generation, newest)
 
-    def _containers(self, at: _Opened, packing: Packing | None = None) -> list[Sealed]:
+    def _containers(
+        self, at: OpenedFile, packing: Packing | None = None, *, revoked: bool = False
+    ) -> list[Sealed]:
         """Verify every container of a file; most files hold one."""
-        expected = self._reader.expected(at.target)
+        expected = self._reader.expected(at.target, revoked=revoked)
         found: list[Sealed] = []
         if packing is None:
             verified = streams.verify_all(at.fd, at.size, expected)
@@ -124,7 +125,7 @@ class Files:
         return found
 
     @contextlib.contextmanager
-    def _opened(self, action: str, path: StrPath) -> Iterator[_Opened]:
+    def _opened(self, action: str, path: StrPath) -> Iterator[OpenedFile]:
         """Open a file and the directory in which it can be replaced; record the action."""
         root = self._hold.root
         with root.open_parent(path) as (directory, name, place):
@@ -132,7 +133,7 @@ class Files:
             target = target_of_place(self._hold, place)
             try:
                 with Recorded(self._hold.recorder, action, target) as entry:
-                    yield _Opened(directory, name, fd, status.st_size, target, entry)
+                    yield OpenedFile(directory, name, fd, status.st_size, target, entry)
             finally:
                 os.close(fd)
 
@@ -186,56 +187,6 @@ class Files:
             drafts = [Draft.of(sealed) for sealed in found]
             return self._replace(at, drafts, above=found[0].header.generation)
 
-    def rotate(self, old_id: str, new_id: str, paths: Iterable[StrPath]) -> list[Info]:
-        """Seal files of key `old_id` anew under `new_id`, the signing key; nothing else changes.
-
-        A file of another key is left as it is, as its Info tells. The payload is not read where
-        the leaves of both suites need no key; it is then copied by the system, unverified as
-        before. Otherwise it is verified and sealed again.
-
-        Raises:
-            UnknownKey: no such key. ConfigError: `new_id` is not the signing key.
-            As load for each file, which leaves those before it rotated.
-        """
-        ring = self._hold.keyring
-        ring.by_id(old_id)
-        if ring.signing.id != new_id:
-            message = f"the policy's [keys] signs with {ring.signing.id!r}, not with {new_id!r}"
-            raise ConfigError(message)
-        return [self._rotate(old_id, path) for path in paths]
-
-    def _rotate(self, old_id: str, path: StrPath) -> Info:
-        with self._opened("rotate", path) as first, self._locked(first) as at:
-            target, entry = at.target, at.entry
-            file = Rotated(at.fd, at.size, old_id)
-            rotation = rotate(file, target, self._reader, self._hold.keyring.signing)
-            entry.header(rotation.old.header)
-            size = at.size
-            if rotation.pieces is not None:
-                size = self._put(at, rotation, rotation.pieces())
-            mark = self._marks.read(target.zone.name, target.name)
-            if mark is not None and rotation.new.key != old_id:
-                # Its own key may be the one that goes; a run that was killed may have left it.
-                self._marks.write(target.zone.name, target.name, mark)
-            return info_of(rotation.new, rotation.old.artifact, size)
-
-    def _put(self, at: _Opened, rotation: Rotation, pieces: Iterable[Buffer | FileRange]) -> int:
-        """Replace a file by its rotated form; return how many bytes that has."""
-        size = 0
-
-        def counted() -> Iterator[Buffer | FileRange]:
-            nonlocal size
-            for piece in pieces:
-                size += piece.length if isinstance(piece, FileRange) else len(piece)
-                yield piece
-
-        def record() -> None:
-            at.entry.fields |= {"key": rotation.new.key, "size": size}
-            at.entry.allow()
-
-        replace_file(at.directory, at.name, counted(), before_rename=record, locked=True)
-        return size
-
     def rename(self, old: StrPath, new: StrPath) -> Info:
         """Give an authentic file another name, perhaps in another zone; seal it for that.
 
@@ -277,7 +228,7 @@ class Files:
             return info_of(*written)
 
     @contextlib.contextmanager
-    def _locked(self, first: _Opened) -> Iterator[_Opened]:
+    def _locked(self, first: OpenedFile) -> Iterator[OpenedFile]:
         """Take the artifact's lock and open the file again, as a writer may have replaced it."""
         with self._marks.lock(first.target.zone.name, first.target.name):
             remove_temporary(first.directory, first.name)
@@ -287,7 +238,7 @@ class Files:
             finally:
                 os.close(fd)
 
-    def _tidy(self, at: _Opened) -> None:
+    def _tidy(self, at: OpenedFile) -> None:
         """Remove what a killed writer left of a file; nothing there costs a look."""
         if has_temporary(at.directory, at.name):
             with (
@@ -317,7 +268,7 @@ class Files:
 
     def _replace(
         self,
-        at: _Opened,
+        at: OpenedFile,
         drafts: Sequence[Draft],
         *,
         above: int = 0,

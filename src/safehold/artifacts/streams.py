@@ -8,7 +8,9 @@ from typing import IO
 
 from safehold.artifacts import container
 from safehold.artifacts.container import Expected, Sealed
+from safehold.artifacts.proof import Reread
 from safehold.errors import Tampered
+from safehold.sfh1 import SLOTS, SLOTTED_TEXT
 
 _STEP = 2**20
 
@@ -21,7 +23,29 @@ def verify_next(data: bytearray, file: IO[bytes], expected: Expected) -> Sealed:
     """
     total = container.total_length(data, expected.limit)
     read_up_to(file, total, data)
-    return container.verify_bytes(data, expected)
+    return container.verify_bytes(data, expected, _reread(file, data))
+
+
+def _reread(file: IO[bytes], data: bytearray) -> Reread | None:
+    """Return what reads the slots of the container anew that was just read, `data` included."""
+    try:
+        if not file.seekable():
+            return None  # a pipe or socket, whose bytes nobody rotates meanwhile
+    except AttributeError:  # a handle of somebody's own
+        return None
+
+    def read() -> bytearray:
+        here = file.tell()
+        file.seek(here - len(data) + SLOTS[0])
+        try:
+            found = read_up_to(file, SLOTTED_TEXT - SLOTS[0])
+        finally:
+            file.seek(here)
+        if len(found) == SLOTTED_TEXT - SLOTS[0]:
+            memoryview(data)[SLOTS[0] : SLOTTED_TEXT] = found
+        return found
+
+    return read
 
 
 def read_up_to(file: IO[bytes], count: int, data: bytearray | None = None) -> bytearray:

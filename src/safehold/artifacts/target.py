@@ -136,9 +136,9 @@ class Recorded:
         }
         self._allowed = False
 
-    def allow(self) -> None:
+    def allow(self, reason: str = "") -> None:
         """Record that the operation goes on, now. Raises TrailError."""
-        self._recorder.record(Event(outcome="allowed", **self.fields))
+        self._recorder.record(Event(outcome="allowed", reason=reason, **self.fields))
         self._allowed = True
 
     def header(self, header: Header) -> None:

@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from safehold.artifacts import container, streams
 from safehold.artifacts.codecs import CODECS
-from safehold.artifacts.container import Buffer, Header, Sealed
-from safehold.artifacts.files import Files
+from safehold.artifacts.container import Header, Sealed
 from safehold.artifacts.info import Info, info_of
 from safehold.artifacts.marks import Mark
 from safehold.artifacts.reading import check_declared, check_time, permits
+from safehold.artifacts.rotating import Rotations
 from safehold.artifacts.target import Recorded, Target, target_named, target_of_place
 from safehold.artifacts.writing import Draft
 from safehold.errors import Rollback, TypeNotAllowed
 from safehold.keys import Key
 from safehold.paths import StrPath, replace_file
+from safehold.replacing import Piece, length_of
 
 
 class _Place(NamedTuple):
@@ -44,7 +45,7 @@ class _Copy(NamedTuple):
     sealed: Sealed
 
 
-class Transfers(Files):
+class Transfers(Rotations):
     """The part of a Store that hands files on and takes them in."""
 
     def export(
@@ -212,17 +213,21 @@ class _Export:
             at=at,
         )
 
-    def pieces(self) -> Iterator[Buffer]:
+    def pieces(self) -> Iterator[Piece]:
         large = sum(map(len, self._found[0].segments)) >= container.CHUNK
-        whole = large and len(self._found) == 1
-        align = container.FILE_ALIGN if whole else container.MEMORY_ALIGN
+        slotted = large and len(self._found) == 1
         for sealed in self._found:
             segments = [(len(segment), [segment]) for segment in sealed.segments]
             header = self.header(sealed, self.size)
-            for piece in container.sealed_chunks(
-                header, segments, self._key, sealed.artifact, align=align
-            ):
-                self.size += len(piece)
+            pieces: Iterable[Piece]
+            if slotted:
+                pieces = container.slotted_chunks(header, segments, self._key, sealed.artifact)
+            else:
+                pieces = container.sealed_chunks(
+                    header, segments, self._key, sealed.artifact, align=container.MEMORY_ALIGN
+                )
+            for piece in pieces:
+                self.size += length_of(piece)
                 yield piece
 
 

@@ -24,6 +24,7 @@ from safehold.artifacts.target import Recorded, Target, check_codec, codec_for
 from safehold.context import Context
 from safehold.errors import ConfigError, EncodeError, TypeNotAllowed
 from safehold.paths import replace_file
+from safehold.replacing import Piece, length_of
 
 if TYPE_CHECKING:
     from safehold.scan import FileReport
@@ -151,16 +152,19 @@ class Writer:
         Raises:
             OSError
         """
+        align = _align(drafts)
         with contextlib.ExitStack() as stack:
             if not held:
                 stack.enter_context(self._lock(target))
             above = max(above, self._reader.unmarked(directory, name, target))
-            sealing = stack.enter_context(
-                self._sealing(target, drafts[0], _align(drafts), entry, above)
-            )
-            pieces = self._file_pieces(sealing, target, drafts)
+            sealing = stack.enter_context(self._sealing(target, drafts[0], align, entry, above))
+            pieces: Iterator[Piece]
             if pack is not None:
-                pieces = iter([pack(b"".join(pieces))])
+                pieces = iter([pack(b"".join(self._file_pieces(sealing, target, drafts)))])
+            elif align == container.FILE_ALIGN:
+                pieces = sealing.slotted_pieces()
+            else:
+                pieces = self._file_pieces(sealing, target, drafts)
 
             def record() -> None:
                 entry.fields["size"] = sealing.size
@@ -259,6 +263,14 @@ class _Sealing:
             self.header, self._segments, self._key, self.artifact, align=self._align
         ):
             self.size += len(piece)
+            yield piece
+
+    def slotted_pieces(self) -> Iterator[Piece]:
+        """Yield the pieces of a large file, whose key can be changed in place."""
+        for piece in container.slotted_chunks(
+            self.header, self._segments, self._key, self.artifact
+        ):
+            self.size += length_of(piece)
             yield piece
 
 

@@ -270,6 +270,10 @@ class Keyring:
             raise UnknownKey(message)
         return key
 
+    def older(self, one: Key, other: Key) -> Key:
+        """Return the one of two listed keys that is listed later."""
+        return max(one, other, key=self._keys.index)
+
     def by_id(self, key_id: str, *, revoked: bool = False) -> Key:
         """Return the key with this id. Raises UnknownKey.
 

@@ -198,6 +198,7 @@ def is_for_memory(path: Path) -> bool:
         if shape is None:
             return False
         try:
+            file.seek(shape.start)
             return not decode_header(file.read(shape.text)).name
         except msgspec.MsgspecError:
             return False

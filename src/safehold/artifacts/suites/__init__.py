@@ -12,7 +12,6 @@ from importlib import import_module
 from typing import Protocol
 
 from safehold import sfh1
-from safehold.keys import Key
 from safehold.sfh1 import Buffer
 
 MODULES: Mapping[str, str] = {name: f"{__name__}.{name.lower()}" for name in sfh1.SUITES}
@@ -38,17 +37,26 @@ class Suite(Protocol):
         """Say whether a root is genuine, in constant time."""
 
 
-def suite_for(key: Key, zone: str, artifact: bytes) -> Suite:
+class Secret(Protocol):
+    """What subkeys are derived from: a key of the policy, or a file's own."""
+
+    suite: str
+
+    def derive(self, info: bytes, salt: bytes | None = None, length: int = 32) -> bytes:
+        """Return a subkey for one purpose."""
+
+
+def suite_for(key: Secret, zone: str, artifact: bytes) -> Suite:
     """Return the suite that a key is bound to, with the subkeys of one container."""
     return _opener(key.suite)(key, zone, artifact)
 
 
 @cache
-def _opener(name: str) -> Callable[[Key, str, bytes], Suite]:
-    opener: Callable[[Key, str, bytes], Suite] = import_module(MODULES[name]).open_suite
+def _opener(name: str) -> Callable[[Secret, str, bytes], Suite]:
+    opener: Callable[[Secret, str, bytes], Suite] = import_module(MODULES[name]).open_suite
     return opener
 
 
-def context(key: Key, zone: str) -> bytes:
+def context(key: Secret, zone: str) -> bytes:
     """Return what tells the uses of a key apart."""
     return f"safehold/SFH1/{key.suite}/{zone}".encode()

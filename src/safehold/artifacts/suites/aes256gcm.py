@@ -9,9 +9,8 @@ from __future__ import annotations
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from safehold.artifacts.suites import context
+from safehold.artifacts.suites import Secret, context
 from safehold.artifacts.suites.parts import MacRoot
-from safehold.keys import Key
 from safehold.sfh1 import SUITES, Buffer
 
 _TAG = SUITES["AES256GCM"].leaf
@@ -37,6 +36,6 @@ class _Suite(MacRoot):
         return True
 
 
-def open_suite(key: Key, zone: str, artifact: bytes) -> _Suite:
+def open_suite(key: Secret, zone: str, artifact: bytes) -> _Suite:
     """Derive the keys of the root and of the chunks."""
     return _Suite(key.derive(context(key, zone), artifact, 64))

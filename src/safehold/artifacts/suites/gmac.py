@@ -10,9 +10,8 @@ import hmac
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from safehold.artifacts.suites import context
+from safehold.artifacts.suites import Secret, context
 from safehold.artifacts.suites.parts import MacRoot
-from safehold.keys import Key
 from safehold.sfh1 import Buffer
 
 
@@ -28,6 +27,6 @@ class _Suite(MacRoot):
         return hmac.compare_digest(self._tag(index.to_bytes(12, "big"), b"", stored), leaf)
 
 
-def open_suite(key: Key, zone: str, artifact: bytes) -> _Suite:
+def open_suite(key: Secret, zone: str, artifact: bytes) -> _Suite:
     """Derive the keys of the root and of the chunks."""
     return _Suite(key.derive(context(key, zone), artifact, 64))

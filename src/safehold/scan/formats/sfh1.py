@@ -56,7 +56,7 @@ def holds(data: Data, place: int) -> bool:
     if not shape.head <= place < shape.head + shape.payload:
         return False
     try:
-        header = sfh1.decode_header(view[sfh1.PREFIX.size : sfh1.PREFIX.size + shape.text])
+        header = sfh1.decode_header(view[shape.start : shape.start + shape.text])
     except msgspec.MsgspecError:
         return False
     if header.codec in _VALUES:
@@ -68,7 +68,7 @@ def _read_payload(
     source: Source, visit: Visit, container: memoryview, shape: sfh1.Shape, position: int
 ) -> None:
     try:
-        header = sfh1.decode_header(container[sfh1.PREFIX.size : sfh1.PREFIX.size + shape.text])
+        header = sfh1.decode_header(container[shape.start : shape.start + shape.text])
         lengths = header.segments
     except msgspec.MsgspecError as error:
         detail = {"error": str(error)[:200]}
