@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from safehold._cli import ERROR, FINDINGS, REFUSALS
@@ -61,6 +61,19 @@ def each(
             if not found:
                 print(printable(f"{path}: no file to act on"), file=sys.stderr)
     return code
+
+
+def named(paths: Iterable[str]) -> Iterator[Candidate]:
+    """Yield the named files, and the artifacts below named directories.
+
+    Raises:
+        OSError: a directory cannot be listed.
+    """
+    for path in paths:
+        for file in _files(path, lambda file: file.is_sealed or file.is_artifact):
+            if isinstance(file, OSError):
+                raise file
+            yield Candidate(file, os.path.isfile(file) and _is_sealed(file))
 
 
 def _one(store: Store, name: str | OSError, act: Callable[[Store, str], str]) -> int:

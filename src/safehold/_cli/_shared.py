@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "add_format",
     "add_policy",
+    "has_policy",
     "load_context",
     "load_policy",
     "print_info",
@@ -45,7 +46,7 @@ def add_format(parser: argparse.ArgumentParser) -> None:
 
 def load_policy(options: argparse.Namespace) -> Policy:
     """Load the policy that the command line or the environment names. Raises ConfigError."""
-    path = options.policy or os.environ.get(VARIABLE)
+    path = _policy_path(options)
     if not path:
         message = (
             f"no policy: give --policy FILE or set {VARIABLE}; write one with: "
@@ -53,6 +54,15 @@ def load_policy(options: argparse.Namespace) -> Policy:
         )
         raise ConfigError(message)
     return Policy.load(path)
+
+
+def has_policy(options: argparse.Namespace) -> bool:
+    """Say whether the command line or the environment names a policy."""
+    return bool(_policy_path(options))
+
+
+def _policy_path(options: argparse.Namespace) -> str | None:
+    return options.policy or os.environ.get(VARIABLE)
 
 
 def load_context(options: argparse.Namespace) -> Context:

@@ -13,5 +13,16 @@ from __future__ import annotations
 from safehold.allow._boosters import model_places
 from safehold.allow._list import AllowList, stand_in
 from safehold.allow._presets import PRESETS, Preset, Role, preset
+from safehold.allow._smallest import Smallest, smallest_list
 
-__all__ = ["PRESETS", "AllowList", "Preset", "Role", "model_places", "preset", "stand_in"]
+__all__ = [
+    "PRESETS",
+    "AllowList",
+    "Preset",
+    "Role",
+    "Smallest",
+    "model_places",
+    "preset",
+    "smallest_list",
+    "stand_in",
+]

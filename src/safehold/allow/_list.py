@@ -76,6 +76,14 @@ class AllowList:
         """Whether an artifact may name this; Python 2 spellings count as their Python 3 name."""
         return self.role(module, qualname) is not None
 
+    def permits_dotted(self, name: str) -> bool:
+        """Look a dotted name up at every place where the module's part could end."""
+        parts = name.split(".")
+        return any(
+            self.permits(".".join(parts[:index]), ".".join(parts[index:]))
+            for index in range(len(parts) - 1, 0, -1)
+        )
+
     def role(self, module: str, qualname: str) -> Role | None:
         """Return the role the name may play, or None when it is not allowed.
 

@@ -103,6 +103,11 @@ class Files:
         check_time(first.header)
         check_generation(first, at.target, min_generation, newest)
 
+    def containers(self, path: StrPath) -> list[Sealed]:
+        """Return every container of a file, verified. Raises as load, but for Rollback."""
+        with self._opened("inspect", path) as at:
+            return self._containers(at)
+
     def _containers(
         self, at: OpenedFile, packing: Packing | None = None, *, revoked: bool = False
     ) -> list[Sealed]:

@@ -333,17 +333,8 @@ def _date(seconds: int) -> str:
 def check_declared(header: Header, allow: AllowList) -> None:
     """Raise TypeNotAllowed if a sealed artifact declares a name that the list does not permit."""
     for name in header.globals:
-        if not permits(allow, name):
+        if not allow.permits_dotted(name):
             message = (
                 f"{header.name or 'the artifact'} names {name}, which is not in the allow list"
             )
             raise TypeNotAllowed(message, name=name)
-
-
-def permits(allow: AllowList, name: str) -> bool:
-    """Look a dotted name up at every place where the module's part could end."""
-    parts = name.split(".")
-    return any(
-        allow.permits(".".join(parts[:index]), ".".join(parts[index:]))
-        for index in range(len(parts) - 1, 0, -1)
-    )

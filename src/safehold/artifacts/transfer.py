@@ -19,7 +19,7 @@ from safehold.artifacts.codecs import CODECS
 from safehold.artifacts.container import Header, Sealed
 from safehold.artifacts.info import Info, info_of
 from safehold.artifacts.marks import Mark
-from safehold.artifacts.reading import check_declared, check_time, permits
+from safehold.artifacts.reading import check_declared, check_time
 from safehold.artifacts.rotating import Rotations
 from safehold.artifacts.target import Recorded, Target, target_named, target_of_place
 from safehold.artifacts.writing import Draft
@@ -148,7 +148,7 @@ class Transfers(Rotations):
             limits = self._hold.policy.limits
             report = scan_bytes(sealed.segments[0], limits=limits, allow=allow)
             for use in report.globals:
-                if not permits(allow, use.name):
+                if not allow.permits_dotted(use.name):
                     message = f"{target} names {use.name}, which its zone does not allow"
                     raise TypeNotAllowed(message, name=use.name)
             if report.verdict is Verdict.MALICIOUS:

@@ -19,7 +19,7 @@ from safehold.artifacts import container
 from safehold.artifacts.codecs import CODECS, Encoded, codec_named
 from safehold.artifacts.container import Buffer, Header, Sealed
 from safehold.artifacts.marks import Mark, Marks
-from safehold.artifacts.reading import Reader, permits
+from safehold.artifacts.reading import Reader
 from safehold.artifacts.target import Recorded, Target, check_codec, codec_for
 from safehold.context import Context
 from safehold.errors import ConfigError, EncodeError, TypeNotAllowed
@@ -98,9 +98,9 @@ class Writer:
         if not CODECS[draft.codec].carries_code:
             return draft
         allow = _allow(draft, target)
-        names = _names(self._scan(draft, allow))
+        names = names_of(self._scan(draft, allow))
         for name in names:
-            if not permits(allow, name):
+            if not allow.permits_dotted(name):
                 message = (
                     f"{target} would name {name}, which zone {target.zone.name!r} does not "
                     f"allow; add it to the zone's allow list if it is yours"
@@ -124,7 +124,7 @@ class Writer:
             # Another reader takes other bytes for opcodes than the one that found it clean.
             message = f"{target} is a {report.format} file, not one of codec {draft.codec}"
             raise TypeNotAllowed(message, name="")
-        return replace(draft, globals=_names(report), meta=_plain_meta(draft.meta))
+        return replace(draft, globals=names_of(report), meta=_plain_meta(draft.meta))
 
     def _scan(self, draft: Draft, allow: AllowList) -> FileReport:
         from safehold.scan import scan_bytes  # large; not needed to read or to store data
@@ -316,7 +316,7 @@ def _allow(draft: Draft, target: Target) -> AllowList:
     return AllowList.of(target.zone.allow, *own)
 
 
-def _names(report: FileReport) -> list[str]:
+def names_of(report: FileReport) -> list[str]:
     """Return the names to be allowed: those of plain weights are torch's own reader's to judge."""
     from safehold.scan.weights import NAMES
 
