@@ -11,7 +11,7 @@ from safehold.context import Context
 from safehold.errors import ConfigError, MissingExtra
 from safehold.keys import Environment, Key, Keyring
 from safehold.keys import sources as module
-from safehold.keys.sources import cmd, file
+from safehold.keys.sources import cmd
 from tests.keys.exposing import exposed
 from tests.keys.service import serving
 
@@ -152,19 +152,6 @@ def test_size_of_a_key_file_has_a_limit(tmp_path, size):
     else:
         with pytest.raises(ConfigError, match="at most 65536 bytes"):
             read("file:the.key", tmp_path)
-
-
-def test_file_that_hides_its_size_is_not_cut_to_the_limit(tmp_path, monkeypatch):
-    (tmp_path / "the.key").write_bytes(b"\xff" * 100_000)
-    real = os.fstat
-
-    def empty(fd):
-        status = real(fd)
-        return os.stat_result((*status[:6], 0, *status[7:]))
-
-    monkeypatch.setattr(file.os, "fstat", empty)  # as files below /proc do
-    with pytest.raises(ConfigError, match="at most 65536 bytes"):
-        read("file:the.key", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -52,10 +52,9 @@ def read(wanted: Wanted) -> bytes:
 
 def _contents(fd: int) -> bytes | int:
     """Return what a key file holds, or the mode of what is none. Raises OSError."""
-    status = os.fstat(fd)
-    mode = status.st_mode
-    if not stat.S_ISREG(mode) or mode & 0o002 or status.st_size > MAX_BYTES:
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode) or mode & 0o002:
         return mode
-    with open(fd, "rb", buffering=0, closefd=False) as file:
-        data = file.read(MAX_BYTES + 1)  # the kernel's own files say that they are empty
+    with open(fd, "rb", closefd=False) as file:
+        data = file.read(MAX_BYTES + 1)  # its size is not asked: below /proc it is 0
     return data if len(data) <= MAX_BYTES else mode
