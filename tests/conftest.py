@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from safehold.sfh1 import SUITES
 from tests import tracing
 
 # A shared machine makes deadlines fail at random; the blob reproduces what failed.
@@ -23,7 +24,8 @@ settings.load_profile("safehold")
 _MARKED = re.compile(r"^pytestmark = .*\bpytest\.mark\.extras\b", re.MULTILINE)
 
 _OPTIONAL = (
-    "joblib", "numpy", "pandas", "pyarrow", "rich", "safetensors", "scipy", "sklearn", "torch",
+    "blake3", "joblib", "numpy", "pandas", "pyarrow", "rich", "safetensors", "scipy", "sklearn",
+    "torch",
 )  # fmt: skip
 
 
@@ -55,7 +57,18 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if _MARKED.search(collection_path.read_text("utf-8")) else None
 
 
+def _is_suite_of_an_extra(value: object) -> bool:
+    if isinstance(value, tuple):
+        return any(map(_is_suite_of_an_extra, value))
+    return isinstance(value, str) and value in SUITES and bool(SUITES[value].extra)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # Tests of every suite take their names as parameters; some suites need a package.
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if any(map(_is_suite_of_an_extra, parameters.values())):
+            item.add_marker("extras")
     if not config.getoption("--no-extras"):
         return
     marked = [item for item in items if item.get_closest_marker("extras")]

@@ -53,6 +53,7 @@ class Suite(NamedTuple):
     encrypts: bool = False
     signs: bool = False
     keyless: bool = False
+    extra: str = ""  # what it needs is installed with, and called
 
 
 # One row for each file of `artifacts.suites`. Numbers are never given out again.
@@ -63,6 +64,7 @@ SUITES: Mapping[str, Suite] = {
         Suite("GMAC", 1, leaf=16, root=32),
         Suite("AES256GCM", 2, leaf=16, root=32, encrypts=True),
         Suite("ED25519", 3, leaf=32, root=64, signs=True, keyless=True),
+        Suite("BLAKE3", 4, leaf=32, root=32, extra="blake3"),
     )
 }
 _BY_NUMBER = {row.number: row for row in SUITES.values()}

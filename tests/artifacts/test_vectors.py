@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import importlib
 import pickle
 import shutil
 import struct
@@ -14,8 +15,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from safehold import sfh1
 from safehold.artifacts import container, reading
-from safehold.keys import Keyring
+from safehold.keys import Key, Keyring
 from tests.artifacts.slotted import joined
 from tests.exact import same
 from tests.holding import make_world
@@ -48,13 +50,30 @@ def world(tmp_path, monkeypatch):
     world.hold.close()
 
 
+@pytest.fixture
+def world_of(world):
+    def make(vector):
+        return world.again(keyring=Keyring(vector.signing)) if vector.key is None else world
+
+    return make
+
+
+def parameter(vector):
+    marks = pytest.mark.extras if vector.key is None else ()
+    return pytest.param(vector, id=vector.file, marks=marks)
+
+
+EACH = [parameter(vector) for vector in VECTORS]
+
+
 def test_every_file_is_a_vector_and_every_vector_a_file():
     paths = {path for folder in generate.HERE.glob("v1*") for path in folder.iterdir()}
     assert paths == {vector.path for vector in VECTORS}
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.file)
-def test_a_vector_loads(vector, world):
+@pytest.mark.parametrize("vector", EACH)
+def test_a_vector_loads(vector, world_of):
+    world = world_of(vector)
     path = world.root / vector.zone / vector.file
     shutil.copy(vector.path, path)
     with path.open("rb") as file:
@@ -67,12 +86,12 @@ def test_a_vector_loads(vector, world):
     assert (info.generation, info.created, info.key) == (
         vector.generation,
         generate.CREATED,
-        vector.key.id,
+        vector.signing.id,
     )
     assert info.meta == vector.parts[0].meta
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.file)
+@pytest.mark.parametrize("vector", EACH)
 def test_the_generator_still_writes_the_same_data(vector):
     if all(part.codec in ("json", "msgpack") for part in vector.parts):
         assert generate.contents(vector) == vector.path.read_bytes()
@@ -99,19 +118,22 @@ SECRETS = {
     "vectors-next": (1, "GMAC", b"vector key 4: 5ad2c9e17f4086b3d25e"),
     "vectors-aes": (2, "AES256GCM", b"vector key 3: e4b86d0f1c79a2385fd6"),
     "vectors-pair": (3, "ED25519", bytes.fromhex(generate.PUBLIC)),
+    "vectors-blake3": (4, "BLAKE3", b"vector key 5: 7b52c9d0e81f46a3d27c"),
 }
-LENGTHS = [(32, 32), (16, 32), (16, 32), (32, 64)]
+LENGTHS = [(32, 32), (16, 32), (16, 32), (32, 64), (32, 32)]
 
 
 def opened(suite: str, keys: bytes, payload: bytes, leaves: bytes) -> bytes:
     """Compare each chunk with its leaf; return them decrypted."""
-    leaf_length = 32 if suite in ("HS256", "ED25519") else 16
+    leaf_length = 16 if suite in ("GMAC", "AES256GCM") else 32
     plain = b""
     for index in range((len(payload) + 2**20 - 1) // 2**20):
         chunk = payload[index * 2**20 : (index + 1) * 2**20]
         leaf = leaves[index * leaf_length : (index + 1) * leaf_length]
         if suite in ("HS256", "ED25519"):
             assert hashlib.sha256(chunk).digest() == leaf
+        elif suite == "BLAKE3":
+            assert importlib.import_module("blake3").blake3(chunk, key=keys[32:]).digest() == leaf
         elif suite == "GMAC":
             assert AESGCM(keys[32:]).encrypt(index.to_bytes(12, "big"), b"", chunk) == leaf
         else:
@@ -193,11 +215,11 @@ def open_slot(sector: bytes, suite: str, zone: str, head: bytes, leaves: bytes) 
     return AESGCM(wrap_key).decrypt(bytes(12), slot[24:], message)
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.file)
+@pytest.mark.parametrize("vector", EACH)
 def test_a_second_reader_agrees(vector):
     data, at = vector.path.read_bytes(), 0
     for part in vector.parts:
-        header, segments, rest = read_one(data, vector.zone, vector.key.id)
+        header, segments, rest = read_one(data, vector.zone, vector.signing.id)
         assert header["name"] == f"{vector.zone}/{vector.file}"
         assert header.get("at", 0) == at
         assert header["codec"] == part.codec
@@ -212,8 +234,12 @@ def test_a_second_reader_agrees(vector):
     assert data == b""
 
 
-@pytest.mark.parametrize("key", [KEY, GMAC_KEY, AES_KEY, PAIR_KEY], ids=lambda key: key.suite)
-def test_a_second_reader_agrees_on_many_chunks(key):
+SEALING = {"HS256": KEY, "GMAC": GMAC_KEY, "AES256GCM": AES_KEY, "ED25519": PAIR_KEY}
+
+
+@pytest.mark.parametrize("suite", sfh1.SUITES)
+def test_a_second_reader_agrees_on_many_chunks(suite):
+    key = SEALING.get(suite) or Key(generate.BLAKE3_ID, generate.BLAKE3_SECRET, suite)
     segments = [bytes(range(256)) * 5000, b"z" * 2**20, b"end"]
     header = container.Header(
         1, key.suite, key.id, "models", "models/a", 1, 1, "pickle", [len(one) for one in segments]

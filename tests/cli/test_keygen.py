@@ -83,7 +83,7 @@ def test_hostile_name_is_printed_harmlessly(call, tmp_path):
     assert Path(f"{tmp_path}/\x1b[31m\nred").exists()
 
 
-@pytest.mark.parametrize("suite", ["HS256", "GMAC", "AES256GCM"])
+@pytest.mark.parametrize("suite", ["HS256", "GMAC", "AES256GCM", "BLAKE3"])
 def test_a_suite_with_one_secret_gets_one_key(call, suite):
     Key("k1", call("keygen", "--suite", suite).out.strip().encode(), suite)
 

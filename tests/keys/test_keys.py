@@ -5,6 +5,7 @@ import itertools
 import json
 import logging
 import pickle
+import sys
 
 import pytest
 from hypothesis import given
@@ -100,6 +101,12 @@ def weak_key(tmp_path):
     Key("k1", WEAK.encode())
 
 
+def key_without_its_extra(tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "blake3", None)
+        Keyring.load([("k1", "env:A", "BLAKE3")], tmp_path, {"A": strong().decode()})
+
+
 def short_key(tmp_path):
     Key("k1", MARK.encode())
 
@@ -140,6 +147,7 @@ FAILURES = [
     flooding_command,
     command_that_does_not_start,
     weak_key,
+    key_without_its_extra,
     short_key,
     key_of_text,
     key_with_impossible_id,

@@ -103,7 +103,7 @@ def test_a_point_of_small_order_is_no_key(digits):
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-@pytest.mark.parametrize("suite", ["HS256", "GMAC", "AES256GCM"])
+@pytest.mark.parametrize("suite", ["HS256", "GMAC", "AES256GCM", "BLAKE3"])
 def test_a_half_is_no_secret_of_another_suite(text, suite):
     with pytest.raises(ConfigError, match="half of a key pair or a PEM file"):
         Key("k1", text.encode(), suite)
@@ -115,7 +115,7 @@ def test_a_suite_that_is_not_there_is_refused(suite):
         Key("k1", generate_key().encode(), suite)
 
 
-@pytest.mark.parametrize("suite", ["GMAC", "AES256GCM"])
+@pytest.mark.parametrize("suite", ["GMAC", "AES256GCM", "BLAKE3"])
 def test_other_suites_have_strong_keys_too(suite):
     with pytest.raises(WeakKey, match="safehold keygen"):
         Key("k1", b"changeme" * 8, suite)

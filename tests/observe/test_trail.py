@@ -1142,4 +1142,4 @@ def test_what_was_recorded_under_a_revoked_key_proves_nothing(tmp_path):
     found = [one.problem for one in check_trail(tmp_path / "trail", listed.revoking(["old"]))]
     (bad,) = [problem for problem in found if problem is not None]
     assert (bad.kind, bad.line) == ("key", 1)
-    assert "'old' is revoked" in bad.message
+    assert "'old' is revoked: whoever has it can have written" in bad.message

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,7 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from safehold.errors import ConfigError, UnknownKey, WeakKey
+from safehold.errors import ConfigError, MissingExtra, UnknownKey, WeakKey
 from safehold.keys.pairs import Texts, generate_pair, is_pair_text, parse_pair
 from safehold.keys.sources import Environment, read_source
 from safehold.keys.strength import MIN_KEY_BYTES, weakness
@@ -56,6 +57,7 @@ class Key:
         Raises:
             WeakKey: the secret could be guessed; says why, without showing it.
             ConfigError: no such suite, or not a key of that suite.
+            MissingExtra: the suite's package is not installed.
         """
         self.id = key_id
         self.suite = suite
@@ -83,6 +85,7 @@ class Key:
         if suite not in SUITES:
             message = f"key {key_id!r}: no suite {suite!r}; there are: {', '.join(SUITES)}"
             raise ConfigError(message)
+        _check_extra(SUITES[suite].extra)
         if reason is not None:
             place = f" ({source})" if source else ""
             message = f"key {key_id!r}{place} is refused: {reason}"
@@ -185,6 +188,7 @@ class Keyring:
         Raises:
             ConfigError: a source is missing or unreadable; names it and the mending command.
             WeakKey: a key could be guessed.
+            MissingExtra: a package of a source or of a suite is not installed.
         """
         hidden = environ if isinstance(environ, Environment) else Environment(environ)
         del environ
@@ -295,6 +299,15 @@ class Keyring:
     def __getstate__(self) -> NoReturn:
         message = "a Keyring cannot be pickled or copied; load it from its sources instead"
         raise TypeError(message)
+
+
+def _check_extra(extra: str) -> None:
+    """Raise MissingExtra now if a suite's package is absent, and not at the first file."""
+    if extra:
+        try:
+            import_module(extra)
+        except ImportError as error:
+            raise MissingExtra(extra, extra) from error
 
 
 def _tag_of(key_id: str) -> bytes:
