@@ -20,6 +20,7 @@ def test_shows_every_value_with_its_origin(folder, call):
     assert shown["zone[1].name"].endswith("data  # safehold.toml:11")
     assert shown["zone[1].allow"].endswith("[]  # default")
     assert shown["zone[1].mmap"].endswith("false  # default")
+    assert shown["zone[1].sidecar"].endswith("false  # default")
     assert shown["keys.source"].endswith("env:THE_KEY  # safehold.toml:3")
     assert shown["limits.depth"].endswith("64  # default")
     assert shown["mode"].endswith("enforce  # default")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from pathlib import Path
@@ -154,3 +155,53 @@ def test_name_that_is_not_utf_8(folder, call):
     assert call("seal", name).code == 0
     assert call("verify", name).code == 0
     assert call("verify", "models").code == 1  # the others are plain
+
+
+def test_sidecars_below_a_directory(folder, call):
+    before = Path("models/m.pkl").read_bytes()
+    done = call("seal", "--sidecar", "models")
+    assert done.code == 0
+    assert sorted(done.out.splitlines()) == [
+        "models/deep/n.pickle: sealed with a sidecar: zone models, codec pickle, generation 1",
+        "models/m.pkl: sealed with a sidecar: zone models, codec pickle, generation 1",
+    ]
+    assert Path("models/m.pkl").read_bytes() == before
+    assert Path("models/m.pkl.sfh").exists()
+    assert call("seal", "models").err == "models: no file to act on\n"  # as they are sealed
+    done = call("verify", "models")
+    assert (done.code, sorted(done.out.splitlines())) == (
+        0,
+        ["models/deep/n.pickle: ok", "models/m.pkl: ok"],
+    )
+    assert json.loads(call("inspect", "--format", "json", "models/m.pkl").out)["sidecar"] is True
+    assert "generation 2" in call("seal", "--renew", "models/m.pkl").out
+    assert call("unseal", "models").code == 0
+    assert not list(Path("models").rglob("*.sfh"))
+    assert Path("models/m.pkl").read_bytes() == before
+
+
+def test_a_file_that_was_changed_on_purpose_is_sealed_by_name(folder, call):
+    call("seal", "--sidecar", "models/m.pkl")
+    Path("models/m.pkl").write_bytes(pickle.dumps("changed"))
+    done = call("verify", "models/m.pkl")
+    assert done.code == 1
+    assert "safehold seal --sidecar PATH" in done.err
+    assert "generation 2" in call("seal", "--sidecar", "models/m.pkl").out
+    assert call("verify", "models/m.pkl").code == 0
+    assert call("seal", "--sidecar", "models/m.pkl").code == 2
+
+
+def test_a_zone_that_wants_sidecars(folder, call):
+    text = Path("safehold.toml").read_text()
+    Path("safehold.toml").write_text(
+        text.replace('codecs = ["pickle", "json"]', 'codecs = ["pickle", "json"]\nsidecar = true')
+    )
+    assert "sealed with a sidecar" in call("seal", "models/m.pkl").out
+    assert not is_sealed("models/m.pkl")
+
+
+def test_a_sidecar_itself_is_refused(folder, call):
+    call("seal", "--sidecar", "models/m.pkl")
+    done = call("verify", "models/m.pkl.sfh")
+    assert done.code == 1
+    assert "is a sidecar" in done.err

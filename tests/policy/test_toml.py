@@ -317,13 +317,18 @@ def test_unknown_trust_is_refused(trust):
     assert "zone[0].trust" in refused(f'version = 1\n{ZONE}trust = "{trust}"')
 
 
-def test_mmap_is_a_truth_value_of_a_zone_with_paths_and_false_by_default():
-    zones = parse(f"version = 1\n{ZONE}mmap = true").zones
-    assert [zone.mmap for zone in (*zones, *parse(f"version = 1\n{ZONE}").zones)] == [True, False]
+@pytest.mark.parametrize("flag", ["mmap", "sidecar"])
+def test_a_flag_is_a_truth_value_of_a_zone_with_paths_and_false_by_default(flag):
+    zones = (
+        *parse(f"version = 1\n{ZONE}{flag} = true").zones,
+        *parse(f"version = 1\n{ZONE}").zones,
+    )
+    assert [getattr(zone, flag) for zone in zones] == [True, False]
     for value in ("1", '"true"', "[]", "0"):
-        message = refused(f"version = 1\n{ZONE}mmap = {value}")
-        assert "zone[0].mmap must be true or false" in message
-    assert "memory.mmap is not a policy key" in refused("version = 1\n[memory]\nmmap = true")
+        message = refused(f"version = 1\n{ZONE}{flag} = {value}")
+        assert f"zone[0].{flag} must be true or false" in message
+    text = f"version = 1\n[memory]\n{flag} = true"
+    assert f"memory.{flag} is not a policy key" in refused(text)
 
 
 def test_every_type_is_possible_in_internal_zones_only():
@@ -613,6 +618,7 @@ def zones(draw):
             tuple(patterns[2 * index : 2 * index + 2]),
             *draw(trusts()),
             mmap=draw(st.booleans()),
+            sidecar=draw(st.booleans()),
         )
         for index, name in enumerate(names)
     )

@@ -105,3 +105,24 @@ def test_a_finding_below_its_rules_severity_does_not_show_the_rules_score(tree):
 
     assert [finding.severity.label for finding in assessment.findings] == ["medium"]
     assert assessment.worst_score == "medium"
+
+
+def test_a_file_with_a_sidecar_is_sealed_and_the_sidecar_no_artifact(tree):
+    zone = Zone("models", ("models/**",), "internal", ("pickle",))
+    policy = Policy(root=tree, zones=(zone,))
+    hold = safehold.Context.load(policy, environ={"SAFEHOLD_SECRET_KEY": generate_key()})
+    path = tree / "models" / "a.pkl"
+    safehold.Store(hold).dump([1], path, sidecar=True)
+
+    assessment = assess(policy, hold=hold)
+    assert assessment.findings == ()
+    assert [report.path for report in assessment.sealed] == ["models/a.pkl"]
+    assert assessment.artifacts == ()
+
+    path.write_bytes(b"cposix\nsystem\n(S'true'\ntR.")
+    assert set(ids(assess(policy, hold=hold))) >= {"SH101", "SH113"}
+    assert "SH101" in ids(assess(policy))
+
+    path.write_bytes(pickle.dumps([1]))
+    path.with_name("a.pkl.sfh").write_bytes(b"rubbish")
+    assert ids(assess(policy, hold=hold)) == ["SH111"]

@@ -13,7 +13,8 @@ from safehold._cli._shared import load_context
 from safehold._cli._text import printable
 from safehold.artifacts import Store
 from safehold.artifacts.codecs import CODECS
-from safehold.artifacts.container import MAGIC, is_sealed
+from safehold.artifacts.container import PREFIX_BYTES, is_sealed
+from safehold.artifacts.sidecar import SUFFIX, is_sidecar
 from safehold.errors import SafeholdError
 
 _SUFFIXES = tuple(suffix for row in CODECS.values() for suffix in row.suffixes)
@@ -24,7 +25,7 @@ _CODE_SUFFIXES = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A regular file below a named directory."""
+    """A regular file below a named directory; sealed by itself or by a sidecar."""
 
     path: str
     is_sealed: bool
@@ -109,16 +110,26 @@ def _files(path: str, below: Callable[[Candidate], bool]) -> Iterator[str | OSEr
         folders.sort()
         for name in sorted(names):
             file = os.path.join(folder, name)
-            if os.path.isfile(file) and below(Candidate(file, _is_sealed(file))):
-                yield file
+            if os.path.isfile(file) and not _is_sidecar(file):
+                sealed = _is_sealed(file) or _is_sidecar(file + SUFFIX)
+                if below(Candidate(file, sealed)):
+                    yield file
         yield from errors
         errors.clear()
     yield from errors
 
 
 def _is_sealed(path: str) -> bool:
+    return is_sealed(_start(path))
+
+
+def _is_sidecar(path: str) -> bool:
+    return path.endswith(SUFFIX) and os.path.isfile(path) and is_sidecar(_start(path))
+
+
+def _start(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
-            return is_sealed(file.read(len(MAGIC)))
+            return file.read(PREFIX_BYTES)
     except OSError:
-        return False
+        return b""

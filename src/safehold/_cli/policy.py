@@ -67,6 +67,7 @@ def _values(policy: Policy) -> Iterator[tuple[str, Any]]:
         yield f"zone[{index}].paths", zone.paths
         yield from _zone(f"zone[{index}]", zone)
         yield f"zone[{index}].mmap", zone.mmap
+        yield f"zone[{index}].sidecar", zone.sidecar
     yield from _zone("memory", policy.memory)
     yield "code.trusted", policy.trusted
     for field in dataclasses.fields(policy.limits):

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
 
 HELP = """Seal plain artifacts in place. Each file is scanned first, and the very bytes that were
 scanned are sealed; what is not clean is refused. Below a directory only files whose suffix
-belongs to a codec are taken. `--renew` gives files that are sealed and authentic the next
-generation, which takes an older model back into service."""
+belongs to a codec are taken. `--sidecar` leaves each file as it is, for other tools to read, and
+writes its seal to PATH.sfh; it seals a file anew that was changed on purpose since. `--renew`
+gives files that are sealed and authentic the next generation, which takes an older model back
+into service."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +22,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("paths", nargs="+", metavar="PATH", help="files or directories")
     parser.add_argument("--codec", help="the codec, where the suffix does not tell")
+    parser.add_argument(
+        "--sidecar",
+        action="store_true",
+        default=None,
+        help="leave the file as it is and write the seal to PATH.sfh (default: what the zone says)",
+    )
     parser.add_argument("--renew", action="store_true", help="give sealed files a new generation")
     _shared.add_policy(parser)
 
@@ -29,8 +37,12 @@ def run(options: argparse.Namespace) -> int:
     from safehold._cli import _each
 
     def act(store: Store, path: str) -> str:
-        info = store.renew(path) if options.renew else store.seal(path, codec=options.codec)
-        return f"sealed: zone {info.zone}, codec {info.codec}, generation {info.generation}"
+        if options.renew:
+            info = store.renew(path)
+        else:
+            info = store.seal(path, codec=options.codec, sidecar=options.sidecar)
+        done = "sealed with a sidecar" if info.sidecar else "sealed"
+        return f"{done}: zone {info.zone}, codec {info.codec}, generation {info.generation}"
 
     if options.renew:
         return _each.each(options, act, below=lambda file: file.is_sealed)

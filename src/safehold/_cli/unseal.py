@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from safehold.artifacts import Store
 
 HELP = """Replace sealed artifacts by the plain files that pickle or joblib read. A file that was
-sealed as it stood comes back byte for byte."""
+sealed as it stood comes back byte for byte. Of a file with a sidecar the sidecar goes."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

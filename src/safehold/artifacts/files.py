@@ -7,15 +7,18 @@ import errno
 import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
-from safehold.artifacts import container, streams
-from safehold.artifacts.codecs import CODECS, Encoded, codec_named
+from safehold.artifacts import container, sidecar, streams
+from safehold.artifacts.codecs import CODECS, Encoded, codec_named, plain_encoder
 from safehold.artifacts.codecs.pickle import split_pickles
 from safehold.artifacts.container import Buffer, Sealed
 from safehold.artifacts.info import Info, info_of
 from safehold.artifacts.marks import Mark, Marks
+from safehold.artifacts.plain import PlainWriter
 from safehold.artifacts.reading import Reader, check_declared, check_generation, check_time
+from safehold.artifacts.sidecar import Pair
 from safehold.artifacts.target import (
     Recorded,
     Target,
@@ -23,9 +26,9 @@ from safehold.artifacts.target import (
     codec_for,
     target_of_place,
 )
-from safehold.artifacts.writing import Draft, Writer
+from safehold.artifacts.writing import Draft
 from safehold.context import Context
-from safehold.errors import ConfigError, LimitExceeded, Rollback
+from safehold.errors import ConfigError, LimitExceeded, Rollback, VerificationError
 from safehold.paths import StrPath, replace_file
 from safehold.replacing import has_temporary, remove_temporary
 
@@ -56,24 +59,28 @@ class Files:
         self._hold = hold
         self._marks = Marks(hold.policy.root / hold.policy.marks, hold.keyring)
         self._reader = Reader(hold, self._marks)
-        self._writer = Writer(hold, self._marks, self._reader)
+        self._writer = PlainWriter(hold, self._marks, self._reader)
 
     def inspect(self, path: StrPath) -> Info:
         """Return verified metadata of a file's first container. Raises as load, but for Rollback.
 
         The payload of a file that holds one container is not read.
         """
-        with self._opened("inspect", path) as at:
+        with self._opened("inspect", path) as at, self._beside(at) as pair:
             self._tidy(at)
             expected = self._reader.expected(at.target)
-            if streams.is_single(at.fd, at.size, expected):
+            if pair is not None:
+                opened = pair.settled(lambda: pair.fitting(expected)).opened
+                header, artifact = opened.header(), opened.shape.artifact
+                self._reader.check_context(header, at.target)
+            elif streams.is_single(at.fd, at.size, expected):
                 header, artifact = container.verified_header(at.fd, at.size, expected)
                 self._reader.check_context(header, at.target)
             else:
                 first = self._containers(at)[0]
                 header, artifact = first.header, first.artifact
             at.entry.header(header)
-            return info_of(header, artifact, at.size)
+            return info_of(header, artifact, at.size, sidecar=pair is not None)
 
     def verify(
         self, path: StrPath, *, min_generation: int = 0, packing: Packing | None = None
@@ -111,10 +118,16 @@ class Files:
     def _containers(
         self, at: OpenedFile, packing: Packing | None = None, *, revoked: bool = False
     ) -> list[Sealed]:
-        """Verify every container of a file; most files hold one."""
+        """Verify every container of a file, or the file and its sidecar; most files hold one."""
         expected = self._reader.expected(at.target, revoked=revoked)
         found: list[Sealed] = []
         if packing is None:
+            with self._beside(at) as pair:
+                if pair is not None:
+                    sealed = pair.settled(lambda: pair.verified(expected))
+                    self._reader.check_context(sealed.header, at.target)
+                    at.entry.header(sealed.header)
+                    return [sealed]
             verified = streams.verify_all(at.fd, at.size, expected)
         else:
             unpacked = packing.unpack(streams.read_whole(at.fd, at.size))
@@ -128,6 +141,12 @@ class Files:
                 raise Rollback(message)
         at.entry.header(found[0].header)
         return found
+
+    def _beside(self, at: OpenedFile) -> AbstractContextManager[Pair | None]:
+        return sidecar.beside(self._hold.root, at.directory, at.name)
+
+    def _is_plain(self, at: OpenedFile) -> bool:
+        return not container.is_sealed(os.pread(at.fd, container.PREFIX_BYTES, 0))
 
     @contextlib.contextmanager
     def _opened(self, action: str, path: StrPath) -> Iterator[OpenedFile]:
@@ -149,11 +168,13 @@ class Files:
         codec: str | None = None,
         meta: Mapping[str, Any] | None = None,
         packing: Packing | None = None,
+        sidecar: bool | None = None,
     ) -> Info:
         """Seal an existing plain file in place; its own bytes become the payload.
 
         The very bytes that are sealed are scanned before, with the zone's allow-list. With
-        `packing` the containers go inside the file's compression.
+        `packing` the containers go inside the file's compression. With `sidecar` (the zone says
+        it if nothing is given) the file stays as it is, and its seal is a file beside it.
 
         Raises:
             ConfigError: sealed already, no codec for it, or not one of the zone's.
@@ -165,10 +186,12 @@ class Files:
             if at.size > limit:
                 message = f"{at.target} has {at.size} bytes, the limit is {limit}"
                 raise LimitExceeded(message)
+            plain = packing is None and (at.target.zone.sidecar if sidecar is None else sidecar)
+            opened = os.fstat(at.fd)
             data = streams.read_whole(at.fd, at.size)
             if packing is not None:
                 data = packing.unpack(data)
-            if container.is_sealed(data):
+            if container.is_sealed(data) or self._fits_sidecar(at):
                 message = f"{at.target} is sealed already; see: safehold seal --renew"
                 raise ConfigError(message)
             chosen = codec or codec_for(at.target)
@@ -179,7 +202,30 @@ class Files:
                 )
                 for part in (split_pickles(data) if chosen == "pickle" else [data])
             ]
-            return self._replace(at, drafts, pack=None if packing is None else packing.pack)
+            if not plain:
+                return self._replace(at, drafts, pack=None if packing is None else packing.pack)
+            if len(drafts) > 1:
+                message = f"{at.target} holds {len(drafts)} pickles, a sidecar is for one"
+                raise ConfigError(message)
+            return self._record(at, drafts[0], opened)
+
+    def _fits_sidecar(self, at: OpenedFile) -> bool:
+        """Say whether a plain file is authentic by its sidecar; one that was changed is not."""
+        with self._beside(at) as pair:
+            if pair is None:
+                return False
+            try:
+                pair.verified(self._reader.expected(at.target))
+            except VerificationError:
+                return False
+            return True
+
+    def _record(self, at: OpenedFile, draft: Draft, opened: os.stat_result, above: int = 0) -> Info:
+        """Write the sidecar of a file that was `opened` under its lock and is in the draft."""
+        written = self._writer.record(
+            at.directory, at.name, at.target, draft, at.entry, opened=opened, above=above
+        )
+        return info_of(*written, sidecar=True)
 
     def renew(self, path: StrPath) -> Info:
         """Give an authentic sealed file the next generation.
@@ -188,9 +234,13 @@ class Files:
         for Rollback.
         """
         with self._opened("renew", path) as first, self._locked(first) as at:
+            opened = os.fstat(at.fd)
             found = self._containers(at)
             drafts = [Draft.of(sealed) for sealed in found]
-            return self._replace(at, drafts, above=found[0].header.generation)
+            above = found[0].header.generation
+            if self._is_plain(at):
+                return self._record(at, drafts[0], opened, above)
+            return self._replace(at, drafts, above=above)
 
     def rename(self, old: StrPath, new: StrPath) -> Info:
         """Give an authentic file another name, perhaps in another zone; seal it for that.
@@ -221,16 +271,23 @@ class Files:
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target.name)
                 generation = found[0].header.generation
                 drafts = [Draft.of(sealed) for sealed in found]
-                written = self._writer.file(
-                    directory, name, target, drafts, entry, above=generation
-                )
+                plain = self._is_plain(at)
+                if plain:
+                    written = self._writer.plain(
+                        directory, name, target, drafts[0], entry, above=generation
+                    )
+                else:
+                    written = self._writer.file(
+                        directory, name, target, drafts, entry, above=generation
+                    )
             at.entry.allow()
             # Beyond the old file: none of its copies is the newest of that name any more.
             gone = Mark(generation + 1, bytes(16))
             self._marks.write(at.target.zone.name, at.target.name, gone)
             os.unlink(at.name, dir_fd=at.directory)
             os.fsync(at.directory)
-            return info_of(*written)
+            sidecar.drop(at.directory, at.name)
+            return info_of(*written, sidecar=plain)
 
     @contextlib.contextmanager
     def _locked(self, first: OpenedFile) -> Iterator[OpenedFile]:
@@ -245,31 +302,38 @@ class Files:
 
     def _tidy(self, at: OpenedFile) -> None:
         """Remove what a killed writer left of a file; nothing there costs a look."""
-        if has_temporary(at.directory, at.name):
-            with (
-                contextlib.suppress(OSError),  # a read-only deployment
-                self._marks.lock(at.target.zone.name, at.target.name),
-            ):
-                remove_temporary(at.directory, at.name)
+        for name in (at.name, at.name + sidecar.SUFFIX):
+            if has_temporary(at.directory, name):
+                with (
+                    contextlib.suppress(OSError),  # a read-only deployment
+                    self._marks.lock(at.target.zone.name, at.target.name),
+                ):
+                    remove_temporary(at.directory, name)
 
     def unseal(self, path: StrPath) -> None:
         """Replace a sealed file by the plain file that the replaced library reads.
 
         A file that was sealed as it stood comes back byte for byte; other values are written
-        by pickle or joblib, and data codecs leave their own encoding. Raises as load, but
-        for Rollback.
+        by pickle or joblib, and data codecs leave their own encoding. Of a plain file the
+        sidecar goes. Raises as load, but for Rollback.
         """
         with self._opened("unseal", path) as first, self._locked(first) as at:
             containers = self._containers(at)
-            plain = [piece for sealed in containers for piece in self._plain(sealed, at.target)]
-            replace_file(at.directory, at.name, plain, before_rename=at.entry.allow, locked=True)
+            if self._is_plain(at):
+                at.entry.allow()
+            else:
+                plain = [piece for sealed in containers for piece in self._plain(sealed, at.target)]
+                replace_file(
+                    at.directory, at.name, plain, before_rename=at.entry.allow, locked=True
+                )
+            sidecar.drop(at.directory, at.name)
 
-    def _plain(self, sealed: Sealed, target: Target) -> list[Buffer]:
+    def _plain(self, sealed: Sealed, target: Target) -> Sequence[Buffer]:
         if len(sealed.segments) == 1 or not CODECS[sealed.header.codec].carries_code:
-            return list(sealed.segments)
+            return sealed.segments
         reading = self._reader.reading(sealed.header, target)
         value = codec_named(sealed.header.codec).decode(sealed.segments, reading)
-        return [_plain_file(value, sealed.header.codec)]
+        return plain_encoder(sealed.header.codec)(value, reading.depth).segments
 
     def _replace(
         self,
@@ -283,14 +347,3 @@ class Files:
             at.directory, at.name, at.target, drafts, at.entry, above=above, pack=pack, held=True
         )
         return info_of(*written)
-
-
-def _plain_file(value: object, codec: str) -> bytes:
-    """Encode a value as the replaced library would, in one stream."""
-    if codec == "joblib":
-        from safehold.artifacts.codecs.joblib import encode_compressed
-
-        return bytes(encode_compressed(value, 0, None).segments[0])
-    import pickle
-
-    return pickle.dumps(value, protocol=5)

@@ -14,6 +14,7 @@ class Info:
     """Verified metadata of an artifact.
 
     `created` and `expires` (0: never) are in Unix seconds, `size` is the file's in bytes.
+    With a `sidecar` the file itself is plain.
     """
 
     zone: str
@@ -30,9 +31,10 @@ class Info:
     meta: Mapping[str, Any]
     raw: bool
     expires: int
+    sidecar: bool
 
 
-def info_of(header: Header, artifact: bytes, size: int) -> Info:
+def info_of(header: Header, artifact: bytes, size: int, *, sidecar: bool = False) -> Info:
     """Gather what the container's verified header says; `size` is the file's."""
     return Info(
         zone=header.zone,
@@ -49,4 +51,5 @@ def info_of(header: Header, artifact: bytes, size: int) -> Info:
         meta=header.meta,
         raw=header.raw,
         expires=header.expires,
+        sidecar=sidecar,
     )

@@ -21,6 +21,7 @@ from safehold.artifacts.codecs import CODECS, Reading, codec_named
 from safehold.artifacts.container import Expected, Header, Sealed
 from safehold.artifacts.marks import Mark, Marks
 from safehold.artifacts.rules import UNTRUSTED_CALLER
+from safehold.artifacts.sidecar import SUFFIX
 from safehold.artifacts.target import Recorded, Target
 from safehold.context import Context
 from safehold.errors import Blocked, Rollback, SafeholdError, TypeNotAllowed, WrongContext
@@ -282,6 +283,7 @@ class Reader:
         ):
             if place.real == target.real:
                 remove_temporary(directory, name)
+                remove_temporary(directory, name + SUFFIX)
 
 
 def check_generation(

@@ -17,7 +17,9 @@ from safehold.artifacts.chunks import read_at
 from safehold.artifacts.container import Header, Sealed
 from safehold.artifacts.files import Files, OpenedFile
 from safehold.artifacts.info import Info, info_of
+from safehold.artifacts.plain import under
 from safehold.artifacts.reading import Reader
+from safehold.artifacts.sidecar import SUFFIX, Pair
 from safehold.artifacts.target import Target
 from safehold.artifacts.writing import Draft
 from safehold.errors import ConfigError, EncodeError, Tampered, TypeNotAllowed
@@ -74,8 +76,16 @@ class Rotations(Files):
                 return self._rekey(at, old_id)
             target, entry, key = at.target, at.entry, self._hold.keyring.signing
             file = _File(at.fd, at.size, old_id)
-            size = at.size
-            if _is_slotted(at.fd, at.size, key.suite):
+            size, plain = at.size, False
+            with self._beside(at) as pair:
+                beside = None if pair is None else _beside(pair, file, target, self._reader, key)
+            if beside is not None:
+                old, new, plain = beside.old, beside.new, True
+                entry.header(old.header)
+                if beside.pieces is not None:
+                    name = at.name + SUFFIX
+                    self._put(at._replace(name=name), beside, beside.pieces())
+            elif _is_slotted(at.fd, at.size, key.suite):
                 changes = _change_in_place(file, target, self._reader, key, repair=repair)
                 old, new = changes.old, changes.old.header
                 entry.header(new)
@@ -92,7 +102,7 @@ class Rotations(Files):
             if mark is not None and new.key != old_id:
                 # Its own key may be the one that goes; a run that was killed may have left it.
                 self._marks.write(target.zone.name, target.name, mark)
-            return info_of(new, old.artifact, size)
+            return info_of(new, old.artifact, size, sidecar=plain)
 
     def _write_slots(self, at: OpenedFile, changes: _InPlace, key: Key) -> None:
         """Change a file in place. Raises OSError when it cannot be, or has other names."""
@@ -116,13 +126,16 @@ class Rotations(Files):
 
     def _rekey(self, at: OpenedFile, old_id: str) -> Info:
         """Seal a file anew, under the artifact's lock."""
+        plain, opened = self._is_plain(at), os.fstat(at.fd)
         found = self._containers(at, revoked=True)
         first = found[0].header
         self._reader.check_fresh(found[0], at.target, 0, revoked=True)
         if first.key != old_id:
-            return info_of(first, found[0].artifact, at.size)
+            return info_of(first, found[0].artifact, at.size, sidecar=plain)
         at.entry.fields["action"] = "rekey"
         drafts = [self._vetted(Draft.of(sealed), at.target) for sealed in found]
+        if plain:
+            return self._record(at, drafts[0], opened, first.generation)
         written = self._writer.file(
             at.directory, at.name, at.target, drafts, at.entry, above=first.generation, held=True
         )
@@ -172,6 +185,24 @@ class _Rotation(NamedTuple):
     old: Sealed
     new: Header
     pieces: _Pieces | None
+
+
+def _beside(pair: Pair, at: _File, target: Target, reader: Reader, key: Key) -> _Rotation:
+    """Verify a sidecar as far as it must be to sign it with `key`; only its present record stays.
+
+    Raises:
+        As Store.load.
+    """
+    expected = reader.expected(target)
+    record = pair.fitting(expected)
+    header = record.opened.header()
+    first = Sealed(header, record.opened.shape.artifact, [])
+    reader.check_context(header, target)
+    reader.check_fresh(first, target, 0)
+    if header.key != at.old_id:
+        return _Rotation(first, header, None)
+    new = under(record, pair, expected, key)
+    return _Rotation(first, _under(header, key), lambda: [new])
 
 
 def _replacement(at: _File, target: Target, reader: Reader, key: Key) -> _Rotation:

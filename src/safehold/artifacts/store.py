@@ -10,8 +10,8 @@ from datetime import datetime
 from functools import partial
 from typing import IO, Any
 
-from safehold.artifacts import container, streams
-from safehold.artifacts.codecs import Encoded
+from safehold.artifacts import container, sidecar, streams
+from safehold.artifacts.codecs import CODECS, Encoded, Reading
 from safehold.artifacts.container import Buffer, Expected, Sealed
 from safehold.artifacts.files import Packing
 from safehold.artifacts.info import Info, info_of
@@ -27,7 +27,7 @@ from safehold.artifacts.target import (
 )
 from safehold.artifacts.transfer import Transfers
 from safehold.artifacts.writing import Draft, expiry
-from safehold.errors import Tampered
+from safehold.errors import DecodeError, NotSealed, Tampered
 from safehold.paths import Place, StrPath
 
 __all__ = ["Packing", "Store"]
@@ -51,13 +51,16 @@ class Store(Transfers):
         encode: Callable[[], Encoded] | None = None,
         packing: Packing | None = None,
         expires: datetime | int | None = None,
+        sidecar: bool | None = None,
     ) -> Info:
         """Seal a value into a file; a crash leaves the old file or the new one.
 
         The codec follows from the zone and the file's suffix unless it is named. The first of
         `prefer` that the zone has is taken, and `encode` is asked for the encoded value if that
         is the first of all. With `packing` the container goes inside that compression. From
-        `expires` on, a time with its zone or in Unix seconds, it is not loaded any more.
+        `expires` on, a time with its zone or in Unix seconds, it is not loaded any more. With
+        `sidecar` (the zone says it if nothing is given) the file is the plain one of the replaced
+        library, and its seal a file beside it.
 
         Raises:
             EncodeError: the value has no lossless form in the codec, or names a type that
@@ -66,10 +69,14 @@ class Store(Transfers):
         with self._hold.root.open_parent(path) as (directory, name, place):
             target = target_of_place(self._hold, place)
             with Recorded(self._hold.recorder, "dump", target) as entry:
+                plain = packing is None and (target.zone.sidecar if sidecar is None else sidecar)
                 draft = self._writer.draft(
-                    value, target, codec=codec, meta=meta, prefer=prefer, encode=encode
+                    value, target, codec=codec, meta=meta, prefer=prefer, encode=encode, plain=plain
                 )
                 draft = replace(draft, expires=expiry(expires))
+                if plain:
+                    written = self._writer.plain(directory, name, target, draft, entry)
+                    return info_of(*written, sidecar=True)
                 pack = None if packing is None else packing.pack
                 return info_of(
                     *self._writer.file(directory, name, target, [draft], entry, pack=pack)
@@ -101,7 +108,7 @@ class Store(Transfers):
         fd, status, place = self._hold.root.open_file(path)
         files = [fd]
         target = target_of_place(self._hold, place)
-        verify = partial(container.verify_file, fd, status.st_size)
+        verify = partial(self._verified, fd, status.st_size, place)
         if mmap_mode is not None:
             verify = partial(verify_mapped, self._hold.root, target.zone, place, mmap_mode)
             decode = decode_mapped(decode)
@@ -128,13 +135,47 @@ class Store(Transfers):
         files.append(fd)
         if there != place or os.path.sameopenfile(fd, files[-2]):
             return None
-        return verify or partial(container.verify_file, fd, status.st_size)
+        return verify or partial(self._verified, fd, status.st_size, place)
+
+    def _verified(self, fd: int, size: int, place: Place, expected: Expected) -> Sealed:
+        """Verify an opened file, or if it is plain, what has its name and a sidecar."""
+        try:
+            return container.verify_file(fd, size, expected)
+        except NotSealed:
+            with sidecar.beside_place(self._hold.root, place) as pair:
+                if pair is None:
+                    raise
+                return pair.settled(lambda: pair.verified(expected))
+
+    def read(
+        self, path: StrPath, *, allow: Iterable[str] | None = None, min_generation: int = 0
+    ) -> memoryview:
+        """Verify a file and return the bytes of the plain file, for another tool to decode.
+
+        They are private memory, which cannot be written to. What that tool does with them is
+        not restricted by the allow-list.
+
+        Raises:
+            DecodeError: the payload is not the plain file, as of a pickle with arrays; unseal it,
+                or write it with a sidecar. Otherwise as load.
+        """
+        data: memoryview = self.load(
+            path, allow=allow, min_generation=min_generation, decode=_plain_bytes
+        )
+        return data
 
     def maps(self, path: StrPath) -> bool:
-        """Say whether the policy lets a file be mapped. Raises OSError."""
+        """Say whether a file can be mapped: the policy lets it be, and its seal is its own.
+
+        Raises:
+            OSError
+        """
         fd, _, place = self._hold.root.open_file(path)
-        os.close(fd)
-        return target_of_place(self._hold, place).zone.mmap
+        try:
+            own = container.is_sealed(os.pread(fd, container.PREFIX_BYTES, 0))
+        finally:
+            os.close(fd)
+        return own and target_of_place(self._hold, place).zone.mmap
 
     def open(
         self,
@@ -159,7 +200,12 @@ class Store(Transfers):
                 if mmap:
                     files.append(open_owned(self._hold.root, target.zone, place)[0])
                 size = os.fstat(files[-1]).st_size
-                opened = container.open_file(files[-1], size, expected)
+                try:
+                    opened = container.open_file(files[-1], size, expected)
+                except NotSealed:
+                    if mmap:
+                        raise
+                    opened = self._opened_beside(place, files, expected)
                 payload = map_payload(files[-1], opened.shape) if mmap else None
                 found.append((opened, payload))
                 return Sealed(opened.header(), opened.shape.artifact, [])
@@ -169,12 +215,29 @@ class Store(Transfers):
                 target, verify, allow=allow, min_generation=min_generation, again=again
             )
             opened, payload = found[-1]
-            info = info_of(opened.header(), opened.shape.artifact, opened.shape.total)
+            info = info_of(
+                opened.header(),
+                opened.shape.artifact,
+                os.fstat(files[-1]).st_size,
+                sidecar=opened.shape.detached,
+            )
             refuse = partial(self._refuse, target)
             return OpenArtifact(files.pop(), opened, info, reading, refuse, payload)
         finally:  # only an OpenArtifact that was returned owns its descriptor
             for fd in files:
                 os.close(fd)
+
+    def _opened_beside(
+        self, place: Place, files: list[int], expected: Expected
+    ) -> container.Opened:
+        """Verify a sidecar's roots and open the file that it stands beside. Raises as open."""
+        with sidecar.beside_place(self._hold.root, place) as pair:
+            if pair is None:
+                message = "not sealed, and without a sidecar; seal it with: safehold seal PATH"
+                raise NotSealed(message)
+            opened = pair.settled(lambda: pair.fitting(expected)).opened
+            files.append(pair.taken())
+            return opened
 
     def _refuse(self, target: Target, error: Tampered) -> None:
         """Record a part of an opened file that does not verify, and raise it."""
@@ -278,10 +341,33 @@ class Store(Transfers):
         start = streams.read_up_to(file, container.PREFIX_BYTES)
         if not start and not target.has_mark:  # the end; a file that is empty is another matter
             raise EOFError(_NO_INPUT)
+
+        def verify(expected: Expected) -> Sealed:
+            try:
+                return streams.verify_next(start, file, expected)
+            except NotSealed:
+                if not target.has_mark:
+                    raise
+                place = self._hold.root.place(file.fileno())
+                with sidecar.beside_place(self._hold.root, place) as pair:
+                    if pair is None:
+                        raise
+                    pair.settled(lambda: pair.hold(file, start, expected))
+                    return pair.settled(lambda: pair.verified(expected))
+
         return self._reader.read(
             target,
-            lambda expected: streams.verify_next(start, file, expected),
+            verify,
             allow=allow,
             options=options,
             decode=decode,
         )
+
+
+def _plain_bytes(sealed: Sealed, reading: Reading) -> memoryview:  # noqa: ARG001  (a Decode)
+    if len(sealed.segments) == 1:
+        return sealed.segments[0].toreadonly()
+    if CODECS[sealed.header.codec].carries_code:
+        message = "the payload is not a plain file; see Store.unseal, or dump with sidecar=True"
+        raise DecodeError(message)
+    return memoryview(b"".join(sealed.segments))

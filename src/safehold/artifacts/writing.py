@@ -15,14 +15,15 @@ import msgspec
 
 from safehold import sfh1
 from safehold.allow import AllowList
-from safehold.artifacts import container
-from safehold.artifacts.codecs import CODECS, Encoded, codec_named
+from safehold.artifacts import container, sidecar
+from safehold.artifacts.codecs import CODECS, Encoded, codec_named, plain_encoder
 from safehold.artifacts.container import Buffer, Header, Sealed
 from safehold.artifacts.marks import Mark, Marks
 from safehold.artifacts.reading import Reader
 from safehold.artifacts.target import Recorded, Target, check_codec, codec_for
 from safehold.context import Context
 from safehold.errors import ConfigError, EncodeError, TypeNotAllowed
+from safehold.findings import Finding
 from safehold.paths import replace_file
 from safehold.replacing import Piece, length_of
 
@@ -74,8 +75,11 @@ class Writer:
         meta: Mapping[str, Any] | None = None,
         prefer: str | tuple[str, ...] = "",
         encode: Callable[[], Encoded] | None = None,
+        plain: bool = False,
     ) -> Draft:
         """Encode a value for a target; `encode` does it if the codec is the first of `prefer`.
+
+        With `plain` the segments, joined, are the file that the replaced library reads.
 
         Raises:
             EncodeError, LimitExceeded, ConfigError
@@ -86,7 +90,8 @@ class Writer:
         if encode is not None and chosen == first:
             encoded = encode()
         else:
-            encoded = codec_named(chosen).encode(value, self._hold.policy.limits.depth)
+            encoder = plain_encoder(chosen) if plain else codec_named(chosen).encode
+            encoded = encoder(value, self._hold.policy.limits.depth)
         return self.checked(Draft(encoded, chosen, meta=_plain_meta(meta)), target)
 
     def checked(self, draft: Draft, target: Target) -> Draft:
@@ -116,10 +121,13 @@ class Writer:
                 format than the codec reads. EncodeError: meta is not plain.
         """
         report = self._scan(draft, _allow(draft, target))
-        if report.verdict != "clean":
-            found = report.findings[0]
-            message = f"{target} is {report.verdict}: {found.rule.id} {found.message}"
-            raise TypeNotAllowed(message, name=str(found.detail.get("global", "")))
+        opaque = draft.codec == _OPAQUE
+        found = [item for item in report.findings if not opaque or not _is_unread(item)]
+        if found:
+            message = f"{target} is {report.verdict}: {found[0].rule.id} {found[0].message}"
+            raise TypeNotAllowed(message, name=str(found[0].detail.get("global", "")))
+        if opaque:  # whatever it names, nothing is resolved here
+            return replace(draft, meta=_plain_meta(draft.meta))
         if not is_read_by(draft.codec, report.format):
             # Another reader takes other bytes for opcodes than the one that found it clean.
             message = f"{target} is a {report.format} file, not one of codec {draft.codec}"
@@ -150,13 +158,14 @@ class Writer:
         has the artifact's lock.
 
         Raises:
-            OSError
+            OSError. ConfigError: the name is that of a sidecar.
         """
+        check_name(name)
         align = _align(drafts)
         with contextlib.ExitStack() as stack:
             if not held:
                 stack.enter_context(self._lock(target))
-            above = max(above, self._reader.unmarked(directory, name, target))
+            above = max(above, self._unmarked(directory, name, target))
             sealing = stack.enter_context(self._sealing(target, drafts[0], align, entry, above))
             pieces: Iterator[Piece]
             if pack is not None:
@@ -171,6 +180,7 @@ class Writer:
                 entry.allow()
 
             replace_file(directory, name, pieces, before_rename=record, locked=True)
+            sidecar.drop(directory, name)  # the file has its own seal now
         return Written(sealing.header, sealing.artifact, sealing.size)
 
     def _file_pieces(
@@ -197,7 +207,14 @@ class Writer:
 
     @contextlib.contextmanager
     def _sealing(
-        self, target: Target, draft: Draft, align: int, entry: Recorded, above: int = 0
+        self,
+        target: Target,
+        draft: Draft,
+        align: int,
+        entry: Recorded,
+        above: int = 0,
+        *,
+        detached: bool = False,
     ) -> Iterator[_Sealing]:
         """Take the next generation, under the artifact's lock; store it when the block ends."""
         key = (target.zone.name, target.name)
@@ -208,7 +225,7 @@ class Writer:
             newest = self._reader.newest(target, revoked=True)
             # What follows in a file belongs to the generation that the file began with.
             generation = max(newest.generation if newest else 0, above) + target.has_mark
-        sealing = _Sealing(self._hold, target, draft, generation, align)
+        sealing = _Sealing(self._hold, target, draft, generation, align, detached=detached)
         entry.header(sealing.header)
         yield sealing
         if target.has_mark:
@@ -217,6 +234,10 @@ class Writer:
             mark = Mark(generation, sealing.artifact)
             self._marks.write(*key, mark)
             self._reader.seen[key] = mark
+
+    def _unmarked(self, directory: int, name: str, target: Target) -> int:
+        """Return the generation of what is there, if it may be newer than its mark."""
+        return self._reader.unmarked(directory, name, target)
 
     def _lock(self, target: Target) -> contextlib.AbstractContextManager[None]:
         return self._marks.lock(target.zone.name, target.name)
@@ -232,14 +253,20 @@ class _Sealing:
         draft: Draft,
         generation: int,
         align: int,
+        *,
+        detached: bool = False,
     ) -> None:
         self.artifact = os.urandom(16)
         self.size = 0
         self._key = hold.keyring.signing
         self._align = align
-        self._segments = [
+        self._detached = detached
+        self._segments: list[container.Segment] = [
             (memoryview(segment).nbytes, [segment]) for segment in draft.encoded.segments
         ]
+        if detached:  # the plain file is one segment, without gaps
+            whole = sum(length for length, _ in self._segments)
+            self._segments = [(whole, draft.encoded.segments)]
         self.header = Header(
             v=1,
             suite=self._key.suite,
@@ -254,13 +281,18 @@ class _Sealing:
             globals=list(draft.globals),
             meta=dict(draft.meta),
             at=target.at,
-            raw=draft.encoded.raw,
+            raw=draft.encoded.raw or detached,
             expires=draft.expires,
         )
 
     def pieces(self) -> Iterator[Buffer]:
         for piece in container.sealed_chunks(
-            self.header, self._segments, self._key, self.artifact, align=self._align
+            self.header,
+            self._segments,
+            self._key,
+            self.artifact,
+            align=self._align,
+            detached=self._detached,
         ):
             self.size += len(piece)
             yield piece
@@ -274,6 +306,13 @@ class _Sealing:
             yield piece
 
 
+def check_name(name: str) -> None:
+    """Raise ConfigError for an artifact that would have the name of a sidecar."""
+    if name.endswith(sidecar.SUFFIX):
+        message = f"{name} is the name of a sidecar; an artifact cannot end in {sidecar.SUFFIX}"
+        raise ConfigError(message)
+
+
 # The formats for which the scanner follows the very loader that a codec uses.
 _READ_AS: Mapping[str, frozenset[str]] = {
     "pickle": frozenset({"pickle", "torch"}),  # a torch file has its pickle inside, and a facade
@@ -283,6 +322,16 @@ _READ_AS: Mapping[str, frozenset[str]] = {
         for kind in ("joblib", "pickle")
     ),
 }
+
+
+_OPAQUE = "bytes"
+
+
+def _is_unread(finding: Finding) -> bool:
+    """Say whether the scanner only could not read a file, which is no matter for mere bytes."""
+    from safehold.scan import rules
+
+    return finding.rule.id in {rules.UNREADABLE_STREAM.id, rules.UNREADABLE_FILE.id}
 
 
 def is_read_by(codec: str, scanned: str) -> bool:

@@ -24,7 +24,7 @@ Trust = Literal["internal", "external"]
 
 CODE_CODECS = ("joblib", "pickle", "skops")
 """Codecs whose files name classes; only sealed files in internal zones may use them."""
-DATA_CODECS = ("json", "msgpack", "npy", "npz", "parquet", "safetensors")
+DATA_CODECS = ("bytes", "json", "msgpack", "npy", "npz", "parquet", "safetensors")
 """Codecs whose files hold values alone."""
 
 EVERY_TYPE = Rule(
@@ -61,6 +61,7 @@ class Zone:
     """A named set of paths with a trust level, its codecs and its allowed types.
 
     ``mmap``: its files may be mapped instead of read, where nobody else can write them.
+    With ``sidecar`` what is written stays a plain file, whose seal is a file beside it.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Zone:
     codecs: tuple[str, ...] = DATA_CODECS
     allow: tuple[str, ...] = ()
     mmap: bool = False
+    sidecar: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from safehold.policy.revoked import KEYS, Revocations
 from safehold.policy.sizes import parse_size, size_text
 from safehold.sfh1 import SUITES
 
+_FLAGS = ("mmap", "sidecar")  # of a zone
 _TABLES: Mapping[str, tuple[str, ...]] = {
     "": (
         "version", "mode", "root", "activation", "keys", "zone", "memory", "code", "limits",
@@ -43,7 +44,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "keys": ("source", "id", "suite", "previous", "local"),
     "keys.previous": ("source", "id", "suite"),
     "keys.local": ("source", "id"),
-    "zone": ("name", "paths", "trust", "codecs", "allow", "mmap"),
+    "zone": ("name", "paths", "trust", "codecs", "allow", *_FLAGS),
     "memory": ("trust", "codecs", "allow"),
     "code": ("trusted",),
     "limits": ("artifact", "depth", "expansion", "members"),
@@ -266,7 +267,8 @@ class _Parser:
                         f"{key}.paths", f"has {_brief(pattern)}, which is in two zones"
                     )
             zone = self._zone(table, key, name, paths, OUTSIDE)
-            zones.append(replace(zone, mmap=self._flag(table, key, "mmap")))
+            mmap, sidecar = (self._flag(table, key, flag) for flag in _FLAGS)
+            zones.append(replace(zone, mmap=mmap, sidecar=sidecar))
         return tuple(zones)
 
     def _zone(
@@ -353,7 +355,7 @@ def render_policy(policy: Policy) -> str:
         lines += ["", "[keys.local]", *_key_lines(policy.local)]
     for zone in policy.zones:
         lines += ["", "[[zone]]", f"name = {_quote(zone.name)}", f"paths = {_array(zone.paths)}"]
-        lines += [*_zone_lines(zone), *(["mmap = true"] if zone.mmap else [])]
+        lines += [*_zone_lines(zone), *(f"{flag} = true" for flag in _FLAGS if getattr(zone, flag))]
     lines += ["", "[memory]", *_zone_lines(policy.memory)]
     if policy.trusted is not None:
         lines += ["", "[code]", f"trusted = {_array(policy.trusted)}"]

@@ -20,6 +20,7 @@ import msgspec
 from safehold.allow import AllowList
 from safehold.artifacts import Packing, Store
 from safehold.artifacts import rules as artifact_rules
+from safehold.artifacts.sidecar import SUFFIX
 from safehold.context import Context
 from safehold.errors import SafeholdError
 from safehold.findings import Finding, Location, Severity
@@ -109,10 +110,12 @@ def assess(
             sealed.append(_located(report, name))
         else:
             reports.append(_located(report, name))
+    reports, paired = _told_apart(reports)
+    sealed += paired
     findings = [
         *policy.check(),
         *(finding for audit in sources for finding in audit.findings),
-        *(finding for report in reports for finding in report.findings),
+        *(finding for report in (*reports, *paired) for finding in report.findings),
         *_kept(reports, policy),
         *_seals(sealed, hold, tell),
         *_quarantined(root, scan),
@@ -129,6 +132,7 @@ def is_code_carrying(report: FileReport) -> bool:
 
 
 _SEALED_FORMAT = "sfh1"
+_SIDECAR_FORMAT = "sidecar"
 PACKINGS: Mapping[str, Packing] = {
     "gzip": Packing(gzip.decompress, gzip.compress),
     "bz2": Packing(bz2.decompress, bz2.compress),
@@ -148,6 +152,14 @@ def _located(report: FileReport, name: str) -> FileReport:
         replace(item, location=replace(item.location, path=name)) for item in report.findings
     )
     return replace(report, path=name, findings=findings)
+
+
+def _told_apart(reports: Sequence[FileReport]) -> tuple[list[FileReport], list[FileReport]]:
+    """Return the files without a sidecar, then those with one; leave the sidecars out."""
+    sidecars = {report.path for report in reports if report.format == _SIDECAR_FORMAT}
+    files = [report for report in reports if report.path not in sidecars]
+    paired = [report for report in files if report.path + SUFFIX in sidecars]
+    return [report for report in files if report not in paired], paired
 
 
 def _kept(reports: Sequence[FileReport], policy: Policy) -> Iterator[Finding]:
@@ -182,7 +194,8 @@ def _seals(
 
 
 def _verify(store: Store, path: Path, form: str) -> None:
-    packing = PACKINGS.get(form.rpartition("+")[0])
+    wrapper, _, kind = form.rpartition("+")
+    packing = PACKINGS.get(wrapper) if kind == _SEALED_FORMAT else None
     if packing is not None:
         store.verify(path, packing=packing)
     elif is_for_memory(path):

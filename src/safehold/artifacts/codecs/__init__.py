@@ -50,7 +50,10 @@ class Reading:
 
 
 class Codec(Protocol):
-    """What a codec's module provides."""
+    """What a codec's module provides.
+
+    One whose `encode` does not make a file of the replaced library has `encode_plain` for that.
+    """
 
     encode: Callable[[object, int], Encoded]
     """(value, depth limit) -> Encoded. Raises EncodeError."""
@@ -68,6 +71,7 @@ class Row:
 
 
 CODECS: Mapping[str, Row] = {
+    "bytes": Row("bytes", carries_code=False, suffixes=(".onnx", ".gguf")),
     "joblib": Row("joblib", carries_code=True, suffixes=(".joblib", ".jl", ".jbl")),
     "json": Row("json", carries_code=False, suffixes=(".json",)),
     "msgpack": Row("msgpack", carries_code=False, suffixes=(".msgpack", ".mpk")),
@@ -88,3 +92,10 @@ def codec_named(name: str) -> Codec:
         message = f"no codec {name!r}; codecs of this version: {', '.join(CODECS)}"
         raise ConfigError(message)
     return cast("Codec", import_module(module))
+
+
+def plain_encoder(name: str) -> Callable[[object, int], Encoded]:
+    """Return what makes the file that the replaced library reads. Raises ConfigError."""
+    codec = codec_named(name)
+    encode: Callable[[object, int], Encoded] = getattr(codec, "encode_plain", codec.encode)
+    return encode

@@ -35,6 +35,11 @@ def encode(value: object, depth: int) -> Encoded:
     return Encoded(encoded.segments, {"joblib": joblib.__version__})
 
 
+def encode_plain(value: object, depth: int) -> Encoded:  # noqa: ARG001  (as pickle's)
+    """Write what `joblib.dump` does. Raises EncodeError."""
+    return pickle_codec.dump_checked(lambda: encode_compressed(value, 0, None))
+
+
 def encode_compressed(value: object, compress: Any, protocol: int | None) -> Encoded:
     """Write joblib's own stream, for callers that ask for compression."""
     out = io.BytesIO()

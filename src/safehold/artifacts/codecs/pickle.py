@@ -12,11 +12,13 @@ import pickle
 import pickletools
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from safehold.allow import AllowList
 from safehold.artifacts.codecs import Encoded, Reading
 from safehold.errors import DecodeError, EncodeError
+
+_T = TypeVar("_T")
 
 
 class Segment:
@@ -66,12 +68,22 @@ class Unpickler(pickle.Unpickler):
 def encode(value: object, depth: int) -> Encoded:  # noqa: ARG001  (C recursion limit applies)
     """Pickle `value`; contiguous arrays become segments of their own."""
     buffers: list[pickle.PickleBuffer] = []
+    stream = dump_checked(lambda: pickle.dumps(value, protocol=5, buffer_callback=buffers.append))
+    return Encoded([stream, *(buffer.raw() for buffer in buffers)])
+
+
+def encode_plain(value: object, depth: int) -> Encoded:  # noqa: ARG001  (as above)
+    """Pickle `value` into one stream, as `pickle.dump` does."""
+    return Encoded([dump_checked(lambda: pickle.dumps(value))], raw=True)
+
+
+def dump_checked(dump: Callable[[], _T]) -> _T:
+    """Pickle, turning the errors of a value that cannot be into EncodeError."""
     try:
-        stream = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+        return dump()
     except (pickle.PicklingError, AttributeError, TypeError, RecursionError) as error:
         message = f"the value cannot be pickled: {error}"
         raise EncodeError(message) from error
-    return Encoded([stream, *(buffer.raw() for buffer in buffers)])
 
 
 def decode(segments: Sequence[memoryview], reading: Reading) -> object:

@@ -88,6 +88,9 @@ def _read_payload(
     payload = container[shape.head : shape.head + shape.payload]
     if header.codec in DATA_CODECS:
         # Its segments together are a file of the codec's own format.
+        if header.codec == "bytes":
+            message = "bytes for another tool, whose format is not read here"
+            visit.note(source, rules.UNREADABLE_STREAM, message, position)
         name = f"{header.codec}@{position}"
         visit.scan(source.inner(bytes(payload), f"payload.{header.codec}", name))
         return
