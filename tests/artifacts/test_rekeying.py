@@ -272,6 +272,8 @@ def test_a_slot_of_a_revoked_key_is_refused_beside_one_that_is_not(worlds, path,
         path.write_bytes(with_slots(new, slot(first, 0), slot(second, 1)))
         with pytest.raises(UnknownKey, match="revoked"):
             later.store.load(path)
+        with pytest.raises(UnknownKey, match="revoked"):  # it is not a torn one
+            later.store.rotate("new", "new", [path], repair=True)
         later.store.rotate("old", "new", [path], rekey=True)
         assert later.store.load(path) == LARGE
         path.write_bytes(new)

@@ -79,7 +79,7 @@ def one(request) -> Side:
 
 
 def seal(
-    key: Key, *segments: bytes, align: int = 64, artifact: bytes = ARTIFACT, **changes: object
+    key: Key, /, *segments: bytes, align: int = 64, artifact: bytes = ARTIFACT, **changes: object
 ) -> bytes:
     fields: dict[str, object] = {
         "v": 1, "suite": key.suite, "key": key.id, "zone": "models", "name": "models/a.pkl",
@@ -386,6 +386,39 @@ def test_an_hmac_keyed_with_the_public_key_is_no_signature(form):
     for root in (mac + bytes(32), mac + mac, bytes(32) + mac):
         with pytest.raises(Tampered, match="seal does not match"):
             in_memory(head + b"".join(stored + leaves) + root + rest[64:], ed.expected())
+
+
+@pytest.mark.parametrize("claimed", SYMMETRIC)
+@pytest.mark.parametrize("form", ["raw", "digits"])
+@pytest.mark.usefixtures("nothing_is_parsed")
+def test_a_file_of_another_suite_keyed_with_the_public_key_is_no_signed_file(claimed, form):
+    """The whole forgery: the file says HS256, and its secret is what everybody knows."""
+    raw = bytes.fromhex(PAIR.public.partition(":")[2])
+    known = Key("k1", raw if form == "raw" else raw.hex().encode(), claimed)
+    with pytest.raises(Tampered, match="bound to suite ED25519"):
+        in_memory(seal(known, b"x" * 100), SIDES["ED25519"].expected())
+
+
+@pytest.mark.parametrize("named", ["k2", "", "k1 ", "K1"])
+def test_the_key_that_the_header_names_is_compared(one, named):
+    """A holder of the key writes another's id into the header and seals it well."""
+    with pytest.raises(Tampered, match="not canonical or contradicts"):
+        in_memory(seal(one.writer, b"x", key=named), one.expected())
+
+
+def test_one_secret_under_two_ids_seals_for_the_id_that_is_named(one):
+    """The prefix's tag is swapped for that of the same secret's other id."""
+    twin = twin_of(one)
+    data = seal(one.writer, b"x")
+    both = Expected(Keyring(one.reader, twin), "models", 2**32)
+    assert in_memory(data, both) == [b"x"]
+    with pytest.raises(Tampered):
+        in_memory(data[:24] + twin.tag + data[32:], both)
+
+
+def twin_of(one: Side) -> Key:
+    secret = PAIR.public.encode() if one.suite == "ED25519" else SECRET
+    return Key("k2", secret, one.suite)
 
 
 # --- signatures ----------------------------------------------------------------------------

@@ -40,6 +40,19 @@ def test_files_of_a_revoked_key_are_refused_with_what_to_do(sealed, call, verb):
     assert Path("models/m.pkl").read_bytes() == before
 
 
+def test_what_the_operator_is_sure_of_is_sealed_anew(sealed, call):
+    revoke('keys = ["k2026"]')
+    assert call("rotate", "k2026", "k2027", "models/m.pkl").code != 0
+    assert call("rotate", "k2026", "k2027", "models/m.pkl", "--rekey").code == 0
+    text = Path("safehold.toml").read_text()
+    old = '[[keys.previous]]\nsource = "env:THE_KEY"\nid = "k2026"\n'
+    assert old in text
+    Path("safehold.toml").write_text(text.replace(old, ""))
+    done = call("verify", "models")
+    assert done.out == "models/m.pkl: ok\n"
+    assert "models/deep/n.pickle: refused: UnknownKey" in done.err
+
+
 def test_an_artifact_is_revoked_by_the_id_that_inspect_shows(sealed, call):
     shown = json.loads(call("inspect", "models/m.pkl", "--format", "json").out)
     artifact = shown["artifact"]

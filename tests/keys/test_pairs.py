@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from cryptography.hazmat.primitives import serialization as forms
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -100,6 +103,59 @@ SMALL = [
 def test_a_point_of_small_order_is_no_key(digits):
     with pytest.raises(ConfigError, match="no Ed25519 key"):
         pair_key(f"ed25519-public:{digits}")
+
+
+FIELD = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493  # of the group; RFC 8032, section 5.1
+
+
+@pytest.mark.parametrize("sign", [0, 2**255])
+def test_a_public_key_has_one_form(sign):
+    """A coordinate beyond the field would be the same key in another form."""
+    for y in range(FIELD, 2**255):
+        digits = (y | sign).to_bytes(32, "little").hex()
+        with pytest.raises(ConfigError, match="no Ed25519 key"):
+            pair_key(f"ed25519-public:{digits}")
+
+
+def signed_with(first: bytes, message: bytes) -> bytes:
+    """Return what the holder of the private key makes of a point with no scalar: R = 0."""
+    scalar = int.from_bytes(hashlib.sha512(bytes.fromhex(RFC_PRIVATE)).digest()[:32], "little")
+    scalar = scalar & ~7 & (2**254 - 1) | 2**254
+    public = bytes.fromhex(RFC_PUBLIC)
+    challenge = int.from_bytes(hashlib.sha512(first + public + message).digest(), "little")
+    return first + (challenge * scalar % ORDER).to_bytes(32, "little")
+
+
+def test_a_first_half_of_small_order_is_refused():
+    raw = Ed25519PublicKey.from_public_bytes(bytes.fromhex(RFC_PUBLIC))
+    neutral = (1).to_bytes(32, "little")
+    raw.verify(signed_with(neutral, b"message"), b"message")  # RFC 8032 has nothing against it
+    verifier = pair_key(f"ed25519-public:{RFC_PUBLIC}")
+    assert not verifier.is_signature(signed_with(neutral, b"message"), b"message")
+
+
+@pytest.mark.parametrize("digits", SMALL)
+def test_other_forms_of_a_first_half_are_refused(digits):
+    verifier = pair_key(f"ed25519-public:{RFC_PUBLIC}")
+    assert not verifier.is_signature(signed_with(bytes.fromhex(digits), b"m"), b"m")
+
+
+@pytest.mark.parametrize("length", [0, 1, 31, 32, 63, 65, 128])
+def test_a_signature_of_another_length_is_refused(length):
+    signer = pair_key(PAIR.private)
+    signature = (signer.sign(b"message") * 2)[:length]
+    assert not signer.is_signature(signature, b"message")
+
+
+def test_the_second_half_is_below_the_order():
+    signer = pair_key(PAIR.private)
+    signature = signer.sign(b"message")
+    s = int.from_bytes(signature[32:], "little")
+    for factor in range(1, 16):
+        if s + factor * ORDER < 2**256:
+            other = (s + factor * ORDER).to_bytes(32, "little")
+            assert not signer.is_signature(signature[:32] + other, b"message")
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)

@@ -180,7 +180,9 @@ def open_slots(
             opened.append(None)
             errors.append(error)
     found = [one for one in opened if one is not None]
-    if not found or (errors and not repair):
+    # A slot of a revoked key is not broken: its file key is known to others.
+    is_torn = not any(keyring.is_revoked(at[:_TAG]) for at in (first, second)) or revoked
+    if not found or (errors and not (repair and is_torn)):
         raise errors[0]
     if len(found) == 2 and not _is_same(found[0][1], found[1][1]):
         message = "the slots hold different file keys"

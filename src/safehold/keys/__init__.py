@@ -18,7 +18,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from safehold.errors import ConfigError, MissingExtra, UnknownKey, WeakKey
-from safehold.keys.pairs import Texts, generate_pair, is_pair_text, parse_pair
+from safehold.keys.pairs import (
+    Texts,
+    generate_pair,
+    is_of_small_order,
+    is_pair_text,
+    parse_pair,
+)
 from safehold.keys.sources import Environment, read_source
 from safehold.keys.strength import MIN_KEY_BYTES, weakness
 from safehold.sfh1 import SUITES
@@ -117,8 +123,11 @@ class Key:
         return self.__pair.private.sign(message)
 
     def is_signature(self, signature: bytes, message: bytes) -> bool:
-        """Say whether an Ed25519 signature is this key's, in the one form of RFC 8032."""
-        if self.__pair is None:
+        """Say whether an Ed25519 signature is this key's, in the one form of RFC 8032.
+
+        Stricter than that: a first half of small order, which no signer makes, is refused.
+        """
+        if self.__pair is None or is_of_small_order(signature[:32]):
             return False
         try:
             self.__pair.public.verify(signature, message)
@@ -251,6 +260,10 @@ class Keyring:
 
     def _all(self) -> tuple[Key, ...]:
         return self._keys if self._local is None else (*self._keys, self._local)
+
+    def is_revoked(self, tag: bytes) -> bool:
+        """Say whether a tag is that of an id that is revoked."""
+        return tag in self._revoked
 
     def by_tag(self, tag: bytes, *, revoked: bool = False) -> Key:
         """Return the key whose id has this tag. Raises UnknownKey.

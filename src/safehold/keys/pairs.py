@@ -45,12 +45,24 @@ def is_pair_text(secret: bytes) -> bool:
 
 
 def parse_pair(secret: bytes) -> Pair | None:
-    """Read one half of a pair; None for anything else, and for a public key of small order."""
+    """Read one half of a pair; None for anything else.
+
+    That includes public keys of small order, and those in another form than RFC 8032 has.
+    """
     pair = _parsed(secret)
     if pair is None:
         return None
-    y = int.from_bytes(pair.public.public_bytes_raw(), "little") & (2**255 - 1)
-    return None if y in _SMALL_ORDER else pair
+    point = pair.public.public_bytes_raw()
+    return None if is_of_small_order(point) or _y(point) >= _FIELD else pair
+
+
+def is_of_small_order(point: bytes) -> bool:
+    """Say whether an encoded point has small order; in a signature only its signer can put one."""
+    return _y(point) in _SMALL_ORDER
+
+
+def _y(point: bytes) -> int:
+    return int.from_bytes(point, "little") & (2**255 - 1)
 
 
 def _parsed(secret: bytes) -> Pair | None:
