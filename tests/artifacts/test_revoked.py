@@ -91,6 +91,16 @@ def test_a_file_of_a_revoked_key_is_refused(old, act, listed, size, tmp_path, pa
     assert len(world.events.rows) == 1
 
 
+@pytest.mark.parametrize("act", [BY_PATH["load"], BY_PATH["verify"], BY_PATH["open"]])
+def test_the_file_is_spoken_of_before_its_mark(act, tmp_path, path):
+    """Without a key of its own for marks, a machine has both under the revoked key."""
+    old = Key("old", SECRET)
+    world_of(tmp_path, old, local=None).store.dump(VALUE, path)
+    world = world_of(tmp_path, NEW, old, local=None, keys=["old"])
+    with pytest.raises(UnknownKey, match=r"^sealed with key 'old', which is revoked"):
+        act(world, path)
+
+
 @pytest.mark.parametrize("listed", [True, False])
 def test_bytes_of_a_revoked_key_are_refused(old, listed, tmp_path):
     data = world_of(tmp_path, old).store.dumps(VALUE)

@@ -28,7 +28,7 @@ from safehold.artifacts.target import (
 )
 from safehold.artifacts.writing import Draft
 from safehold.context import Context
-from safehold.errors import ConfigError, LimitExceeded, Rollback, VerificationError
+from safehold.errors import ConfigError, LimitExceeded, Rollback, UnknownKey, VerificationError
 from safehold.paths import StrPath, replace_file
 from safehold.replacing import has_temporary, remove_temporary
 
@@ -105,7 +105,11 @@ class Files:
                     os.close(fd)
 
     def _verify(self, at: OpenedFile, min_generation: int, packing: Packing | None) -> None:
-        newest = self._reader.newest(at.target)  # before what may take long
+        try:
+            newest = self._reader.newest(at.target)  # before what may take long
+        except UnknownKey:
+            self._containers(at, packing)  # what is wrong with the file itself comes first
+            raise
         first = self._containers(at, packing)[0]
         check_time(first.header)
         check_generation(first, at.target, min_generation, newest)

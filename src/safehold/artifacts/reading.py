@@ -24,7 +24,14 @@ from safehold.artifacts.rules import UNTRUSTED_CALLER
 from safehold.artifacts.sidecar import SUFFIX
 from safehold.artifacts.target import Recorded, Target
 from safehold.context import Context
-from safehold.errors import Blocked, Rollback, SafeholdError, TypeNotAllowed, WrongContext
+from safehold.errors import (
+    Blocked,
+    Rollback,
+    SafeholdError,
+    TypeNotAllowed,
+    UnknownKey,
+    WrongContext,
+)
 from safehold.events import Event
 from safehold.policy import OUTSIDE
 from safehold.replacing import remove_temporary
@@ -106,7 +113,11 @@ class Reader:
         min_generation: int,
         again: Again | None,
     ) -> Sealed:
-        newest = self.newest(target)  # before what may take long: writers go on meanwhile
+        try:
+            newest = self.newest(target)  # before what may take long: writers go on meanwhile
+        except UnknownKey:
+            verify(self.expected(target))  # what is wrong with the file itself comes first
+            raise
         for left in reversed(range(_OVERTAKEN)):
             sealed = verify(self.expected(target))
             header = sealed.header
