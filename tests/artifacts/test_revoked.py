@@ -101,6 +101,34 @@ def test_the_file_is_spoken_of_before_its_mark(act, tmp_path, path):
         act(world, path)
 
 
+@pytest.mark.parametrize("suite", [name for name, row in sfh1.SUITES.items() if not row.encrypts])
+def test_a_sidecar_of_a_revoked_key_is_refused_until_the_file_is_written_again(
+    suite, tmp_path, path
+):
+    old = old_key(suite)
+    world_of(tmp_path, old).store.dump(VALUE, path, sidecar=True)
+    before = path.read_bytes(), path.with_name("a.pkl.sfh").read_bytes()
+    world = world_of(tmp_path, NEW, old, keys=["old"])
+    for name in ("load", "load_from", "open", "inspect", "verify", "renew"):
+        with pytest.raises(UnknownKey, match=r"^sealed with key 'old', which is revoked"):
+            BY_PATH[name](world, path)
+    assert (path.read_bytes(), path.with_name("a.pkl.sfh").read_bytes()) == before
+    assert world.store.dump([VALUE], path, sidecar=True).generation == 2
+    assert world_of(tmp_path, NEW, keys=["old"]).store.load(path) == [VALUE]
+
+
+@pytest.mark.parametrize("suite", [name for name, row in sfh1.SUITES.items() if not row.encrypts])
+def test_a_sidecar_of_a_revoked_key_is_sealed_anew_by_rekey(suite, tmp_path, path):
+    old = old_key(suite)
+    world_of(tmp_path, old).store.dump(VALUE, path, sidecar=True)
+    plain = path.read_bytes()
+    world = world_of(tmp_path, NEW, old, keys=["old"])
+    (info,) = world.store.rotate("old", "new", [path], rekey=True)
+    assert (info.key, info.generation, info.sidecar) == ("new", 2, True)
+    assert path.read_bytes() == plain
+    assert world_of(tmp_path, NEW, keys=["old"]).store.load(path) == VALUE
+
+
 @pytest.mark.parametrize("listed", [True, False])
 def test_bytes_of_a_revoked_key_are_refused(old, listed, tmp_path):
     data = world_of(tmp_path, old).store.dumps(VALUE)
