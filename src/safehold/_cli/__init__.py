@@ -36,6 +36,7 @@ VERBS = {
     "export": "copy a sealed artifact for another zone, name or service",
     "import": "put an exported artifact in its place",
     "rotate": "seal artifacts of an older key under the newest one",
+    "sign": "write a model-signing signature of a sealed artifact",
     "keygen": "make a key",
     "policy": "show the effective policy and where each value comes from",
     "trail": "verify or follow the trail of decisions",

@@ -28,6 +28,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="leave the file as it is and write the seal to PATH.sfh (default: what the zone says)",
     )
+    parser.add_argument(
+        "--signature",
+        metavar="FILE",
+        help="refuse PATH unless this signature of OpenSSF model-signing is of its bytes",
+    )
+    parser.add_argument(
+        "--signature-key", metavar="KEY.pem", help="the public key that --signature must be under"
+    )
     parser.add_argument("--renew", action="store_true", help="give sealed files a new generation")
     _shared.add_policy(parser)
 
@@ -35,12 +43,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the verb; exit code 1 when a file was refused, 2 when one could not be sealed."""
     from safehold._cli import _each
+    from safehold.artifacts import Signature
+    from safehold.errors import ConfigError
+
+    signature = None
+    if options.signature or options.signature_key:
+        if not (options.signature and options.signature_key) or options.renew:
+            message = "--signature and --signature-key go together, and not with --renew"
+            raise ConfigError(message)
+        signature = Signature(options.signature, options.signature_key)
 
     def act(store: Store, path: str) -> str:
         if options.renew:
             info = store.renew(path)
         else:
-            info = store.seal(path, codec=options.codec, sidecar=options.sidecar)
+            info = store.seal(
+                path, codec=options.codec, sidecar=options.sidecar, signature=signature
+            )
         done = "sealed with a sidecar" if info.sidecar else "sealed"
         return f"{done}: zone {info.zone}, codec {info.codec}, generation {info.generation}"
 

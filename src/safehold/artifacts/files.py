@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from safehold.artifacts import container, sidecar, streams
+from safehold.artifacts.bundle import Signature
 from safehold.artifacts.codecs import CODECS, Encoded, codec_named, plain_encoder
 from safehold.artifacts.codecs.pickle import split_pickles
 from safehold.artifacts.container import Buffer, Sealed
@@ -173,17 +174,19 @@ class Files:
         meta: Mapping[str, Any] | None = None,
         packing: Packing | None = None,
         sidecar: bool | None = None,
+        signature: Signature | None = None,
     ) -> Info:
         """Seal an existing plain file in place; its own bytes become the payload.
 
         The very bytes that are sealed are scanned before, with the zone's allow-list. With
         `packing` the containers go inside the file's compression. With `sidecar` (the zone says
-        it if nothing is given) the file stays as it is, and its seal is a file beside it.
+        it if nothing is given) the file stays as it is, and its seal is a file beside it. With
+        `signature` the bytes must be those that somebody signed with OpenSSF model-signing.
 
         Raises:
             ConfigError: sealed already, no codec for it, or not one of the zone's.
             TypeNotAllowed: the scanner does not find it clean.
-            LimitExceeded: larger than the policy's limit.
+            LimitExceeded: larger than the policy's limit. Tampered, UnknownKey: not as signed.
         """
         with self._opened("seal", path) as first, self._locked(first) as at:
             limit = self._hold.policy.limits.artifact
@@ -193,6 +196,8 @@ class Files:
             plain = packing is None and (at.target.zone.sidecar if sidecar is None else sidecar)
             opened = os.fstat(at.fd)
             data = streams.read_whole(at.fd, at.size)
+            if signature is not None:
+                signature.verify(data, at.name)
             if packing is not None:
                 data = packing.unpack(data)
             if container.is_sealed(data) or self._fits_sidecar(at):

@@ -16,11 +16,12 @@ from typing import NamedTuple
 import msgspec
 
 from safehold.artifacts import container, sidecar
-from safehold.artifacts.container import Buffer, Header
+from safehold.artifacts.codecs import CODECS
+from safehold.artifacts.container import Buffer, Header, Sealed
 from safehold.artifacts.sidecar import SUFFIX, Record
 from safehold.artifacts.target import Recorded, Target
 from safehold.artifacts.writing import Draft, Writer, Written, check_name
-from safehold.errors import ConfigError, LimitExceeded, VerificationError
+from safehold.errors import ConfigError, DecodeError, LimitExceeded, VerificationError
 from safehold.keys import Key
 from safehold.paths import FileRange, replace_file
 from safehold.replacing import Patch, remove_temporary
@@ -156,6 +157,16 @@ class _Pieces:
                 yield last
             last = piece
         self.record = head + bytes(last or b"")
+
+
+def plain_bytes(sealed: Sealed) -> memoryview:
+    """Return the bytes of the plain file that a verified payload is. Raises DecodeError."""
+    if len(sealed.segments) == 1:
+        return sealed.segments[0].toreadonly()
+    if CODECS[sealed.header.codec].carries_code:
+        message = "the payload is not a plain file; see Store.unseal, or dump with sidecar=True"
+        raise DecodeError(message)
+    return memoryview(b"".join(sealed.segments))
 
 
 def under(record: Record, pair: sidecar.Pair, expected: container.Expected, key: Key) -> bytes:

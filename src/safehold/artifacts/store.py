@@ -11,13 +11,15 @@ from functools import partial
 from typing import IO, Any
 
 from safehold.artifacts import container, sidecar, streams
-from safehold.artifacts.codecs import CODECS, Encoded, Reading
+from safehold.artifacts.codecs import Encoded
 from safehold.artifacts.container import Buffer, Expected, Sealed
 from safehold.artifacts.files import Packing
 from safehold.artifacts.info import Info, info_of
 from safehold.artifacts.mapped import decode_mapped, map_payload, open_owned, verify_mapped
 from safehold.artifacts.opened import OpenArtifact
+from safehold.artifacts.plain import plain_bytes
 from safehold.artifacts.reading import Decode, Verify
+from safehold.artifacts.signing import Signatures
 from safehold.artifacts.target import (
     Recorded,
     Target,
@@ -25,9 +27,8 @@ from safehold.artifacts.target import (
     target_of_handle,
     target_of_place,
 )
-from safehold.artifacts.transfer import Transfers
 from safehold.artifacts.writing import Draft, expiry
-from safehold.errors import DecodeError, NotSealed, Tampered
+from safehold.errors import NotSealed, Tampered
 from safehold.paths import Place, StrPath
 
 __all__ = ["Packing", "Store"]
@@ -35,7 +36,7 @@ __all__ = ["Packing", "Store"]
 _NO_INPUT = "Ran out of input"  # what the replaced library says
 
 
-class Store(Transfers):
+class Store(Signatures):
     """Reads and writes artifacts under one Context."""
 
     # -- paths
@@ -160,7 +161,10 @@ class Store(Transfers):
                 or write it with a sidecar. Otherwise as load.
         """
         data: memoryview = self.load(
-            path, allow=allow, min_generation=min_generation, decode=_plain_bytes
+            path,
+            allow=allow,
+            min_generation=min_generation,
+            decode=lambda sealed, _: plain_bytes(sealed),
         )
         return data
 
@@ -362,12 +366,3 @@ class Store(Transfers):
             options=options,
             decode=decode,
         )
-
-
-def _plain_bytes(sealed: Sealed, reading: Reading) -> memoryview:  # noqa: ARG001  (a Decode)
-    if len(sealed.segments) == 1:
-        return sealed.segments[0].toreadonly()
-    if CODECS[sealed.header.codec].carries_code:
-        message = "the payload is not a plain file; see Store.unseal, or dump with sidecar=True"
-        raise DecodeError(message)
-    return memoryview(b"".join(sealed.segments))
