@@ -251,6 +251,8 @@ def test_a_revoked_key_is_the_old_one_of_a_rekey_and_of_nothing_else(
         with pytest.raises(UnknownKey, match="revoked"):
             act()
         assert path.read_bytes() == data
+    with pytest.raises(UnknownKey, match="goes on with: --rekey"):
+        later.store.rotate("old", "new", [])
     later.store.rotate("old", "new", [path], rekey=True)
     assert later.store.load(path) == value
     path.write_bytes(data)

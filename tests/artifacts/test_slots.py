@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import itertools
 import os
 import pickle
@@ -13,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from safehold import sfh1
-from safehold.artifacts import container, proof
+from safehold.artifacts import container, proof, streams
 from safehold.artifacts.container import Expected, Header
 from safehold.artifacts.slots import Bound, FileKey, head_digest, slot_sector
 from safehold.artifacts.suites import suite_for
@@ -485,3 +486,31 @@ def test_a_revoked_artifact_is_refused(old):
     data = data[:300] + b"\1" + data[301:]
     with pytest.raises(Tampered):
         container.verify_bytes(data, refused)
+
+
+def test_a_container_that_is_copied_is_the_one_that_was_verified(old):
+    """What is read again takes its place in the bytes that the caller keeps."""
+    data = seal(old, *PAYLOAD)
+    file = io.BytesIO(with_slots(data, slot(data, 0)[:30] + bytes(42), slot(data, 1)))
+    read, reads = file.read, []
+
+    def once_torn(count: int) -> bytes:
+        reads.append(count)
+        if len(reads) == 3:
+            file.getbuffer()[FIRST:TEXT] = data[FIRST:TEXT]
+        return read(count)
+
+    file.read = once_torn  # type: ignore[method-assign]
+    ((position, copied, sealed),) = streams.copy_each(file, expected_of(old))
+    assert (position, bytes(copied)) == (0, data)
+    assert [bytes(one) for one in sealed.segments] == list(PAYLOAD)
+
+
+@pytest.mark.parametrize(
+    ("form", "tag"), [(0x9000, b"k" * 8), (0x8040, bytes(8)), (0xD000, bytes(8))]
+)
+def test_a_prefix_that_no_writer_makes_has_no_shape(form, tag):
+    """Even a holder of the key has one form for each file."""
+    fields = (sfh1.MAGIC, 10, form, 100, tag, ARTIFACT)
+    assert sfh1.shape_of(sfh1.PREFIX.pack(*fields)) is None
+    assert sfh1.shape_of(sfh1.PREFIX.pack(sfh1.MAGIC, 10, 0x9000, 100, bytes(8), ARTIFACT))
