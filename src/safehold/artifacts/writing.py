@@ -321,6 +321,7 @@ _READ_AS: Mapping[str, frozenset[str]] = {
         for wrapper in ("", "gzip+", "bz2+", "xz+", "lzma+", "zlib+")
         for kind in ("joblib", "pickle")
     ),
+    "skops": frozenset({"skops"}),
 }
 
 

@@ -24,7 +24,7 @@ _MOST_FINDINGS: Final = 2000
 # What a file that is loaded as an artifact is usually called.
 SUFFIXES: Final = (
     ".pkl", ".pickle", ".pck", ".pcl", ".p", ".joblib", ".jl", ".dill", ".cloudpickle", ".sav",
-    ".model", ".pt", ".pth", ".ckpt", ".bin", ".pt2", ".ptl", ".npy", ".npz",
+    ".model", ".pt", ".pth", ".ckpt", ".bin", ".pt2", ".ptl", ".npy", ".npz", ".skops",
 )  # fmt: skip
 # There, .pth files are lists of directories for the interpreter.
 _PATH_FILES: Final = re.compile(r"(?:site|dist)-packages[/\\][^/\\]*$")

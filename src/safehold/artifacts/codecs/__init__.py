@@ -80,6 +80,7 @@ CODECS: Mapping[str, Row] = {
     "parquet": Row("parquet", carries_code=False, suffixes=(".parquet", ".pq")),
     "pickle": Row("pickle", carries_code=True, suffixes=(".pkl", ".pickle", ".p", ".pck", ".sav")),
     "safetensors": Row("safetensors", carries_code=False, suffixes=(".safetensors",)),
+    "skops": Row("skops", carries_code=True, suffixes=(".skops",)),
 }
 
 MODULES: Mapping[str, str] = {name: f"{__name__}.{row.module}" for name, row in CODECS.items()}

@@ -1,27 +1,18 @@
-"""The `npz` codec: named NumPy arrays in a zip archive, as `numpy.savez` writes them.
-
-What the members unpack to is bounded before the first is unpacked: by the policy's limits,
-and by what the directory says, since a member that unpacks to more than it says is cut there
-and fails its checksum.
-"""
+"""The `npz` codec: named NumPy arrays in a zip archive, as `numpy.savez` writes them."""
 
 from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from safehold.artifacts.codecs import Encoded, Reading
 from safehold.artifacts.codecs import npy as npy_codec
-from safehold.errors import DecodeError, EncodeError, LimitExceeded
+from safehold.artifacts.codecs.members import Members
+from safehold.errors import DecodeError, EncodeError
 
 _SUFFIX = ".npy"
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_ENCRYPTED = 1
-_INVALID = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError,
-            RuntimeError, LookupError, OverflowError)  # fmt: skip
 
 
 def encode(value: object, depth: int) -> Encoded:  # noqa: ARG001  (arrays have no depth)
@@ -75,46 +66,22 @@ class Archive(Mapping[str, Any]):
     def __init__(self, data: memoryview, reading: Reading) -> None:
         """Read and check the directory. Raises DecodeError, LimitExceeded."""
         self._reading = reading
-        try:
-            self._zip = zipfile.ZipFile(io.BytesIO(data))
-        except _INVALID as error:
-            message = f"not a zip archive: {error}"
-            raise DecodeError(message) from error
-        self._members: dict[str, zipfile.ZipInfo] = {}
-        for info in self._zip.infolist():
-            name = info.filename.removesuffix(_SUFFIX)
-            strange = info.compress_type not in _METHODS or info.flag_bits & _ENCRYPTED
-            if strange or name == info.filename or name in self._members:
-                message = f"the member {info.filename[:80]!r} is not an array of its own"
+        self._members = Members(data, reading)
+        self._names: dict[str, str] = {}
+        for member in self._members.infos:
+            name = member.removesuffix(_SUFFIX)
+            if name == member:
+                message = f"the member {member[:80]!r} is not an array of its own"
                 raise DecodeError(message)
-            self._members[name] = info
-        self._check_limits(len(data))
-
-    def _check_limits(self, size: int) -> None:
-        limits = self._reading.limits
-        if len(self._members) > limits.members:
-            message = f"the archive has {len(self._members)} members, the limit is {limits.members}"
-            raise LimitExceeded(message)
-        whole = sum(info.file_size for info in self._members.values())
-        most = self._reading.budget(size)
-        if whole > most:
-            message = f"the archive unpacks to {whole} bytes, the limit for it is {most}"
-            raise LimitExceeded(message)
+            self._names[name] = member
 
     def __getitem__(self, name: str) -> Any:
         """Unpack and decode one array. Raises KeyError, DecodeError."""
-        info = self._members[name]
-        try:
-            with self._zip.open(info) as member:
-                # With a size: `read()` would unpack all there is before it cuts.
-                data = bytearray(member.read(info.file_size))
-        except _INVALID as error:
-            message = f"the member {info.filename[:80]!r} cannot be unpacked: {error}"
-            raise DecodeError(message) from error
+        data = self._members.read(self._names[name])
         return npy_codec.decode([memoryview(data)], self._reading)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._members)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._members)
+        return len(self._names)

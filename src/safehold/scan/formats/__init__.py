@@ -19,6 +19,7 @@ from safehold.scan.formats import (
     pickle,
     safetensors,
     sfh1,
+    skops,
     tar,
     text,
 )
@@ -38,6 +39,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     joblib,
     pickle,  # after the formats that begin with a pickle
     keras,  # config.json of a .keras archive
+    skops,  # schema.json of a .skops archive
     text,  # JSON
 )
 otherwise = pickle.otherwise

@@ -20,7 +20,7 @@ from safehold.scan.visit import Source, Visit
 # What these hold cannot name anything, whatever the bytes are.
 _VALUES: Final = frozenset({"json", "msgpack"})
 # Names that make the payload wanted in a format of artifacts.
-_SUFFIX: Final = {"joblib": ".joblib"}
+_SUFFIX: Final = {"joblib": ".joblib", "skops": ".skops"}
 
 
 def read(source: Source, visit: Visit) -> str | None:

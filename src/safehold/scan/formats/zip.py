@@ -1,4 +1,4 @@
-"""zip and what is built on it: npz, torch, TorchScript, .keras; every member is read.
+"""zip and what is built on it: npz, torch, TorchScript, .keras, .skops; every member is read.
 
 Checksums, encryption bits and local headers are compared with the directory and reported, but
 they never stop the reading: loaders exist that ignore each of them.
@@ -46,7 +46,7 @@ def read(source: Source, visit: Visit) -> str | None:
     for entry in directory.entries:
         if not visit.count_member(source):
             break
-        _read_entry(source, visit, entry, torch=name == "torch")
+        _read_entry(source, visit, entry, name)
     start, stop = directory.comment
     if start < stop:
         visit.scan(source.inner(data[start:stop], "", f"{source.member or ''}@{start}"))
@@ -68,6 +68,8 @@ def _name(directory: Directory) -> str:
         return "torch"
     if names and all(name.endswith(".npy") for name in names):
         return "npz"
+    if "schema.json" in names:
+        return "skops"
     if "config.json" in names and "metadata.json" in names:
         return "keras"
     return "zip"
@@ -89,10 +91,13 @@ def _check_directory(source: Source, visit: Visit, directory: Directory) -> None
             visit.note(source, rules.ATTACK_CONSTRUCTION, message)
 
 
-def _read_entry(source: Source, visit: Visit, entry: Entry, *, torch: bool) -> None:
+def _read_entry(source: Source, visit: Visit, entry: Entry, kind: str) -> None:
     member = f"{source.member}!{entry.name}" if source.member else entry.name
+    # Bytes that a model of skops holds are of no format; elsewhere .bin is a file of weights.
+    name = entry.name.removesuffix(".bin") if kind == "skops" else entry.name
+    persistent = kind == "torch" and entry.name.endswith(".pkl")
     data = source.data[entry.start : min(entry.start + entry.packed, len(source.data))]
-    here = source.inner(data, entry.name, member, persistent=torch and entry.name.endswith(".pkl"))
+    here = source.inner(data, name, member, persistent=persistent)
     _check_entry(here, visit, entry)
     if entry.name.endswith("/") and not len(data):
         return
