@@ -74,6 +74,7 @@ ATTACKS: dict[str, Callable[[], dict[str, Any]]] = {
     "CVE-2025-54413 other class": lambda: {**method(PLAIN, "fit"), "__class__": "MinMaxScaler"},
     "CVE-2024-37065 function": lambda: node("FunctionNode", "os.system"),
     "CVE-2024-37065 type": lambda: node("TypeNode", "subprocess.Popen"),
+    "unknown function": lambda: node("FunctionNode", "shop.models.score"),
     "constructor": lambda: node(
         "ConstructorFromReduceNode", "os.system",
         content=sequence(literal("touch x"), kind="tuple"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import io
+import sys
 import tracemalloc
 import zipfile
 from collections import OrderedDict
@@ -123,10 +125,12 @@ def test_a_type_that_skops_alone_sees_is_refused(monkeypatch: pytest.MonkeyPatch
         decode(data, "sklearn")
 
 
-def test_an_alias_of_another_module_is_refused() -> None:
-    data = archive(node("FunctionNode", "os.path.join"))
-    with pytest.raises(TypeNotAllowed):
-        decode(data, "*")
+def test_an_alias_of_another_module_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """skops would import it under any name that leads there."""
+    monkeypatch.setitem(sys.modules, "shop_alias", collections)
+    with pytest.raises(TypeNotAllowed, match="alias"):
+        decode(archive(node("TypeNode", "shop_alias.ChainMap")), "*")
+    assert decode(archive(node("TypeNode", "collections.ChainMap")), "*") is collections.ChainMap
 
 
 def test_a_zone_without_the_type_refuses_to_store_it(tmp_path: Path) -> None:
