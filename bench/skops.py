@@ -22,7 +22,12 @@ def rows() -> Iterator[Row]:
         yield left_out("load, forest", "skops is not installed", goal=_GOAL)
         return
     model = forest()
-    with workspace() as root, context(root) as hold:
+    for suite in ("HS256", "GMAC"):
+        yield from _rows(model, suite, skops_io)
+
+
+def _rows(model: Any, suite: str, skops_io: Any) -> Iterator[Row]:
+    with workspace() as root, context(root, suite) as hold:
         store = Store(hold)
         plain = str(root / "models" / "f.plain")
         skops_io.dump(model, plain)
@@ -35,8 +40,8 @@ def rows() -> Iterator[Row]:
             for clock in ("cpu", "wall"):
                 pairs = in_turn(partial(store.load, sealed), load, rounds=5)
                 wanted = goal if clock == "cpu" else None
-                label = f"load, forest, codec {suffix}"
+                label = f"load, forest, codec {suffix}, {suite}"
                 yield ratio(label, pairs, clock, against="skops.io.load", goal=wanted)
                 pairs = in_turn(partial(store.dump, model, sealed), save, rounds=5)
-                label = f"save, forest, codec {suffix}"
+                label = f"save, forest, codec {suffix}, {suite}"
                 yield ratio(label, pairs, clock, against="skops.io.dump", goal=wanted)

@@ -26,10 +26,14 @@ from tests.holding import ZONES, make_world
 pytestmark = pytest.mark.extras
 
 xgboost = pytest.importorskip("xgboost")
+WHY = ""
 try:
     import lightgbm
-except OSError as error:  # its wheel wants the system's OpenMP library
-    pytest.skip(f"lightgbm cannot be loaded: {error}", allow_module_level=True)
+except (ImportError, OSError) as error:  # OSError: its wheel wants the system's OpenMP library
+    lightgbm = None  # type: ignore[assignment]
+    WHY = f"lightgbm cannot be loaded: {error}"
+NEEDS_LIGHTGBM = pytest.mark.skipif(lightgbm is None, reason=WHY)
+LIBRARIES = ["xgboost", pytest.param("lightgbm", marks=NEEDS_LIGHTGBM)]
 
 SMALL: dict[str, Any] = {"n_estimators": 4, "n_jobs": 1}
 LIGHT: dict[str, Any] = {**SMALL, "min_child_samples": 2, "verbose": -1}
@@ -56,6 +60,16 @@ MODELS: dict[str, Callable[[], Any]] = {
     "lightgbm booster": lambda: lightgbm.LGBMRegressor(**LIGHT).fit(TABLE, DATA["number"]).booster_,
 }
 
+NAMES = [
+    pytest.param(name, marks=[NEEDS_LIGHTGBM] if name.startswith("lightgbm") else [])
+    for name in MODELS
+]
+
+
+def booster(library: str) -> Any:
+    """Return the class and the key of its state that holds the model."""
+    return (xgboost.Booster, "handle") if library == "xgboost" else (lightgbm.Booster, "_handle")
+
 
 def load(data: bytes, *names: str) -> Any:
     allow = AllowList.of(names)
@@ -67,7 +81,7 @@ def load(data: bytes, *names: str) -> Any:
     return Reader(io.BytesIO(data)).load()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("suffix", [".pkl", ".joblib"])
 def test_fitted_model_is_sealed_and_predicts_the_same_under_its_preset(
     name: str, suffix: str, tmp_path: Path
@@ -83,7 +97,7 @@ def test_fitted_model_is_sealed_and_predicts_the_same_under_its_preset(
     world.hold.close()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NAMES)
 def test_plain_dumps_of_models_are_clean(name: str) -> None:
     model = MODELS[name]()
     file = io.BytesIO()
@@ -93,12 +107,11 @@ def test_plain_dumps_of_models_are_clean(name: str) -> None:
         assert report.verdict == "clean", report.findings
 
 
-@pytest.mark.parametrize("name", ["xgboost regressor", "lightgbm regressor"])
-def test_the_booster_is_of_the_librarys_own_class_and_can_be_stored_again(name: str) -> None:
-    library = name.partition(" ")[0]
-    model = load(pickle.dumps(MODELS[name]()), library)
-    booster = model.get_booster() if library == "xgboost" else model.booster_
-    assert type(booster) in (xgboost.Booster, lightgbm.Booster)
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_the_booster_is_of_the_librarys_own_class_and_can_be_stored_again(library: str) -> None:
+    model = load(pickle.dumps(MODELS[f"{library} regressor"]()), library)
+    inner = model.get_booster() if library == "xgboost" else model.booster_
+    assert type(inner) is booster(library)[0]
     again = load(pickle.dumps(model), library)
     np.testing.assert_array_equal(again.predict(TABLE), model.predict(TABLE))
 
@@ -127,7 +140,6 @@ class Given:
 
 
 ADDRESS = 0x4141_4141
-KEYS = {xgboost.Booster: "handle", lightgbm.Booster: "_handle"}
 
 
 def record(key: str) -> Any:
@@ -137,7 +149,7 @@ def record(key: str) -> Any:
     return array[0]
 
 
-@pytest.mark.parametrize("kind", KEYS, ids=["xgboost", "lightgbm"])
+@pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize(
     "state",
     [
@@ -152,22 +164,22 @@ def record(key: str) -> Any:
     ids=["integer", "scalar", "list", "array", "other text", "special name", "record"],
 )
 def test_a_state_cannot_set_the_address_that_is_freed(
-    kind: type, state: Callable[[str], Any]
+    library: str, state: Callable[[str], Any]
 ) -> None:
-    data = pickle.dumps(Given(kind, state(KEYS[kind])), 4)
-    library = kind.__module__.partition(".")[0]
+    kind, key = booster(library)
+    data = pickle.dumps(Given(kind, state(key)), 4)
     with pytest.raises(ValueError, match=r"Booster"):
         load(data, library)
     assert scan_bytes(data, "m.pkl").verdict == "malicious"
 
 
-@pytest.mark.parametrize("kind", KEYS, ids=["xgboost", "lightgbm"])
-def test_a_store_refuses_such_a_state_as_what_cannot_be_decoded(kind: type, tmp_path: Path) -> None:
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_store_refuses_such_a_state_as_what_cannot_be_decoded(library: str) -> None:
     from safehold.artifacts.codecs import Reading
     from safehold.artifacts.codecs import pickle as codec
 
-    data = pickle.dumps(Given(kind, {KEYS[kind]: ADDRESS}), 4)
-    library = kind.__module__.partition(".")[0]
+    kind, key = booster(library)
+    data = pickle.dumps(Given(kind, {key: ADDRESS}), 4)
     with pytest.raises(DecodeError):
         codec.decode([memoryview(data)], Reading(AllowList.of([library]), 64, raw=True))
 
@@ -180,13 +192,13 @@ class _Call:
         return self.call
 
 
-@pytest.mark.parametrize("kind", KEYS, ids=["xgboost", "lightgbm"])
-def test_a_constructor_opens_no_file(kind: type, tmp_path: Path) -> None:
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_constructor_opens_no_file(library: str, tmp_path: Path) -> None:
     model = tmp_path / "model.txt"
-    data = pickle.dumps(_Call(kind, {}, None, str(model)))
+    data = pickle.dumps(_Call(booster(library)[0], {}, None, str(model)))
     with pytest.raises(TypeError):
-        load(data, kind.__module__.partition(".")[0])
+        load(data, library)
     assert scan_bytes(data, "m.pkl").verdict == "suspicious"
     # The attack is real: without the list it reads the file that is named.
-    with pytest.raises((xgboost.core.XGBoostError, lightgbm.basic.LightGBMError), match="model"):
+    with pytest.raises(Exception, match=r"model\.txt"):
         pickle.loads(data)
