@@ -161,7 +161,9 @@ class Reader:
         if known is None:
             known = self._allow[names] = AllowList.of(names)
         limits = self._hold.policy.limits
-        return Reading(known, limits.depth, header.raw, options or {}, limits)
+        # What an external zone's data names must be there already.
+        imports = target.zone.trust == "internal"
+        return Reading(known, limits.depth, header.raw, options or {}, limits, imports=imports)
 
     def check_context(self, header: Header, target: Target) -> None:
         """Raise WrongContext for another name, position or a codec the zone does not have."""

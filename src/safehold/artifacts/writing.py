@@ -91,8 +91,10 @@ class Writer:
             encoded = encode()
         else:
             encoder = plain_encoder(chosen) if plain else codec_named(chosen).encode
-            encoded = encoder(value, self._hold.policy.limits.depth)
-        return self.checked(Draft(encoded, chosen, meta=_plain_meta(meta)), target)
+            allow = [AllowList.of(target.zone.allow)] if CODECS[chosen].enums and not plain else []
+            encoded = encoder(value, self._hold.policy.limits.depth, *allow)
+        draft = Draft(encoded, chosen, encoded.names, _plain_meta(meta))
+        return self.checked(draft, target)
 
     def checked(self, draft: Draft, target: Target) -> Draft:
         """List the names that a code-carrying draft holds; refuse what could not be loaded.

@@ -21,11 +21,12 @@ _FREE = 64 * 2**20  # what anything may unpack to, as in the scanner
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Segments to be sealed, and the versions of the libraries that made them."""
+    """Segments to be sealed, versions of the libraries that made them, names that they carry."""
 
     segments: Sequence[Buffer]
     libs: Mapping[str, str] = field(default_factory=dict)
     raw: bool = False
+    names: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class Reading:
 
     ``limits`` bound what it unpacks to. ``options`` are the keyword arguments of
     `pickle.Unpickler` for files of older Pythons. With ``views`` arrays may be views that cannot
-    be written to; otherwise a codec of data gives out such as can.
+    be written to; otherwise a codec of data gives out such as can. With ``imports`` data may
+    import the module of an enumeration that the list has by its name.
     """
 
     allow: AllowList
@@ -43,6 +45,7 @@ class Reading:
     options: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     views: bool = False
+    imports: bool = False
 
     def budget(self, packed: int) -> int:
         """Return how many bytes so many packed ones may unpack to."""
@@ -55,8 +58,10 @@ class Codec(Protocol):
     One whose `encode` does not make a file of the replaced library has `encode_plain` for that.
     """
 
-    encode: Callable[[object, int], Encoded]
-    """(value, depth limit) -> Encoded. Raises EncodeError."""
+    encode: Callable[..., Encoded]
+    """(value, depth limit) -> Encoded; one with ``enums`` also takes the zone's allow list.
+
+    Raises EncodeError."""
     decode: Callable[[Sequence[memoryview], Reading], object]
     """Verified segments -> value. Raises DecodeError, TypeNotAllowed, LimitExceeded."""
 
@@ -68,13 +73,14 @@ class Row:
     module: str
     carries_code: bool
     suffixes: tuple[str, ...]
+    enums: bool = False
 
 
 CODECS: Mapping[str, Row] = {
     "bytes": Row("bytes", carries_code=False, suffixes=(".onnx", ".gguf")),
     "joblib": Row("joblib", carries_code=True, suffixes=(".joblib", ".jl", ".jbl")),
-    "json": Row("json", carries_code=False, suffixes=(".json",)),
-    "msgpack": Row("msgpack", carries_code=False, suffixes=(".msgpack", ".mpk")),
+    "json": Row("json", carries_code=False, suffixes=(".json",), enums=True),
+    "msgpack": Row("msgpack", carries_code=False, suffixes=(".msgpack", ".mpk"), enums=True),
     "npy": Row("npy", carries_code=False, suffixes=(".npy",)),
     "npz": Row("npz", carries_code=False, suffixes=(".npz",)),
     "parquet": Row("parquet", carries_code=False, suffixes=(".parquet", ".pq")),

@@ -11,7 +11,9 @@ from typing import Any
 
 import msgspec
 
+from safehold.allow import AllowList
 from safehold.artifacts.codecs import Encoded, Reading
+from safehold.artifacts.codecs.enums import Naming
 from safehold.artifacts.codecs.values import Flattener, rebuild
 from safehold.errors import DecodeError, LimitExceeded
 
@@ -19,16 +21,17 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-def encode(value: object, depth: int) -> Encoded:
-    """Encode `value`. Raises EncodeError, LimitExceeded."""
-    flat = Flattener(_tag, depth, text=True, reserved="$").flatten(value)
-    return Encoded([_encode(flat)])
+def encode(value: object, depth: int, allow: AllowList | None = None) -> Encoded:
+    """Encode `value`; `allow` has its enumerations. Raises EncodeError, LimitExceeded."""
+    flattener = Flattener(_tag, depth, text=True, reserved="$", allow=allow)
+    return Encoded([_encode(flattener.flatten(value))], names=sorted(flattener.names))
 
 
 def decode(segments: Sequence[memoryview], reading: Reading) -> object:
-    """Decode verified bytes. Raises DecodeError, LimitExceeded."""
+    """Decode verified bytes. Raises DecodeError, LimitExceeded, TypeNotAllowed."""
+    naming = Naming(reading.allow, reading.imports)
     try:
-        return _untagged(_decode(segments[0]), reading.depth * 2)
+        return _untagged(_decode(segments[0]), reading.depth * 2, naming)
     except RecursionError as error:
         message = "the data is nested too deeply"
         raise LimitExceeded(message) from error
@@ -41,7 +44,7 @@ def _tag(tag: str, plain: Any) -> dict[str, Any]:
     return {f"${tag}": plain}
 
 
-def _untagged(tree: Any, room: int) -> Any:
+def _untagged(tree: Any, room: int, naming: Naming) -> Any:
     kind = type(tree)
     if kind is not list and kind is not dict:
         return tree
@@ -49,10 +52,10 @@ def _untagged(tree: Any, room: int) -> Any:
         message = "the data is nested too deeply"
         raise LimitExceeded(message)
     if kind is list:
-        return [_untagged(item, room - 1) for item in tree]
-    plain = {key: _untagged(item, room - 1) for key, item in tree.items()}
+        return [_untagged(item, room - 1, naming) for item in tree]
+    plain = {key: _untagged(item, room - 1, naming) for key, item in tree.items()}
     if len(plain) == 1:
         ((key, value),) = plain.items()
         if key.startswith("$"):
-            return rebuild(key[1:], value)
+            return rebuild(key[1:], value, naming)
     return plain

@@ -14,9 +14,10 @@ import struct
 from _pickle import PicklingError
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
+from enum import Enum
 from fractions import Fraction
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -24,7 +25,7 @@ from uuid import UUID, SafeUUID
 from zoneinfo import ZoneInfo
 
 from safehold.allow import AllowList
-from safehold.artifacts.codecs import Reading, arrays, frames
+from safehold.artifacts.codecs import Reading, arrays, enums, frames
 from safehold.errors import DecodeError, EncodeError, LimitExceeded
 
 Tagger = Callable[[str, Any], Any]
@@ -177,7 +178,7 @@ _KINDS = (
 )  # fmt: skip
 _BY_TYPE: Mapping[type, Kind] = {kind.type: kind for kind in _KINDS}
 _BY_TAG: dict[str, Kind] = {kind.tag: kind for kind in _KINDS}
-TAGS = (*_BY_TAG, *arrays.TAGS, frames.TAG)
+TAGS = (*_BY_TAG, *arrays.TAGS, frames.TAG, enums.TAG)
 """Every tag. The position is its msgpack extension code: only ever append."""
 
 
@@ -189,13 +190,16 @@ class Flattener:
     """Turns values into trees of native ones.
 
     ``text``: the format is JSON, which has no bytes and only finite floats;
-    ``reserved`` starts keys that would be taken for a tag.
+    ``reserved`` starts keys that would be taken for a tag; ``allow`` has the enumerations that
+    may be named, and ``names`` collects those that are.
     """
 
     tagger: Tagger
     depth: int
     text: bool
     reserved: str = ""
+    allow: AllowList | None = None
+    names: set[str] = field(default_factory=set)
 
     def flatten(self, value: Any) -> Any:
         """Return the tree. Raises EncodeError naming the place, LimitExceeded for depth."""
@@ -275,6 +279,9 @@ class Flattener:
     def _library(self, value: Any, kind: type) -> tuple[str, Any]:
         """Take a value of a library apart. Nothing is imported: its type has been."""
         try:
+            if issubclass(kind, Enum):
+                self.names.add(enums.name_of(kind))
+                return enums.TAG, enums.take(value, kind, self.allow)
             taken = arrays.take(value, kind) or frames.take(value, kind)
         except arrays.NoFormError as error:
             raise _NoFormError(str(error)) from None
@@ -314,9 +321,11 @@ _INVALID = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, 
 _TABLES = Reading(AllowList.of(), 0)
 
 
-def rebuild(tag: str, plain: Any) -> Any:
-    """Make the value of a tag from its plain form. Raises DecodeError."""
+def rebuild(tag: str, plain: Any, naming: enums.Naming = enums.NOTHING) -> Any:
+    """Make the value of a tag from its plain form. Raises DecodeError, TypeNotAllowed."""
     try:
+        if tag == enums.TAG:
+            return enums.put(plain, naming)
         if tag in arrays.TAGS:
             return arrays.put(tag, plain)
         if tag == frames.TAG:

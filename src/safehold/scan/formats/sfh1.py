@@ -17,7 +17,7 @@ from safehold.scan import rules
 from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
 
-# What these hold cannot name anything, whatever the bytes are.
+# What these hold names nothing that is called, whatever the bytes are.
 _VALUES: Final = frozenset({"json", "msgpack"})
 # Names that make the payload wanted in a format of artifacts.
 _SUFFIX: Final = {"joblib": ".joblib", "skops": ".skops"}
