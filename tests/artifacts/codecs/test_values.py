@@ -455,6 +455,21 @@ def test_any_tag_with_any_content_ends_in_a_value_or_a_typed_error(tag, plain):
         values_module.rebuild(tag, plain)
 
 
+@pytest.mark.parametrize(
+    ("tag", "plain"),
+    [
+        ("set", [1, 2, 1]), ("frozenset", ["a", "a"]), ("set", [1, True]),
+        ("pairs", [[1, "a"], [1, "b"]]), ("ordered", [["a", 1], ["b", 2], ["a", 3]]),
+        ("counter", [["a", 1], ["a", 1]]), ("defaultdict", ["int", [["a", 1], ["a", 2]]]),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_is_repeated_is_refused_and_not_lost(tag, plain):
+    rebuild = import_module("safehold.artifacts.codecs.values").rebuild
+    with pytest.raises(DecodeError, match="stands there twice"):
+        rebuild(tag, plain)
+
+
 @pytest.mark.parametrize("tag", ["nothing", "", "__class__", "$tuple"])
 def test_an_unknown_tag_is_refused(tag):
     with pytest.raises(DecodeError, match="holds an invalid value"):

@@ -135,16 +135,32 @@ def _in_order(value: set[Any] | frozenset[Any]) -> list[Any]:
     return list(value)
 
 
+def _each(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Refuse items of which some would be lost: no writer repeats a key or a member."""
+
+    def made(items: Any) -> Any:
+        found = make(items)
+        if len(found) != len(items):
+            message = "a key or member stands there twice"
+            raise ValueError(message)
+        return found
+
+    return made
+
+
+_unique = _each(dict)
+
+
 _KINDS = (
     Kind("tuple", tuple, list, tuple),
-    Kind("set", set, _in_order, set),
-    Kind("frozenset", frozenset, _in_order, frozenset),
+    Kind("set", set, _in_order, _each(set)),
+    Kind("frozenset", frozenset, _in_order, _each(frozenset)),
     Kind("deque", deque, lambda value: [list(value), value.maxlen], lambda v: deque(v[0], v[1])),
-    Kind("ordered", OrderedDict, _pairs, OrderedDict),
-    Kind("counter", Counter, _pairs, lambda pairs: Counter(dict(pairs))),
+    Kind("ordered", OrderedDict, _pairs, _each(OrderedDict)),
+    Kind("counter", Counter, _pairs, _each(lambda pairs: Counter(dict(pairs)))),
     Kind("defaultdict", defaultdict, _defaultdict_out,
-         lambda parts: defaultdict(parts[0] and _FACTORIES[parts[0]], parts[1])),
-    Kind("pairs", dict, _pairs, dict),
+         lambda parts: defaultdict(parts[0] and _FACTORIES[parts[0]], _unique(parts[1]))),
+    Kind("pairs", dict, _pairs, _unique),
     Kind("bytes", bytes, lambda value: base64.b64encode(value).decode(),
          lambda text: base64.b64decode(text, validate=True)),
     Kind("bytearray", bytearray, bytes, bytearray),
