@@ -191,6 +191,21 @@ def test_an_older_file_stays_refused_however_often_it_is_exchanged(name, world, 
     assert len(world.events.refused) == 2
 
 
+def test_the_path_is_asked_once_also_when_the_file_is_opened_again(world, path, monkeypatch):
+    class Liar:
+        asked = 0
+
+        def __fspath__(self) -> str:
+            self.asked += 1
+            return str(path)
+
+    world.store.dump("first", path)
+    interrupted(world, monkeypatch, "open_file", 1, lambda: world.again().store.dump("2nd", path))
+    liar = Liar()
+    assert world.store.load(liar) == "2nd"
+    assert liar.asked == 1
+
+
 def test_what_is_asked_for_is_the_generation_of_the_file_that_is_read(world, path, monkeypatch):
     world.store.dump("first", path)
     interrupted(world, monkeypatch, "open_file", 1, lambda: world.again().store.dump("2nd", path))

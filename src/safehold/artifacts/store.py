@@ -122,17 +122,15 @@ class Store(Signatures):
                 min_generation=min_generation,
                 options=options,
                 decode=decode,
-                again=partial(self._again, path, place, files, mapped),
+                again=partial(self._again, place, files, mapped),
             )
         finally:
             for fd in files:
                 os.close(fd)
 
-    def _again(
-        self, path: StrPath, place: Place, files: list[int], verify: Verify | None
-    ) -> Verify | None:
+    def _again(self, place: Place, files: list[int], verify: Verify | None) -> Verify | None:
         """Open a file anew, if it is another than the one before."""
-        fd, status, there = self._hold.root.open_file(path)
+        fd, status, there = self._hold.root.open_file(place.real)
         files.append(fd)
         if there != place or os.path.sameopenfile(fd, files[-2]):
             return None
@@ -214,7 +212,7 @@ class Store(Signatures):
                 found.append((opened, payload))
                 return Sealed(opened.header(), opened.shape.artifact, [])
 
-            again = partial(self._again, path, place, files, verify)
+            again = partial(self._again, place, files, verify)
             reading = self._reader.opened(
                 target, verify, allow=allow, min_generation=min_generation, again=again
             )
