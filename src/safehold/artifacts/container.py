@@ -238,8 +238,7 @@ def verify_file(fd: int, size: int, expected: Expected) -> Sealed:
         NotSealed, Tampered, UnknownKey, WrongContext, LimitExceeded
     """
     if size <= _SMALL:
-        data = bytearray(os.pread(fd, size, 0))
-        data += read_at(fd, len(data), bytearray(size - len(data)))
+        data = read_at(fd, 0, bytearray(size))
         return verify_bytes(data, expected, lambda: _slots(fd))
     opened = open_file(fd, size, expected)
     payload = private_memory(opened.shape.payload)
@@ -355,7 +354,9 @@ def _ends(fd: int, size: int, expected: Expected) -> tuple[Shape, bytearray, byt
     prefix = read_at(fd, 0, bytearray(min(size, PREFIX_BYTES)))
     shape = _shape(prefix, expected.limit)
     _check_size(shape, size)
-    head = prefix + read_at(fd, PREFIX_BYTES, bytearray(shape.head - PREFIX_BYTES))
+    head = bytearray(shape.head)
+    head[:PREFIX_BYTES] = prefix
+    read_at(fd, PREFIX_BYTES, memoryview(head)[PREFIX_BYTES:])
     tail = read_at(fd, shape.head + shape.payload, bytearray(shape.leaves + shape.root + len(END)))
     return shape, head, tail
 

@@ -61,7 +61,10 @@ def read_up_to(file: IO[bytes], count: int, data: bytearray | None = None) -> by
 
 def read_whole(fd: int, size: int) -> bytes:
     """Read a file's bytes, as many as it has now."""
-    with open(os.dup(fd), "rb") as file:
+    data = os.pread(fd, size + 1, 0)  # in one piece, so that there are not two copies for a moment
+    if len(data) in (size, size + 1):
+        return data
+    with open(os.dup(fd), "rb") as file:  # the system gives no more than 2 GiB at once
         return bytes(read_up_to(file, size + 1))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from safehold.allow import AllowList
 from safehold.artifacts.codecs import Encoded, Reading
 from safehold.artifacts.codecs import pickle as pickle_codec
-from safehold.errors import MissingExtra
+from safehold.errors import LimitExceeded, MissingExtra
 
 try:
     import joblib
@@ -52,17 +52,50 @@ def decode(segments: Sequence[memoryview], reading: Reading) -> object:
     if not reading.raw:
         return pickle_codec.decode(segments, reading)
     return pickle_codec.load_checked(
-        partial(_load, io.BytesIO(segments[0]), reading.allow), zlib.error, _LZMAError
+        partial(_load, io.BytesIO(segments[0]), reading.allow, reading.budget(len(segments[0]))),
+        zlib.error,
+        _LZMAError,
     )
 
 
-def _load(stream: io.BytesIO, allow: AllowList) -> object:
+def _load(stream: io.BytesIO, allow: AllowList, budget: int) -> object:
     # joblib has no public reader that takes a find_class.
     if numpy_pickle_utils._detect_compressor(stream) == "compat":  # noqa: SLF001
         message = "written by a joblib before 0.10; write it anew with a later one"
         raise ValueError(message)
     with numpy_pickle_utils._validate_fileobject_and_memmap(stream, "", None) as (opened, _):  # noqa: SLF001
-        return _JoblibUnpickler(opened, allow).load()
+        file = opened if opened is stream else _Bounded(opened, budget)
+        return _JoblibUnpickler(file, allow).load()
+
+
+class _Bounded:
+    """A compressed file of which no more than a budget is unpacked. Reads raise LimitExceeded."""
+
+    def __init__(self, file: Any, budget: int) -> None:
+        self._file = file
+        self._budget = self._left = budget
+
+    def read(self, size: int) -> bytes:
+        self._take(size)
+        return bytes(self._file.read(size))
+
+    def readinto(self, buffer: Any) -> int:
+        self._take(len(buffer))
+        return int(self._file.readinto(buffer))
+
+    def readline(self) -> bytes:
+        line = bytes(self._file.readline(self._left + 1))
+        self._take(len(line))
+        return line
+
+    def peek(self, size: int = 0) -> bytes:
+        return bytes(self._file.peek(size))
+
+    def _take(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            message = f"the file unpacks to more than {self._budget} bytes, the limit for it"
+            raise LimitExceeded(message)
 
 
 class _JoblibUnpickler(numpy_pickle.NumpyUnpickler):  # type: ignore[misc]  # joblib is untyped

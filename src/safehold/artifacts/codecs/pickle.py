@@ -110,11 +110,18 @@ def load_checked(load: Callable[[], Any], *more: type[Exception]) -> Any:
         copyreg.clear_extension_cache()
     try:
         return load()
-    except (pickle.UnpicklingError, ImportError):
-        raise  # refusals of the allow-list, and libraries that are not installed
+    except ImportError:
+        raise  # libraries that are not installed
+    except pickle.UnpicklingError as error:
+        if type(error) is not pickle.UnpicklingError:
+            raise  # refusals of the allow-list, and a service's own
+        raise _decode_error(error) from error
     except expected as error:
-        message = f"the sealed pickle cannot be decoded: {type(error).__name__}: {error}"
-        raise DecodeError(message) from error
+        raise _decode_error(error) from error
+
+
+def _decode_error(error: Exception) -> DecodeError:
+    return DecodeError(f"the sealed pickle cannot be decoded: {type(error).__name__}: {error}")
 
 
 def split_pickles(data: bytes) -> list[bytes]:
