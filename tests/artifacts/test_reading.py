@@ -13,7 +13,7 @@ import pytest
 from safehold import sfh1
 from safehold.allow import AllowList
 from safehold.artifacts import container, reading
-from safehold.artifacts.reading import check_declared, permits
+from safehold.artifacts.reading import check_declared
 from safehold.errors import (
     LimitExceeded,
     NotSealed,
@@ -319,7 +319,7 @@ def test_a_narrower_list_refuses_before_the_first_name_is_resolved(world, monkey
     ],
 )
 def test_a_dotted_name_is_looked_up_at_every_border(name, expected):
-    assert permits(AllowList.of(), name) is expected
+    assert AllowList.of().permits_dotted(name) is expected
 
 
 # --- limits, keys, trail -------------------------------------------------------------------
