@@ -28,7 +28,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 # and the files there that several of those share.
 TABLES: dict[str, set[str]] = {
     "safehold.artifacts.codecs": {
-        f"safehold.artifacts.codecs.{name}" for name in ("arrays", "enums", "frames", "members", "values")
+        f"safehold.artifacts.codecs.{name}"
+        for name in ("arrays", "enums", "frames", "members", "values")
     },
     "safehold.artifacts.suites": {"safehold.artifacts.suites.parts"},
     "safehold.keys.sources": set(),
