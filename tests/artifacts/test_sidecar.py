@@ -703,6 +703,37 @@ def test_a_write_under_a_new_key_keeps_the_present_file_under_it(before, tmp_pat
     assert forget(world).again(keyring=alone).store.load(path) == b"old"
 
 
+@pytest.mark.parametrize("before", PLAIN)
+def test_rekey_seals_beside_the_file_anew_and_leaves_it_plain(before, tmp_path):
+    old = keyring(before)
+    world = make_world(tmp_path, keyring=old)
+    path = tmp_path / "tables/m.onnx"
+    world.store.dump(b"weights", path, sidecar=True, meta={"a": 1})
+    copy, first = pair(path), world.store.inspect(path)
+    new = Key("k2", OTHER_SECRET)
+    after = world.again(keyring=ring(new, old.signing), revoked=Revocations(keys=("k1",)))
+    with pytest.raises(UnknownKey, match="revoked"):
+        after.store.load(path)
+    (info,) = after.store.rotate("k1", "k2", [path], rekey=True)
+    assert (info.key, info.generation, info.sidecar, info.meta) == ("k2", 2, True, {"a": 1})
+    assert info.artifact != first.artifact
+    assert path.read_bytes() == b"weights"
+    assert after.store.load(path) == b"weights"
+    put(path, copy)
+    with pytest.raises(Rollback):
+        world.again(keyring=ring(new, old.signing)).store.load(path)
+
+
+def test_export_hands_a_sealed_copy_on(each):
+    path, out = each.root / "models/a.pkl", each.root / "outside/a.pkl"
+    each.store.dump([1], path, sidecar=True)
+    each.store.export(path, out, for_zone="second", for_name="second/b.pkl")
+    assert container.is_sealed(out.read_bytes())
+    taken = each.root / "second/b.pkl"
+    each.store.import_(out, taken)
+    assert each.store.load(taken) == [1]
+
+
 def test_a_revoked_artifact_is_refused_but_as_the_previous_one(each):
     path = each.root / "tables/m.onnx"
     first = each.store.dump(b"old", path, sidecar=True)
