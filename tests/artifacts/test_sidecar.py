@@ -447,6 +447,26 @@ def test_a_name_that_leaves_no_room_for_a_sidecar(each):
         each.store.load(path)
 
 
+def test_a_file_that_becomes_a_link_to_another_is_not_taken_for_it(each, monkeypatch):
+    """It is exchanged after it was opened, and before its sidecar is looked for."""
+    path, other = each.root / "models/a.pkl", each.root / "models/b.pkl"
+    for name, value in ((path, [1]), (other, [2])):
+        each.store.dump(value, name, sidecar=True)
+    root = each.hold.root
+    real = root.open_parent
+
+    def open_parent(name: str):
+        path.unlink()
+        path.symlink_to(other)
+        return real(name)
+
+    monkeypatch.setattr(root, "open_parent", open_parent)
+    with pytest.raises(NotSealed):
+        each.store.load(path)
+    monkeypatch.undo()
+    assert each.store.load(path) == [2]  # as what it is now
+
+
 # --- hostile sizes -------------------------------------------------------------------------
 
 
@@ -496,6 +516,15 @@ def test_a_sparse_tebibyte_is_refused_unread(each, which):
     with pytest.raises(Tampered):
         each.store.load(path)
     assert min(timed(each, path) for _ in range(5)) < 0.005
+
+
+def test_what_follows_two_records_is_not_even_read(each):
+    path = each.root / "models/a.pkl"
+    each.store.dump([1], path, sidecar=True)
+    each.store.dump([2], path, sidecar=True)
+    os.truncate(beside(path), 2**40)
+    with pytest.raises(Tampered, match="cut or extended"):
+        each.store.load(path)
 
 
 # --- sealing what is there -----------------------------------------------------------------
