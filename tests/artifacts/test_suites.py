@@ -406,6 +406,17 @@ def test_the_key_that_the_header_names_is_compared(one, named):
         in_memory(seal(one.writer, b"x", key=named), one.expected())
 
 
+def test_the_zone_that_the_header_names_is_compared(one, monkeypatch):
+    """The root is right for the zone of the reader, and the header tells of another."""
+    real = container.suite_for
+    monkeypatch.setattr(
+        container, "suite_for", lambda key, _, artifact: real(key, "models", artifact)
+    )
+    data = seal(one.writer, b"x", zone="data")
+    with pytest.raises(Tampered, match="not canonical or contradicts"):
+        in_memory(data, one.expected())
+
+
 def test_one_secret_under_two_ids_seals_for_the_id_that_is_named(one):
     """The prefix's tag is swapped for that of the same secret's other id."""
     twin = twin_of(one)
