@@ -52,13 +52,43 @@ def decode(segments: Sequence[memoryview], reading: Reading) -> object:
     if not reading.raw:
         return pickle_codec.decode(segments, reading)
     return pickle_codec.load_checked(
-        partial(_load, io.BytesIO(segments[0]), reading.allow, reading.budget(len(segments[0]))),
+        partial(
+            _load,
+            io.BufferedReader(_Memory(segments[0])),
+            reading.allow,
+            reading.budget(len(segments[0])),
+        ),
         zlib.error,
         _LZMAError,
     )
 
 
-def _load(stream: io.BytesIO, allow: AllowList, budget: int) -> object:
+class _Memory(io.RawIOBase):
+    """Verified bytes as a file, without the copy that BytesIO makes of a view."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._data)}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._data[self._at : self._at + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+
+def _load(stream: io.BufferedReader, allow: AllowList, budget: int) -> object:
     # joblib has no public reader that takes a find_class.
     if numpy_pickle_utils._detect_compressor(stream) == "compat":  # noqa: SLF001
         message = "written by a joblib before 0.10; write it anew with a later one"
