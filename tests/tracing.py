@@ -235,14 +235,16 @@ _MACHINES = {
         gettid 186 futex 202 sched_getaffinity 204 getdents64 217 clock_gettime 228
         clock_nanosleep 230 exit_group 231 openat 257 mkdirat 258 fchownat 260 newfstatat 262
         unlinkat 263 renameat 264 linkat 265 symlinkat 266 readlinkat 267 fchmodat 268
-        faccessat 269 set_robust_list 273 fallocate 285 preadv 295 pwritev 296 preadv2 327 pwritev2 328 prlimit64 302
+        faccessat 269 set_robust_list 273 fallocate 285 preadv 295 pwritev 296
+        preadv2 327 pwritev2 328 prlimit64 302
         renameat2 316 getrandom 318 copy_file_range 326 statx 332 rseq 334 clone3 435 openat2 437
         faccessat2 439""")),
     "aarch64": _Machine(34, None, 0, (0, 1, 2, 3, 4, 5), _numbered("""
         getcwd 17 fcntl 25 ioctl 29 flock 32 mkdirat 34 unlinkat 35 symlinkat 36 linkat 37
         renameat 38 statfs 43 fstatfs 44 truncate 45 ftruncate 46 fallocate 47 faccessat 48
         chdir 49 fchmod 52 fchmodat 53 fchownat 54 fchown 55 openat 56 close 57 getdents64 61
-        lseek 62 read 63 write 64 readv 65 writev 66 pread64 67 pwrite64 68 preadv 69 pwritev 70 preadv2 286 pwritev2 287
+        lseek 62 read 63 write 64 readv 65 writev 66 pread64 67 pwrite64 68 preadv 69 pwritev 70
+        preadv2 286 pwritev2 287
         sendfile 71 readlinkat 78 newfstatat 79 fstat 80 fsync 82 fdatasync 83 exit_group 94
         futex 98 set_robust_list 99 clock_gettime 113 clock_nanosleep 115 sched_getaffinity 123
         sched_yield 124 rt_sigaction 134 rt_sigprocmask 135 rt_sigreturn 139 prctl 167
