@@ -128,7 +128,8 @@ def test_only_the_first_container_of_a_file_has_generations(world):
         (("json", "msgpack"), "m/a.pkl", "pickle", "msgpack"),
         (("json", "msgpack"), "m/a.json", "pickle", "json"),
         (("json",), "m/a.pkl", "", "json"),
-        (("skops", "json"), "m/a.skops", "", "json"),
+        (("skops", "json"), "m/a.skops", "", "skops"),
+        (("unheard-of", "json"), "m/a.heard", "", "json"),
         (("parquet", "json"), "m/a.parquet", "", "parquet"),
         (("msgpack", "npy"), "m/a.bin", ("npz", "npy", "msgpack"), "npy"),
         (("msgpack", "npy"), "m/a.npy", ("npz",), "npy"),
@@ -140,7 +141,7 @@ def test_the_codec_follows_from_zone_and_name(codecs, name, prefer, expected):
 
 def test_a_zone_without_a_known_codec_is_a_configuration_error():
     with pytest.raises(ConfigError, match="no codec that this version knows; add one of"):
-        codec_for(Target(Zone("z", codecs=("skops",)), "a"))
+        codec_for(Target(Zone("z", codecs=("unheard-of",)), "a"))
     with pytest.raises(ConfigError, match="does not have the codec 'pickle'"):
         check_codec(Zone("z", codecs=("json",)), "pickle")
 

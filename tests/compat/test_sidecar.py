@@ -178,6 +178,25 @@ def test_safetensors(shared):
     assert (library.load(bytes(shared.store.read(path)))["w"] == ARRAY[:3]).all()
 
 
+def test_skops(shared):
+    library = pytest.importorskip("skops.io")
+    sklearn = pytest.importorskip("sklearn.linear_model")
+    model = sklearn.LinearRegression().fit(ARRAY[:10, :2], ARRAY[:10, 0])
+    path = shared.root / "models/m.skops"
+    zones = tuple(
+        replace(zone, codecs=(*zone.codecs, "skops")) if zone.name == "models" else zone
+        for zone in shared.hold.policy.zones
+    )
+    world = shared.again(zones=zones)
+    world.store.dump(model, path)
+    assert (library.load(path).coef_ == model.coef_).all()
+    assert (world.store.load(path).coef_ == model.coef_).all()
+    flip(path, 100)
+    with pytest.raises(Tampered):
+        world.store.load(path)
+    world.hold.close()
+
+
 def test_torch(shared):
     plain_torch = pytest.importorskip("torch")
     from safehold.compat import torch
