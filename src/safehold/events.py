@@ -122,15 +122,26 @@ _TEXTS = tuple(name for name, kind in Event.__annotations__.items() if kind in (
 def _prepared(event: Event) -> Event:
     """Add the ids of the request, and bound every field; the event itself stays as it is."""
     changed: dict[str, Any] = {}
-    for name in _TEXTS:
-        value = getattr(event, name)
-        if type(value) is not str or len(value) > _CAP or not value.isascii():
-            changed[name] = _text(value)
-    if ids := {**_request.get(), **event.request}:
+    if not _is_plain(event):
+        changed = {name: _text(getattr(event, name)) for name in _TEXTS}
+    ids = _request.get()
+    if ids or event.request:
+        ids = {**ids, **event.request}
         changed["request"] = {_text(name): _text(value) for name, value in ids.items()}
     if event.detail:
         changed["detail"] = _plain(event.detail, _DEPTH, [_NODES])
     return msgspec.structs.replace(event, **changed) if changed else event
+
+
+def _is_plain(event: Event) -> bool:
+    """Say whether all texts are short and ASCII, as most are; one by one in a loop is slow."""
+    texts = (event.action, event.outcome, event.reason, event.rule, event.zone, event.artifact,
+             event.codec, event.key, event.caller)  # fmt: skip
+    for text in texts:
+        if type(text) is not str:
+            return False
+    joined = "".join(texts)
+    return len(joined) <= _CAP and joined.isascii()
 
 
 def _text(value: object) -> str:

@@ -26,11 +26,15 @@ StrPath = str | os.PathLike[str]
 
 _SYS_OPENAT2 = 437  # the same number on every Linux architecture
 _RESOLVE_NO_MAGICLINKS = 0x02
+_RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_BENEATH = 0x08
+_BENEATH = _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS
+_BY_NAME = _BENEATH | _RESOLVE_NO_SYMLINKS
 _NO_WAIT = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # a FIFO must not block the open
 # A directory on the way needs to be searchable, not readable, as for any open.
 _STEP = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _MAX_LINKS = 40  # as the kernel's MAXSYMLINKS
+_NO_NAME = ("", ".", "/")
 
 
 class Place(NamedTuple):
@@ -55,7 +59,9 @@ class Root:
             message = f"root {os.fspath(directory)} cannot be opened: {error.strerror}"
             raise ConfigError(message) from error
         self.path = Path(_real_path(self._fd, os.fspath(directory)))
-        self._prefix = str(self.path).rstrip("/") + "/"
+        self._real = str(self.path)
+        self._prefix = self._real.rstrip("/") + "/"
+        self._file = os.fstat(self._fd)[1:3]  # inode and device
 
     def close(self) -> None:
         """Close the directory handle; the object is of no use afterwards."""
@@ -79,7 +85,44 @@ class Root:
             OSError: as ``open`` does; also when the path is not a regular file.
         """
         text = _text(path)
-        return self._checked(self._open(text, os.O_RDONLY | _NO_WAIT), text)
+        opened = self._open_by_name(text)
+        if opened is None:
+            return self._checked(self._open(text, os.O_RDONLY | _NO_WAIT), text)
+        fd, name = opened
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                _check_regular(status, text)
+            if self._is_at_its_path():
+                return fd, status, Place(self._prefix + name, name)
+        except BaseException:  # only a descriptor that was returned is the caller's to close
+            os.close(fd)
+            raise
+        return self._checked(fd, text)
+
+    def _open_by_name(self, text: str) -> tuple[int, str] | None:
+        """Open a file below the root whose path is its real one; None if it may be another.
+
+        Without links and dots the kernel goes through the very components that the name has, so
+        that where it leads need not be asked afterwards.
+        """
+        prefix = self._prefix
+        if not text.startswith(prefix):
+            return None
+        name = text[len(prefix) :]
+        if name[:1] in _NO_NAME or "/." in name or "//" in name or name[-1] == "/":
+            return None
+        if not _openat2_works():
+            return None
+        fd = _try_openat2(self._fd, name, os.O_RDONLY | _NO_WAIT, _BY_NAME)
+        return None if fd < 0 else (fd, name)
+
+    def _is_at_its_path(self) -> bool:
+        """Say whether the root is still the directory that its path leads to."""
+        try:
+            return os.stat(self._real)[1:3] == self._file
+        except OSError:
+            return False
 
     def open_in(
         self, directory: int, name: str, *, write: bool = False
@@ -181,17 +224,22 @@ class _OpenHow(ctypes.Structure):
 
 
 def _openat2(directory: int, path: str, flags: int) -> int:
-    how, size = _open_how(flags)
-    fd: int = _syscall()(_SYS_OPENAT2, directory, os.fsencode(path), how, size)
+    fd = _try_openat2(directory, path, flags, _BENEATH)
     if fd < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), path)
     return fd
 
 
+def _try_openat2(directory: int, path: str, flags: int, resolve: int) -> int:
+    how, size = _open_how(flags, resolve)
+    fd: int = _syscall()(_SYS_OPENAT2, directory, os.fsencode(path), how, size)
+    return fd
+
+
 @functools.cache
-def _open_how(flags: int) -> tuple[Any, int]:
-    how = _OpenHow(flags, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
+def _open_how(flags: int, resolve: int) -> tuple[Any, int]:
+    how = _OpenHow(flags, 0, resolve)
     return ctypes.byref(how), ctypes.sizeof(how)
 
 

@@ -94,15 +94,10 @@ def in_child(work):
 # --- format --------------------------------------------------------------------------------
 
 
-class Clock(datetime):
-    @classmethod
-    def now(cls, tz=None):
-        return cls(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
-
-
 def test_golden_vector(tmp_path, monkeypatch):
     # Macs and state were computed with hmac and hashlib from docs/reference/trail.md alone.
-    monkeypatch.setattr(module, "datetime", Clock)
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    monkeypatch.setattr(time, "time_ns", lambda: int(moment.timestamp()) * 10**9 + 678_999)
     monkeypatch.setattr(module, "_new_name", lambda: "20260102T030405-7-0123456789ab")
     monkeypatch.setattr(os, "getpid", lambda: 7)
     trail = Trail(tmp_path, RING)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from safehold.artifacts.codecs import CODECS
 from safehold.artifacts.container import Header
@@ -15,8 +14,7 @@ from safehold.paths import Place
 from safehold.policy import MEMORY, Zone
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """The context that a seal must match. `name` is empty for bytes without a path.
 
     `real` is the path that the name was made of, as the kernel has it.
@@ -143,11 +141,10 @@ class Recorded:
 
     def header(self, header: Header) -> None:
         """Take what a verified header says."""
-        self.fields |= {
-            "codec": header.codec,
-            "key": header.key,
-            "generation": header.generation,
-        }
+        fields = self.fields
+        fields["codec"] = header.codec
+        fields["key"] = header.key
+        fields["generation"] = header.generation
 
     def __enter__(self) -> Self:
         return self

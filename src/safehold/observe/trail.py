@@ -22,6 +22,7 @@ import re
 import secrets
 import struct
 import threading
+import time
 import weakref
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -39,7 +40,6 @@ START = b"\x00" * 32
 STATE = struct.Struct("<Q32s")
 STATE_SLOTS = 2
 _SEGMENT_BYTES = 64 * 2**20
-_MAC_MARK = b',"mac":"'
 _NEW_SEGMENT = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NEW_STATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NOT_ASCII = re.compile(r"[^\x00-\x7e]")
@@ -91,7 +91,12 @@ class Trail:
                 raise TrailError(message)
             self._busy = True
             try:
-                self._append(event)
+                writer = self._writer
+                if writer is None or not writer.is_usable():
+                    writer = self._begin(writer)
+                writer.append(event)
+                if event.outcome == "refused":
+                    writer.sync()
             except OSError as error:
                 message = (
                     f"trail {str(self.directory)!r} cannot be written ({error.strerror}); give "
@@ -104,16 +109,12 @@ class Trail:
             finally:
                 self._busy = False
 
-    def _append(self, event: Event) -> None:
-        writer = self._writer
-        if writer is None or not writer.is_usable():
-            if writer is not None:
-                writer.leave()
-            self._writer = None
-            self._writer = writer = _Writer(self.directory, self._keyring.local)
-        writer.append(event)
-        if event.outcome == "refused":
-            writer.sync()
+    def _begin(self, former: _Writer | None) -> _Writer:
+        if former is not None:
+            former.leave()
+        self._writer = None
+        self._writer = writer = _Writer(self.directory, self._keyring.local)
+        return writer
 
     def close(self) -> None:
         """Sync and close this process's files; the next event starts a new writer."""
@@ -156,7 +157,7 @@ class _Writer:
 
     def __init__(self, directory: Path, key: Key) -> None:
         self._fd = -1
-        self._file = (0, 0)
+        self._file: tuple[int, ...] = ()
         self._state: mmap.mmap | None = None
         self._whole = True
         self._pid = os.getpid()
@@ -167,6 +168,9 @@ class _Writer:
         self._sequence = 0
         self._previous = START
         self._key = first_key(key, self.name)
+        self._second = -1
+        self._stamp = ""
+        self._middle = f'Z","w":"{self.name}","e":'
         directory.mkdir(parents=True, exist_ok=True, mode=0o750)
         self._home.mkdir(mode=0o750)
         try:
@@ -184,26 +188,22 @@ class _Writer:
 
     def is_usable(self) -> bool:
         """Say whether the next line can follow the last one, in this process and this file."""
-        # Lines in a file that was deleted meanwhile would be lost without a sign.
-        return self._whole and self._pid == os.getpid() and self._links() > 0
-
-    def _links(self) -> int:
-        """Return how many names the segment has, 0 too when the descriptor is another file's.
-
-        A daemon closes descriptors that it does not know, and their numbers are used again.
-        """
+        if not self._whole or self._pid != os.getpid():
+            return False
+        # Lines in a file that was deleted meanwhile would be lost without a sign. And a daemon
+        # closes descriptors that it does not know, whose numbers are then used again.
         try:
             status = os.fstat(self._fd)
         except OSError:
-            return 0
-        return status.st_nlink if (status.st_dev, status.st_ino) == self._file else 0
+            return False
+        return status.st_nlink > 0 and _file(status) == self._file
 
     def append(self, event: Event) -> None:
         if self._size >= _SEGMENT_BYTES:
             self._open_segment()
         body = self._body(event)
         mac = line_mac(self._key, self._previous, body)
-        line = body + _MAC_MARK + mac.hex().encode() + b'"}\n'
+        line = b'%b,"mac":"%b"}\n' % (body, mac.hex().encode())
         self._whole = False
         try:
             written = os.write(self._fd, line)
@@ -234,8 +234,14 @@ class _Writer:
                 STATE.pack_into(self._state, offset, self._sequence, self._key)
 
     def _body(self, event: Event) -> bytes:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        head = f'{{"v":{VERSION},"seq":{self._sequence},"t":"{now}","w":"{self.name}","e":'
+        second, nanosecond = divmod(time.time_ns(), 10**9)
+        if second != self._second:  # the calendar is slow
+            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = second
+        head = (
+            f'{{"v":{VERSION},"seq":{self._sequence},'
+            f'"t":"{self._stamp}.{nanosecond // 1000:06}{self._middle}'
+        )
         return head.encode() + _ascii_json(event)
 
     def _new_state(self) -> mmap.mmap:
@@ -264,7 +270,7 @@ class _Writer:
             raise
         self._close_segment()
         self._fd, self._segment, self._size = fd, number, 0
-        self._file = (status.st_dev, status.st_ino)
+        self._file = _file(status)
 
     def sync(self) -> None:
         if self._fd >= 0:
@@ -280,7 +286,7 @@ class _Writer:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             status = os.fstat(fd)
-            if (status.st_dev, status.st_ino) == self._file:
+            if _file(status) == self._file:
                 os.close(fd)
 
     def leave(self) -> None:
@@ -294,6 +300,10 @@ class _Writer:
 
     def __del__(self) -> None:
         self.leave()
+
+
+def _file(status: os.stat_result) -> tuple[int, ...]:
+    return status[1:3]  # inode and device
 
 
 def _new_name() -> str:

@@ -182,6 +182,14 @@ class Policy:
         """Return the zone of a path below the root (POSIX form); None means outside."""
         if relative is None:
             return OUTSIDE
+        zone = self._found.get(relative)
+        if zone is None:
+            zone = self._zone_of(relative)
+            if len(self._found) < _REMEMBERED:
+                self._found[relative] = zone
+        return zone
+
+    def _zone_of(self, relative: str) -> Zone:
         if _IRREGULAR.search(relative):  # not a name that the kernel gives
             return OUTSIDE
         for matches, zone in self._patterns:
@@ -213,6 +221,11 @@ class Policy:
                 yield Finding.of(EVERY_TYPE, f"zone {zone.name!r} allows every type", where)
 
     @cached_property
+    def _found(self) -> dict[str, Zone]:
+        """Zones that were looked up: which one a name has never changes."""
+        return {}
+
+    @cached_property
     def _patterns(self) -> tuple[tuple[Callable[[str], object], Zone], ...]:
         """Matchers and their zones, the most specific first; of equals, the external first."""
         ranked = [(pattern, zone) for zone in self.zones for pattern in zone.paths]
@@ -231,4 +244,5 @@ def default_policy(root: str | Path) -> Policy:
     return Policy(root=Path(root).resolve(), zones=DEFAULT_ZONES)
 
 
+_REMEMBERED = 4096  # names, which an attacker may choose
 _IRREGULAR = re.compile(r"(?:^|/)\.{0,2}(?:/|$)")  # an empty, . or .. segment

@@ -21,6 +21,9 @@ from safehold.errors import DecodeError, EncodeError
 _T = TypeVar("_T")
 
 
+_COPIED = 2**16
+
+
 class Segment:
     """Verified bytes as the file of an unpickler, which reads them where they are."""
 
@@ -31,6 +34,10 @@ class Segment:
     def peek(self, _size: int = 0) -> memoryview:
         """Return all that is left. The C unpickler takes it as its buffer, without a copy."""
         return self._data[self.at :]
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self.at
 
     def read(self, size: int) -> memoryview:
         """Return the next bytes; called with what was consumed of a peek."""
@@ -88,10 +95,11 @@ def dump_checked(dump: Callable[[], _T]) -> _T:
 
 def decode(segments: Sequence[memoryview], reading: Reading) -> object:
     """Unpickle verified segments: the stream, then its out-of-band buffers."""
-    stream = Segment(segments[0])
-    options = {"buffers": segments[1:], **reading.options}
+    data, options = segments[0], {"buffers": segments[1:], **reading.options}
+    # A copy of few bytes costs less than to call back for each read.
+    stream = io.BytesIO(data) if len(data) <= _COPIED else Segment(data)
     value = load_checked(Unpickler(stream, reading.allow, **options).load)
-    if stream.at != len(segments[0]):
+    if stream.tell() != len(data):
         message = "the sealed file holds more than one pickle; seal it with: safehold seal"
         raise DecodeError(message)
     return value
