@@ -24,6 +24,8 @@ from safehold.replacing import remove_temporary, replace_file
 _MARK = struct.Struct("<4s8sQ16s")
 _MAGIC = b"SFM1"
 _DIGEST = 32
+_SIZE = _MARK.size + _DIGEST
+_OPEN = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Mark(NamedTuple):
@@ -31,6 +33,14 @@ class Mark(NamedTuple):
 
     generation: int
     artifact: bytes
+
+
+class _Known(NamedTuple):
+    """A mark as it was last read and found authentic."""
+
+    path: str
+    data: bytes
+    mark: Mark
 
 
 class Marks:
@@ -41,8 +51,7 @@ class Marks:
         self._directory = directory
         self._keyring = keyring
         self._subkeys: dict[bytes, bytes] = {}
-        # The mark of each artifact as it was last read and found authentic.
-        self._known: dict[tuple[str, str], tuple[bytes, Mark]] = {}
+        self._known: dict[tuple[str, str], _Known] = {}
 
     def read(self, zone: str, name: str, *, revoked: bool = False) -> Mark | None:
         """Return the mark of an artifact, None when it was never seen.
@@ -53,46 +62,66 @@ class Marks:
             Tampered: the mark's authentication fails. UnknownKey: made with an unlisted key, or
                 with a revoked one.
         """
-        path = self._path(zone, name, ".mark")
+        known = self._known.get((zone, name))
+        path = self._path(zone, name, ".mark") if known is None else known.path
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = os.open(path, os.O_RDONLY | _OPEN)
         except FileNotFoundError:
             return None
         try:
-            data = os.read(fd, _MARK.size + _DIGEST + 1)
+            data = os.read(fd, _SIZE + 1)
+            if known is not None and known.data == data:
+                return known.mark
+            mark = self._parsed(zone, name, data, revoked=revoked)
+            if mark is None:
+                # A writer is perhaps in the middle of it: wait, and look once more.
+                fcntl.flock(fd, fcntl.LOCK_SH)
+                data = os.pread(fd, _SIZE + 1, 0)
+                mark = self._parsed(zone, name, data, revoked=revoked)
         finally:
             os.close(fd)
-        known = self._known.get((zone, name))
-        if known is not None and known[0] == data:
-            return known[1]
-        body = data[: _MARK.size]
-        if len(data) != _MARK.size + _DIGEST or not body.startswith(_MAGIC):
-            message = f"the high-water mark {path} is damaged; see docs: how-to/restore-a-model"
+        if mark is None:
+            message = (
+                f"the high-water mark {path} is damaged or was changed; see docs: "
+                f"how-to/restore-a-model"
+            )
             raise Tampered(message)
+        if not revoked:
+            self._known[zone, name] = _Known(path, data, mark)
+        return mark
+
+    def _parsed(self, zone: str, name: str, data: bytes, *, revoked: bool) -> Mark | None:
+        """Return what an authentic mark says. Raises UnknownKey."""
+        body = data[: _MARK.size]
+        if len(data) != _SIZE or not body.startswith(_MAGIC):
+            return None
         _, tag, generation, artifact = _MARK.unpack(body)
         key = self._keyring.local_by_tag(tag, revoked=revoked)
         if not hmac.compare_digest(self._mac(key, zone, name, body), data[_MARK.size :]):
-            message = f"the high-water mark {path} was changed; see docs: how-to/restore-a-model"
-            raise Tampered(message)
-        mark = Mark(generation, artifact)
-        if not revoked:
-            self._known[zone, name] = (data, mark)
-        return mark
+            return None
+        return Mark(generation, artifact)
 
     def write(self, zone: str, name: str, mark: Mark) -> None:
-        """Store a mark, crash-safe. Call it under `lock`. Raises OSError."""
+        """Store a mark; it is on disk when this returns. Call it under `lock`. Raises OSError."""
         key = self._keyring.local
         body = _MARK.pack(_MAGIC, key.tag, mark.generation, mark.artifact)
-        data = [body + self._mac(key, zone, name, body)]
-        with self._opened() as directory:
-            replace_file(directory, self._entry(zone, name, ".mark"), data, mode=0o640, locked=True)
+        path = self._path(zone, name, ".mark")
+        data = body + self._mac(key, zone, name, body)
+        if not _overwritten(path, data):
+            with self._opened() as directory:
+                replace_file(directory, os.path.basename(path), [data], mode=0o640, locked=True)
+        self._known[zone, name] = _Known(path, data, mark)
 
     @contextlib.contextmanager
     def lock(self, zone: str, name: str) -> Iterator[None]:
         """Hold the artifact's lock between processes. Raises OSError if it cannot be made."""
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o750)
         path = self._path(zone, name, ".lock")
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+        flags = os.O_RDWR | os.O_CREAT | _OPEN
+        try:
+            fd = os.open(path, flags, 0o640)
+        except FileNotFoundError:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+            fd = os.open(path, flags, 0o640)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             with self._opened() as directory:
@@ -121,6 +150,29 @@ class Marks:
             subkey = self._subkeys[key.tag] = key.derive(b"safehold/marks/v1")
         context = _context(zone, name)
         return hmac.digest(subkey, struct.pack("<I", len(context)) + context + body, "sha256")
+
+
+def _overwritten(path: str, data: bytes) -> bool:
+    """Put a mark in the place of one that is there; say whether that could be done.
+
+    It lies within one sector, which a disk writes as a whole or not at all, and within one page,
+    which a kill does not tear. Neither length nor place changes, so that the journal of the file
+    system has nothing to write: this costs a fifth of a temporary file and its renaming.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | _OPEN)
+    except (FileNotFoundError, PermissionError):  # the directory may permit what the file does not
+        return False
+    try:
+        if os.fstat(fd).st_size != len(data):
+            return False
+        fcntl.flock(fd, fcntl.LOCK_EX)  # so that a reader can wait
+        if os.pwrite(fd, data, 0) != len(data):
+            return False
+        os.fdatasync(fd) if hasattr(os, "fdatasync") else os.fsync(fd)
+    finally:
+        os.close(fd)
+    return True
 
 
 def _context(zone: str, name: str) -> bytes:
