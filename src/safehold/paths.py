@@ -91,8 +91,7 @@ class Root:
         fd, name = opened
         try:
             status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
-                _check_regular(status, text)
+            check_regular(status, text)
             if self._is_at_its_path():
                 return fd, status, Place(self._prefix + name, name)
         except BaseException:  # only a descriptor that was returned is the caller's to close
