@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 
@@ -148,3 +149,38 @@ def test_marks_are_private_to_the_service(marks, tmp_path):
         os.umask(before)
     assert (tmp_path / "marks").stat().st_mode & 0o777 == 0o750
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "marks").iterdir()} == {0o640}
+
+
+def test_a_mark_is_overwritten_in_place_and_made_anew_where_that_cannot_be(marks, tmp_path):
+    put(marks)
+    path = only_file(tmp_path)
+    first = path.stat().st_ino
+    put(marks, mark=Mark(8, MARK.artifact))
+    assert path.stat().st_ino == first
+    path.write_bytes(path.read_bytes()[:-1])
+    put(marks, mark=Mark(9, MARK.artifact))
+    assert path.stat().st_ino != first
+    assert Marks(tmp_path / "marks", KEYS).read("models", "a") == Mark(9, MARK.artifact)
+
+
+def test_a_reader_waits_for_the_writer_of_half_a_mark(marks, tmp_path):
+    put(marks)
+    path = only_file(tmp_path)
+    old = path.read_bytes()
+    put(marks, mark=Mark(8, MARK.artifact))
+    new = path.read_bytes()
+    found = []
+    with path.open("r+b", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(new[:20] + old[20:])
+        reader = threading.Thread(
+            target=lambda: found.append(Marks(tmp_path / "marks", KEYS).read("models", "a"))
+        )
+        reader.start()
+        reader.join(0.1)
+        assert not found
+        file.seek(0)
+        file.write(new)
+        fcntl.flock(file, fcntl.LOCK_UN)
+        reader.join(10)
+    assert found == [Mark(8, MARK.artifact)]
