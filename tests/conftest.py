@@ -22,6 +22,8 @@ settings.load_profile("safehold")
 
 # A whole module of tests that need an extra says so in this line, before it imports the extra.
 _MARKED = re.compile(r"^pytestmark = .*\bpytest\.mark\.extras\b", re.MULTILINE)
+# And one that forks thousands of children, or measures what a child takes.
+_FORKING = re.compile(r"^pytestmark = .*\bpytest\.mark\.forking\b", re.MULTILINE)
 
 _OPTIONAL = (
     "blake3", "joblib", "numpy", "pandas", "pyarrow", "rich", "safetensors", "scipy", "sklearn",
@@ -34,6 +36,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--no-extras",
         action="store_true",
         help="leave out tests marked 'extras'; fails if an optional package is installed",
+    )
+    parser.addoption(
+        "--forking",
+        choices=("only", "without"),
+        help="collect only the modules marked 'forking', or all others",
     )
 
 
@@ -51,10 +58,20 @@ def pytest_report_header() -> str:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave marked modules unimported: their imports would fail before any marker is read."""
-    if not config.getoption("--no-extras") or collection_path.suffix != ".py":
+    """Leave modules unimported: of extras, as their imports would fail before a marker is read.
+
+    And those of the other run, as a process that has imported every library is slow to fork and
+    has much memory of its own.
+    """
+    without, forking = config.getoption("--no-extras"), config.getoption("--forking")
+    if collection_path.suffix != ".py" or not (without or forking):
         return None
-    return True if _MARKED.search(collection_path.read_text("utf-8")) else None
+    text = collection_path.read_text("utf-8")
+    if without and _MARKED.search(text):
+        return True
+    if forking and collection_path.name.startswith("test_"):
+        return True if (forking == "only") != bool(_FORKING.search(text)) else None
+    return None
 
 
 def _is_suite_of_an_extra(value: object) -> bool:

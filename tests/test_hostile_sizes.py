@@ -11,6 +11,8 @@ import pytest
 from tests import hostile
 from tests.hostile import CASES, EXTRAS, MORE, MOST, cost
 
+pytestmark = pytest.mark.forking
+
 
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_refused_in_little_memory(name, tmp_path):

@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import gc
 import fcntl
 import functools
 import os
@@ -174,6 +175,7 @@ def _one(
 def _child(action: Callable[[], object], run: Run, into: int) -> None:
     """Act between two marks, tell how it ended, and end without any clean-up."""
     says, calls = "\n", ""
+    gc.disable()  # what it would close, it would close at any call
     try:
         if _TRACED:
             _ptrace(_TRACEME, 0, 0, 0)
@@ -319,6 +321,7 @@ def _follow(pid: int, run: Run, seen: Callable[[str], object]) -> int:
     os.waitpid(pid, 0)
     _ptrace(_SETOPTIONS, pid, 0, _OPTIONS)
     number, marks, pending = -1, 0, 0
+    counts = False
     while True:
         # Between its marks it stops at each call; what it does besides is its own affair.
         status = _go(pid, _SYSCALL if marks < 2 else _CONT, pending)
@@ -334,10 +337,12 @@ def _follow(pid: int, run: Run, seen: Callable[[str], object]) -> int:
             if name == "getppid":
                 marks += 1
                 continue
-            if marks == 1:
+            # How memory is got differs from run to run.
+            counts = marks == 1 and name not in _PRIVATE
+            if counts:
                 number += 1
                 seen(name)
-        if marks == 1 and number == run.number >= 0:
+        if counts and number == run.number >= 0:
             assert name == run.call, f"call {number} is {name}, not {run.call}: not repeatable"
             if _disturb(pid, at, run.fault):
                 marks = 2  # the rest runs by itself

@@ -34,6 +34,8 @@ from tests.artifacts.slotted import (
 from tests.holding import World, make_world
 from tests.tracing import Run, every_system_call
 
+pytestmark = pytest.mark.forking
+
 LOCAL = Key("here", generate_key().encode())
 VALUE = ["x" * (2 * container.CHUNK), {"a": [1, 2.5]}]
 
@@ -120,7 +122,8 @@ def test_each_slot_is_one_write_of_a_sector_and_on_the_disk_before_the_next(
     monkeypatch.setattr(os, "pwrite", write)
     monkeypatch.setattr(os, "fdatasync", sync)
     during.store.rotate("old", "new", [path])
-    assert steps == [(FIRST, 512), "sync", (SECOND, 512), "sync"]
+    mark = [(0, 68), "sync"]
+    assert steps == [(FIRST, 512), "sync", (SECOND, 512), "sync", *mark]
 
 
 def test_an_old_large_file_gets_slots(worlds, path):
@@ -206,7 +209,7 @@ def test_a_crash_or_an_error_at_any_system_call_leaves_a_file_that_loads(worlds,
     trace = every_system_call(
         lambda: during.store.rotate("old", "new", [path]), check, prepare=put_back
     )
-    assert trace.calls.count("fdatasync") == 2
+    assert trace.calls.count("fdatasync") == 3  # two slots, and the mark
 
 
 def halfway(worlds: list[World], path: Path) -> bytes:
