@@ -22,9 +22,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import gc
 import fcntl
 import functools
+import gc
 import os
 import platform
 import signal
