@@ -50,7 +50,7 @@ harden: .venv/.installed ## harden your own checkout: make harden APP=DIR [REPOR
 	    $(if $(filter 1,$(WRITE)),--write) || test $$? -eq 1
 
 lock: .venv-lock/.installed ## write requirements/*.txt anew, without releases of the last week
-	cd requirements && for name in core dev; do \
+	cd requirements && for name in core dev pip; do \
 	    ../.venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	        --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
 	        --exclude-newer '7 days' $$name.in --output-file $$name.txt \
@@ -78,8 +78,9 @@ endef
 # No build isolation: the build backend comes from the lock too.
 INSTALL_SAFEHOLD = $(@D)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 
-.venv/.locked: requirements/dev.txt
+.venv/.locked: requirements/dev.txt requirements/pip.txt
 	$(new_venv)
+	$(@D)/bin/python -m pip install --quiet --require-hashes -r requirements/pip.txt
 	$(@D)/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
@@ -87,8 +88,9 @@ INSTALL_SAFEHOLD = $(@D)/bin/python -m pip install --quiet --no-deps --no-build-
 	$(INSTALL_SAFEHOLD)
 	@touch $@
 
-.venv-core/.locked: requirements/core.txt
+.venv-core/.locked: requirements/core.txt requirements/pip.txt
 	$(new_venv)
+	$(@D)/bin/python -m pip install --quiet --require-hashes -r requirements/pip.txt
 	$(@D)/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
