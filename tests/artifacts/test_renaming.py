@@ -153,20 +153,24 @@ def test_a_trail_that_refuses_leaves_everything(world, old):
     assert [entry.name for entry in old.parent.iterdir()] == ["old.pkl"]
 
 
-@pytest.mark.parametrize("step", ["fsync", "rename", "unlink"])
+# The new file is linked to its name, or renamed where files need a name from the beginning.
+STEPS = {"flush": ["fsync"], "name": ["link", "rename"], "mark": ["pwrite"], "gone": ["unlink"]}
+
+
+@pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("after", [False, True])
 def test_a_kill_leaves_the_value_under_one_name_at_least(step, after, world, old):
     new = world.root / "models" / "new.pkl"
     pid = os.fork()
     if pid == 0:
-        real = getattr(os, step)
+        for name in STEPS[step]:
 
-        def kill(*args: object, **named: object) -> object:
-            if after:
-                real(*args, **named)
-            os.kill(os.getpid(), signal.SIGKILL)
+            def kill(*args: object, real: object = getattr(os, name), **named: object) -> object:
+                if after:
+                    real(*args, **named)
+                os.kill(os.getpid(), signal.SIGKILL)
 
-        setattr(os, step, kill)
+            setattr(os, name, kill)
         world.store.rename(old, new)
         os._exit(1)
     assert os.waitpid(pid, 0)[1] == signal.SIGKILL
