@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -93,7 +92,6 @@ CODECS: Mapping[str, Row] = {
 MODULES: Mapping[str, str] = {name: f"{__name__}.{row.module}" for name, row in CODECS.items()}
 
 
-@cache
 def codec_named(name: str) -> Codec:
     """Load a codec. Raises ConfigError for a name that has no codec here."""
     module = MODULES.get(name)
