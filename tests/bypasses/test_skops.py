@@ -7,9 +7,11 @@ what is no archive is handed to joblib.
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,63 @@ def nested_twice() -> dict[str, Any]:
     inner = sequence(node("TypeNode", "builtins.str"))
     pair = [{**sequence({**inner, "__id__": child}), "__id__": 1} for child in (5, 6)]
     return sequence(*pair, {**sequence(node("TypeNode", "builtins.int")), "__id__": 6})
+
+
+def of_memory() -> dict[str, Any]:
+    """What NumPy asks an object for to take foreign memory as an array."""
+    address = sequence(literal(4096), literal(False), kind="tuple")
+    shape = sequence(literal(16), kind="tuple")
+    return {"data": address, "shape": shape, "typestr": literal("|u1"), "version": literal(3)}
+
+
+def masked(data: dict[str, Any]) -> dict[str, Any]:
+    return node("MaskedArrayNode", "numpy.ma.MaskedArray", content={"data": data, "mask": FALSE})
+
+
+def given(state: dict[str, Any], dotted: str = SCALER) -> dict[str, Any]:
+    return node("ObjectNode", dotted, content=state)
+
+
+def same_id(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    return sequence({**first, "__id__": 7}, {**second, "__id__": 7})
+
+
+FALSE = literal(False)
+INTERFACE = {"__array_interface__": mapping(**of_memory())}
+PAIR = sequence(literal("__array_interface__"), INTERFACE["__array_interface__"], kind="tuple")
+STATES = {
+    "special name": given(mapping(**INTERFACE)),
+    "special name in literals": given(literal({"__array_interface__": {}})),
+    "special name in pairs": given(sequence(PAIR)),
+    "special name in a tuple of pairs": given(sequence(PAIR, kind="tuple")),
+    "special name in literal pairs": given(sequence(literal(["__array__", 1]))),
+    "special name in a pair of objects": given(
+        node(
+            "NdArrayNode", "numpy.ndarray", type="json",
+            content=[PAIR], shape=sequence(literal(1), literal(2), kind="tuple"),
+        )
+    ),
+    "special name beside slots": given(sequence(literal(None), mapping(**INTERFACE), kind="tuple")),
+    "special name in a mapping": mapping("sklearn.utils._bunch.Bunch", **INTERFACE),
+    "special name in a partial": node(
+        "PartialNode", "functools.partial",
+        content={
+            "func": node("FunctionNode", "sklearn.utils.validation.check_array"),
+            "args": sequence(kind="tuple"), "kwds": mapping(), "namespace": mapping(**INTERFACE),
+        },
+    ),
+    "special name in a loss": node(
+        "LossNode", "sklearn._loss._loss.CyHalfSquaredError", content=mapping(**INTERFACE),
+        __reduce__={"args": sequence(kind="tuple")},
+    ),
+    "state of another object": given(PLAIN),
+    "masked array of an object": masked(PLAIN),
+    "method that a class calls": given(
+        mapping(_build_f=node("TypeNode", "builtins.list")), "sklearn.isotonic.IsotonicRegression"
+    ),
+    "state of what is there": given(sequence(literal(3), kind="tuple"), "numpy.dtypes.Int64DType"),
+    "two dicts of one id": same_id(mapping(file=literal(1)), mapping(file=literal(2))),
+}  # fmt: skip
 
 
 ATTACKS: dict[str, Callable[[], dict[str, Any]]] = {
@@ -144,6 +203,7 @@ ATTACKS: dict[str, Callable[[], dict[str, Any]]] = {
         "ObjectNode", "scipy.stats._continuous_distns.norm_gen",
         content=mapping(_parse_arg_template=literal("import os")),
     ),
+    **{name: partial(copy.deepcopy, tree) for name, tree in STATES.items()},
 }  # fmt: skip
 
 
@@ -222,8 +282,10 @@ def test_what_is_no_archive_is_not_loaded_otherwise(tmp_path: Path) -> None:
         json.dumps({**literal(1), "protocol": 2, "__id__": "1"}),
         json.dumps({**literal(1), "protocol": 2, "__module__": None}),
         json.dumps({**literal(1), "protocol": 2, "__module__": ["os"]}),
+        json.dumps({**node("DictNode", "builtins.dict", key_types=sequence(), content=[]),
+                    "protocol": 2}),
     ],
-    ids=range(10),
+    ids=range(11),
 )  # fmt: skip
 def test_a_broken_schema_is_never_clean(schema: str) -> None:
     assert scan_bytes(archive(schema), "m.skops").verdict == "suspicious"
@@ -241,3 +303,36 @@ def test_harmless_nodes_are_clean() -> None:
     report = scan_bytes(archive(sequence(PLAIN, literal([1, 2]), mapping(a=PLAIN))), "m.skops")
     assert report.verdict == "clean", report.findings
     assert {use.name for use in report.globals} == {SCALER, "builtins.str"}
+
+
+@pytest.mark.parametrize("name", ["__array_interface__", "__array_struct__", "__array__"])
+def test_a_class_of_the_policy_s_own_gives_numpy_no_memory_either(name: str) -> None:
+    allow = AllowList.of(["shop.models.Model"])
+
+    def verdict(**state: dict[str, Any]) -> str:
+        data = archive(given(mapping(**state), "shop.models.Model"))
+        return scan_bytes(data, "m.skops", allow=allow).verdict
+
+    assert verdict(**{name: mapping(**of_memory())}) == "malicious"
+    assert verdict(weights=literal(1), __version__=literal(2)) == "clean"
+
+
+@pytest.mark.extras
+def test_states_that_real_classes_have_are_taken() -> None:
+    """A tree of neighbours has a tuple; a link of a loss, a truth value."""
+    skops_io = pytest.importorskip("skops.io")
+    import numpy as np
+    from sklearn.linear_model import PoissonRegressor
+    from sklearn.neighbors import KNeighborsClassifier
+
+    table = np.random.RandomState(0).rand(30, 3)
+    two = np.arange(30) % 2
+    models = [
+        KNeighborsClassifier(algorithm="kd_tree").fit(table, two),
+        PoissonRegressor().fit(table, two),
+        np.ma.array([1, 2], mask=[0, 1]), np.ma.array([1, 2]),
+        np.array([[PoissonRegressor(), 1], [None, "x"]], dtype=object),
+    ]  # fmt: skip
+    for model in models:
+        report = scan_bytes(skops_io.dumps(model), "m.skops")
+        assert report.verdict == "clean", report.findings

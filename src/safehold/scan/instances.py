@@ -51,13 +51,13 @@ def state_fault(target: Made, state: Any, *, own: bool) -> str | None:
     if target.built > 1:
         return "is given a state twice"
     maker = _name(target.maker)
-    if maker in _EXISTING or maker[0] == "numpy.dtypes":
+    if exists_already(maker):
         return "exists already and is changed"
     if _checks_its_state(maker):
         return _special_fault(target, maker, state)
     if isinstance(state, Made) and not own and _package(state.maker) not in _STATES:
         return "is given a state that cannot be told"
-    if _shadows(_CALLED.get(maker), state):
+    if _shadows(called_method(maker), state):
         return "is given a method that its class calls"
     for part in state if isinstance(state, tuple) and len(state) == 2 else (state,):
         if isinstance(part, Box) and part.kind == "dict":
@@ -68,6 +68,16 @@ def state_fault(target: Made, state: Any, *, own: bool) -> str | None:
         elif isinstance(part, Made) and not own and _name(part.maker)[1] in _MAPPINGS:
             return "is given a state that cannot be told"
     return None
+
+
+def exists_already(maker: tuple[str, str]) -> bool:
+    """Whether a call of this name returns what the process has, which no state may change."""
+    return maker in _EXISTING or maker[0] == "numpy.dtypes"
+
+
+def called_method(maker: tuple[str, str]) -> str | None:
+    """Return the method that a class calls on the instance while it takes its state."""
+    return _CALLED.get(maker)
 
 
 def _checks_its_state(maker: tuple[str, str]) -> bool:

@@ -16,7 +16,17 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from safehold.allow import model_places
 from safehold.scan.judge import GlobalUse, Names
-from safehold.scan.values import Global, Made, Opaque
+from safehold.scan.nodes import (
+    PICKLE,
+    BrokenError,
+    Node,
+    argument,
+    has_odd_key,
+    is_model,
+    is_plain_array,
+    node_of,
+    state_fault,
+)
 
 Kind = Literal["unknown", "dangerous", "attack", "broken", "limit"]
 
@@ -25,7 +35,6 @@ PROTOCOLS: Final = (1, 2)
 _DEEPEST: Final = 150  # skops recurses, a few frames for each node
 _MOST_FAULTS: Final = 100
 _LONGEST: Final = 120
-_PICKLE: Final = 4  # the protocol whose names are spelled as here
 _SCALAR: Final = re.compile(
     r"bool_?|u?int(?:8|16|32|64|c|p)?|u?longlong|u?long|float(?:16|32|64|96|128)|c?longdouble"
     r"|complex(?:64|128|192|256)|str_|bytes_|datetime64|timedelta64"
@@ -34,6 +43,7 @@ _KEYS: Final = frozenset({"str", "int", "float", "bool"})
 _BITS: Final = frozenset({"MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"})
 _CHECK_ARRAY: Final = ("sklearn.utils.validation", "check_array")
 _LOSSES: Final = frozenset({"sklearn._loss._loss", "sklearn.linear_model._sgd_fast"})
+_BROKEN: Final = (AttributeError, KeyError, TypeError, ValueError, RecursionError)
 _NDARRAY: Final = ("numpy", "ndarray")
 
 
@@ -50,24 +60,6 @@ class File(NamedTuple):
 
     name: str
     kind: Literal["npy", "npz", "bytes"]
-
-
-class _Node(NamedTuple):
-    state: dict[str, Any]
-    module: str
-    name: str
-
-    @property
-    def type(self) -> tuple[str, str]:
-        return self.module, self.name
-
-    @property
-    def loader(self) -> str:
-        return str(self.state.get("__loader__"))
-
-
-class _BrokenError(Exception):
-    """A node without what its loader needs."""
 
 
 class Schema:
@@ -96,7 +88,7 @@ class Schema:
                 return
             try:
                 waiting.extend((child, depth + 1) for child in self._node(state))
-            except (_BrokenError, KeyError, TypeError, ValueError, RecursionError):
+            except (BrokenError, *_BROKEN):
                 self._fault("broken", "a node that no skops writes")
 
     def _fault(self, kind: Kind, message: str, name: str = "") -> None:
@@ -105,11 +97,11 @@ class Schema:
             self.faults.append(fault)
 
     def _node(self, state: Any) -> Iterable[Any]:
-        node = _node_of(state)
+        node = node_of(state)
         saved = state.get("__id__")
         if saved is not None:
             if type(saved) is not int or saved <= 0:
-                raise _BrokenError
+                raise BrokenError
             first = self._seen.setdefault(saved, state)
             if first is not state and self._content(first) != self._content(state):
                 self._fault("attack", "two nodes of one id that differ", _dotted(*node.type))
@@ -130,7 +122,8 @@ class Schema:
             return known
         digest = hashlib.blake2b(type(state).__name__.encode(), digest_size=16)
         if isinstance(state, dict):
-            for key in sorted(state.keys() - {"__id__", "file"}):
+            is_node = isinstance(state.get("__loader__"), str)
+            for key in sorted(state.keys() - ({"__id__", "file"} if is_node else set())):
                 digest.update(b"%d:" % len(key))
                 digest.update(key.encode("utf-8", "surrogatepass"))
                 digest.update(self._content(state[key]))
@@ -147,7 +140,7 @@ class Schema:
     def _use(self, module: str, name: str, role: str) -> None:
         """Note a name and judge it by itself; a class is made, a function only named."""
         dotted = _dotted(module, name)
-        status = self._names.status(module, name, _PICKLE)
+        status = self._names.status(module, name, PICKLE)
         self.uses[GlobalUse(dotted, role)] = None
         self.types[module, name] = None
         if status.danger is not None:
@@ -158,109 +151,126 @@ class Schema:
         elif role == "instantiated" and not (status.own or status.role == "class"):
             self._fault("attack", f"makes an instance of {dotted}, a function", dotted)
 
-    def _only(self, node: _Node, *types: tuple[str, str]) -> None:
+    def _only(self, node: Node, *types: tuple[str, str]) -> None:
         """A loader that is made for one type calls whatever else it is given."""
         if node.type not in types:
             dotted = _dotted(*node.type)
-            danger = self._names.status(*node.type, _PICKLE).danger
+            danger = self._names.status(*node.type, PICKLE).danger
             kind: Kind = "attack" if danger is None else "dangerous"
             self._fault(kind, f"{node.loader[:_LONGEST]} of {dotted}", dotted)
 
     # --- one rule for each loader: judge the type, return the children ---
 
-    def _json(self, node: _Node) -> Iterable[Any]:
+    def _json(self, node: Node) -> Iterable[Any]:
         if type(node.state["content"]) is not str:
-            raise _BrokenError
+            raise BrokenError
         return ()
 
-    def _dict(self, node: _Node) -> Iterable[Any]:
+    def _dict(self, node: Node) -> Iterable[Any]:
+        keys, content = node.state["key_types"], node.state["content"]
         if node.type != ("builtins", "dict"):
             self._use(*node.type, "instantiated")
-        keys, content = node.state["key_types"], node.state["content"]
+            if node.module != "collections" and has_odd_key(content):
+                self._stateful(node, "is given a special name")  # an item is an attribute too
         if len(keys["content"]) != len(content):
-            raise _BrokenError  # two keys that are one as text
-        listed = _node_of(keys)
+            raise BrokenError  # two keys that are one as text
+        listed = node_of(keys)
         self._only(listed, ("builtins", "list"))
-        kinds = [_node_of(kind) for kind in keys["content"]]
+        kinds = [node_of(kind) for kind in keys["content"]]
         if listed.loader != "ListNode" or not all(map(_is_key, kinds)):
             self._fault("attack", "keys of a dict that something else makes")
         return (keys, *content.values())
 
-    def _defaultdict(self, node: _Node) -> Iterable[Any]:
+    def _defaultdict(self, node: Node) -> Iterable[Any]:
         self._only(node, ("collections", "defaultdict"))
         main, factory = node.state["content"]["main"], node.state["content"]["default_factory"]
-        if _node_of(factory).loader not in {"JsonNode", "TypeNode", "FunctionNode"}:
+        if node_of(factory).loader not in {"JsonNode", "TypeNode", "FunctionNode"}:
             self._fault("attack", "a default that something else makes")
-        if _node_of(main).type != ("builtins", "dict"):
+        if node_of(main).type != ("builtins", "dict"):
             self._fault("attack", "a defaultdict of something else")
         return main, factory
 
-    def _list(self, node: _Node) -> Iterable[Any]:
+    def _list(self, node: Node) -> Iterable[Any]:
         self._only(node, ("builtins", "list"))
         return list(node.state["content"])
 
-    def _set(self, node: _Node) -> Iterable[Any]:
+    def _set(self, node: Node) -> Iterable[Any]:
         self._only(node, ("builtins", "set"), ("builtins", "frozenset"))
         return list(node.state["content"])
 
-    def _tuple(self, node: _Node) -> Iterable[Any]:
+    def _tuple(self, node: Node) -> Iterable[Any]:
         if node.type != ("builtins", "tuple"):
             self._use(*node.type, "instantiated")
         return list(node.state["content"])
 
-    def _bytes(self, node: _Node) -> Iterable[Any]:
+    def _bytes(self, node: Node) -> Iterable[Any]:
         self._only(node, ("builtins", "bytes"), ("builtins", "bytearray"))
         self._file(node, "bytes")
         return ()
 
-    def _file(self, node: _Node, kind: Literal["npy", "npz", "bytes"]) -> None:
+    def _file(self, node: Node, kind: Literal["npy", "npz", "bytes"]) -> None:
         name = node.state["file"]
         if type(name) is not str:
-            raise _BrokenError
+            raise BrokenError
         self.files.append(File(name, kind))
 
-    def _slice(self, node: _Node) -> Iterable[Any]:
+    def _slice(self, node: Node) -> Iterable[Any]:
         self._only(node, ("builtins", "slice"))
         if any(type(edge) not in (int, type(None)) for edge in node.state["content"].values()):
-            raise _BrokenError
+            raise BrokenError
         return ()
 
-    def _named(self, node: _Node) -> Iterable[Any]:
+    def _named(self, node: Node) -> Iterable[Any]:
         self._use(*node.type, "named")
         return ()
 
-    def _partial(self, node: _Node) -> Iterable[Any]:
+    def _partial(self, node: Node) -> Iterable[Any]:
         self._only(node, ("functools", "partial"))
         content = node.state["content"]
-        function = _node_of(content["func"])
+        function = node_of(content["func"])
         if function.loader != "FunctionNode" or function.type != _CHECK_ARRAY:
             message = f"functools.partial of {_dotted(*function.type)}"
             self._fault("attack", message, "functools.partial")
+        self._given(node, content["namespace"])
         return content["func"], content["args"], content["kwds"], content["namespace"]
 
-    def _constructor(self, node: _Node) -> Iterable[Any]:
+    def _constructor(self, node: Node) -> Iterable[Any]:
         self._use(*node.type, "called")
-        given = _node_of(node.state["content"])
+        given = node_of(node.state["content"])
         if given.loader != "TupleNode" or given.type != ("builtins", "tuple"):
-            raise _BrokenError
-        args = tuple(map(_argument, given.state["content"]))
-        status = self._names.status(*node.type, _PICKLE)
+            raise BrokenError
+        args = tuple(map(argument, given.state["content"]))
+        status = self._names.status(*node.type, PICKLE)
         wrong = status.own or status.role != "class" or not self._names.arguments_ok(status, args)
         if status.known and wrong:
             dotted = _dotted(*node.type)
             self._fault("unknown", f"calls {dotted}: unusual arguments", dotted)
         return (node.state["content"],)
 
-    def _object(self, node: _Node) -> Iterable[Any]:
+    def _object(self, node: Node) -> Iterable[Any]:
         self._use(*node.type, "instantiated")
         content = node.state.get("content")
         places = model_places(*node.type)
-        if places is not None and not _is_model(content, *places):
+        if places is not None and not is_model(content, *places):
             message = f"a {_dotted(*node.type)} that is given an address, not a model"
             self._fault("attack", message, _dotted(*node.type))
-        return () if content is None else (content,)
+        if content is None:
+            return ()
+        self._given(node, content)
+        return (content,)
 
-    def _array(self, node: _Node) -> Iterable[Any]:
+    def _given(self, node: Node, content: Any) -> None:
+        """Judge that an instance is given a state."""
+        own = self._names.status(*node.type, PICKLE).own
+        fault = state_fault(node, content, own=own)
+        if fault is not None:
+            self._stateful(node, fault)
+
+    def _stateful(self, node: Node, fault: str) -> None:
+        dotted = _dotted(*node.type)
+        self._fault("attack", f"a {dotted} {fault}", dotted)
+
+    def _array(self, node: Node) -> Iterable[Any]:
         self._use(*_NDARRAY, "instantiated")
         is_scalar = node.module == "numpy" and _SCALAR.fullmatch(node.name) is not None
         if not is_scalar and node.type != ("numpy", "matrix"):
@@ -269,25 +279,28 @@ class Schema:
             self._file(node, "npy")
             return ()
         if node.state["type"] != "json":
-            raise _BrokenError
+            raise BrokenError
         return (*node.state["content"], node.state["shape"])
 
-    def _masked(self, node: _Node) -> Iterable[Any]:
+    def _masked(self, node: Node) -> Iterable[Any]:
         self._use(*node.type, "instantiated")
         self._only(node, ("numpy.ma", "MaskedArray"), ("numpy.ma.core", "MaskedArray"))
-        return node.state["content"]["data"], node.state["content"]["mask"]
+        parts = node.state["content"]["data"], node.state["content"]["mask"]
+        if not all(map(is_plain_array, parts)):
+            self._stateful(node, "is made of something that is no array")
+        return parts
 
-    def _dtype(self, node: _Node) -> Iterable[Any]:
+    def _dtype(self, node: Node) -> Iterable[Any]:
         self._use(*node.type, "instantiated")
         self._only(node, ("numpy", "dtype"))
         return (node.state["content"],)
 
-    def _random_state(self, node: _Node) -> Iterable[Any]:
+    def _random_state(self, node: Node) -> Iterable[Any]:
         self._use(*_NDARRAY, "instantiated")
         self._only(node, ("numpy.random.mtrand", "RandomState"), ("numpy.random", "RandomState"))
         return (node.state["content"],)
 
-    def _generator(self, node: _Node) -> Iterable[Any]:
+    def _generator(self, node: Node) -> Iterable[Any]:
         self._use(*_NDARRAY, "instantiated")
         self._only(node, ("numpy.random._generator", "Generator"), ("numpy.random", "Generator"))
         content = node.state["content"]
@@ -296,25 +309,27 @@ class Schema:
             self._fault("attack", f"a generator of {bits!r:.40}", f"numpy.random.{bits}")
         return tuple(content[key] for key in ("bit_generator", "seed_seq") if key in content)
 
-    def _sparse(self, node: _Node) -> Iterable[Any]:
+    def _sparse(self, node: Node) -> Iterable[Any]:
         self._use(*node.type, "instantiated")
         if node.state["type"] != "scipy":
-            raise _BrokenError
+            raise BrokenError
         self._file(node, "npz")
         return ()
 
-    def _tree(self, node: _Node) -> Iterable[Any]:
+    def _tree(self, node: Node) -> Iterable[Any]:
         self._use(*node.type, "instantiated")
         self._only(node, ("sklearn.tree._tree", "Tree"))
+        self._given(node, node.state["content"])
         return node.state["__reduce__"]["args"], node.state["content"]
 
-    def _loss(self, node: _Node) -> Iterable[Any]:
+    def _loss(self, node: Node) -> Iterable[Any]:
         self._use(*node.type, "instantiated")
         if node.module not in _LOSSES:
             self._only(node)
+        self._given(node, node.state["content"])
         return node.state["__reduce__"]["args"], node.state["content"]
 
-    _LOADERS: ClassVar[dict[str, Callable[[Schema, _Node], Iterable[Any]]]] = {
+    _LOADERS: ClassVar[dict[str, Callable[[Schema, Node], Iterable[Any]]]] = {
         "JsonNode": _json,
         "DictNode": _dict,
         "DefaultDictNode": _defaultdict,
@@ -344,51 +359,10 @@ def _dotted(module: str, name: str) -> str:
     return f"{module[:_LONGEST]}.{name[:_LONGEST]}"
 
 
-def _node_of(state: Any) -> _Node:
-    if not isinstance(state, dict):
-        raise _BrokenError
-    module, name, loader = (state.get(key) for key in ("__module__", "__class__", "__loader__"))
-    if not (isinstance(module, str) and isinstance(name, str) and isinstance(loader, str)):
-        raise _BrokenError
-    return _Node(state, module, name)
-
-
-def _is_key(node: _Node) -> bool:
+def _is_key(node: Node) -> bool:
     """Whether a type makes nothing of a text but a key of a dict."""
     if node.loader != "TypeNode":
         return False
     if node.module == "numpy":
         return _SCALAR.fullmatch(node.name) is not None
     return node.module == "builtins" and node.name in _KEYS
-
-
-def _is_model(content: Any, keys: frozenset[str], kinds: tuple[type, ...]) -> bool:
-    """Whether a booster's state is a dict with a model where its address will stand."""
-    node = _node_of(content)
-    if node.loader != "DictNode" or node.type != ("builtins", "dict"):
-        return False
-    values = [_node_of(value) for key, value in node.state["content"].items() if key in keys]
-    return all(
-        (value.loader == "BytearrayNode" and bytearray in kinds)
-        or (value.loader == "JsonNode" and _json_type(value) in {type(None), *(kinds)})
-        for value in values
-    )
-
-
-def _json_type(node: _Node) -> type:
-    return type(json.loads(node.state["content"]))
-
-
-def _argument(state: Any) -> Any:
-    """Return an argument as the allow list's rules expect it."""
-    node = _node_of(state)
-    if node.loader == "JsonNode":
-        value = json.loads(node.state["content"])
-        return Opaque(type(value).__name__) if isinstance(value, list | dict) else value
-    if node.loader in {"TypeNode", "FunctionNode"}:
-        return Global(node.module, node.name, _PICKLE)
-    if node.loader in {"ListNode", "TupleNode", "SetNode", "DictNode"}:
-        return Opaque(node.name)
-    if node.loader in {"BytesNode", "BytearrayNode"}:
-        return b""
-    return Made(Global(node.module, node.name, _PICKLE), ())
