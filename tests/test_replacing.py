@@ -81,6 +81,27 @@ def test_an_unnamed_file_is_used_where_there_are_any(path, directory):
     assert names == ["a"]
 
 
+def test_a_new_file_replaces_nothing_also_what_is_made_meanwhile(way, path, directory):
+    def chunks() -> Iterator[bytes]:
+        yield b"mine"
+        path.write_bytes(b"somebody's")
+
+    for make in (chunks, lambda: [b"mine"]):
+        with pytest.raises(FileExistsError):
+            replace_file(directory, "a", make(), new=True)
+        assert path.read_bytes() == b"somebody's"
+        assert not litter(path)
+    path.unlink()
+    path.symlink_to("nowhere")
+    with pytest.raises(FileExistsError):
+        replace_file(directory, "a", [b"mine"], new=True)
+    path.unlink()
+    replace_file(directory, "a", [b"mine"], new=True)
+    assert path.read_bytes() == b"mine"
+    assert not litter(path)
+    assert path.stat().st_nlink == 1
+
+
 @pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL])
 def test_a_file_system_without_unnamed_files_has_temporary_ones(code, path, directory, monkeypatch):
     if not hasattr(os, "O_TMPFILE"):

@@ -66,6 +66,7 @@ def replace_file(
     mode: int | None = None,
     before_rename: Callable[[], None] | None = None,
     locked: bool = False,
+    new: bool = False,
 ) -> None:
     """Replace or create a file so that a crash leaves the old bytes or the new ones.
 
@@ -73,12 +74,15 @@ def replace_file(
     directory; fsync, then its name, directory fsync. Keeps the mode and (as far as permitted) the
     owner of the file that it replaces; a file that somebody else made meanwhile is replaced too.
     `locked` says that the caller holds the lock of all writers of this name: what a killed one
-    left is removed first.
+    left is removed first. With `new` nothing is replaced, also what was made meanwhile.
 
     Raises:
+        FileExistsError: the name is taken and the file has to be `new`.
         OSError: also when the name belongs to something that is not a regular file.
     """
-    previous = _replaced(directory, name)
+    if new:
+        check_absent(directory, name)
+    previous = None if new else _replaced(directory, name)
     if locked:
         remove_temporary(directory, name)
     # A new file gets what the umask leaves; one that takes the place of a private file is
@@ -92,11 +96,13 @@ def replace_file(
                 temporary = _named(fd, directory, name, locked=locked)
             if before_rename is not None:
                 before_rename()
-            if not temporary and not _became(fd, directory, name):
+            if not temporary and not _became(fd, directory, name, new=new):
                 temporary = _named(fd, directory, name, locked=locked)
         finally:
             os.close(fd)
-        if temporary:
+        if temporary and new:
+            _renamed_to_new(directory, temporary, name)
+        elif temporary:
             os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
     except BaseException:  # also an interrupt: the old file stays and no litter beside it
         if temporary:
@@ -168,11 +174,38 @@ def _link(fd: int, directory: int, name: str) -> None:
     os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=directory, follow_symlinks=True)
 
 
-def _became(fd: int, directory: int, name: str) -> bool:
+def check_absent(directory: int, name: str) -> None:
+    """Raise FileExistsError if there is anything of this name, also a link to nothing."""
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+
+
+def _renamed_to_new(directory: int, temporary: str, name: str) -> None:
+    """Rename, but replace nothing: a second link to the file, then the first goes."""
+    try:
+        os.link(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno in _NO_DISK:
+            raise
+        # Where files cannot be linked, a look and a rename are what there is.
+        check_absent(directory, name)
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    else:
+        os.unlink(temporary, dir_fd=directory)
+
+
+def _became(fd: int, directory: int, name: str, *, new: bool) -> bool:
     """Give an unnamed file its final name; False if that needs a temporary one before."""
     try:
         _link(fd, directory, name)
     except FileExistsError:
+        if new:
+            raise
         _replaced(directory, name)  # made meanwhile; refused if it is no regular file
         return False
     except OSError as error:

@@ -462,6 +462,42 @@ def test_no_file_is_overwritten_by_an_export(trainer, model, sent):
     assert trainer.store.load(model) == VALUE
 
 
+def test_an_export_leaves_what_is_made_while_it_writes(trainer, model, sent, monkeypatch):
+    real = transfer.replace_file
+
+    def late(directory, name, *args, **options):
+        sent.write_text("precious")
+        real(directory, name, *args, **options)
+
+    monkeypatch.setattr(transfer, "replace_file", late)
+    with pytest.raises(FileExistsError):
+        export(trainer, model, sent)
+    assert sent.read_text() == "precious"
+
+
+@pytest.mark.parametrize("renew", [False, True])
+def test_an_import_leaves_no_sidecar_of_the_file_before(trainer, server, model, sent, live, renew):
+    if sfh1.SUITES[server.hold.keyring.signing.suite].encrypts:
+        pytest.skip("no sidecars under a suite that encrypts")
+    server.store.dump("old", live, sidecar=True)
+    assert live.with_name(live.name + ".sfh").exists()
+    for generation in range(2):  # newer than what was there
+        trainer.store.dump([VALUE, generation], model)
+    export(trainer, model, sent)
+    server.store.import_(sent, live, renew=renew)
+    assert not live.with_name(live.name + ".sfh").exists()
+    assert server.store.load(live) == [VALUE, 1]
+
+
+@pytest.mark.parametrize("renew", [False, True])
+def test_an_import_does_not_take_the_name_of_a_sidecar(trainer, server, model, sent, live, renew):
+    name = f"{NAME}.sfh"
+    export(trainer, model, sent, for_name=name)
+    with pytest.raises(ConfigError, match="sidecar"):
+        server.store.import_(sent, live.with_name(live.name + ".sfh"), renew=renew)
+    assert not live.with_name(live.name + ".sfh").exists()
+
+
 @pytest.mark.parametrize(
     ("zone", "name"),
     [

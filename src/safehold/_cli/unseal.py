@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from safehold.artifacts import Store
 
-HELP = """Replace sealed artifacts by the plain files that pickle or joblib read. A file that was
-sealed as it stood comes back byte for byte. Of a file with a sidecar the sidecar goes."""
+HELP = """Replace sealed artifacts by the plain files that readers of their format take: pickle,
+joblib, numpy, pandas, safetensors and others. A file that was sealed as it stood comes back byte
+for byte. Of a file with a sidecar the sidecar goes."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

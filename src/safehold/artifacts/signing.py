@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
-
 from safehold.artifacts import bundle
 from safehold.artifacts.bundle import Signature
 from safehold.artifacts.container import Sealed
@@ -37,9 +34,7 @@ class Signatures(Transfers):
         ):
             sealed = self._authentic(at)
             data = bundle.signed(plain_bytes(sealed), at.name, key)
-            if name in os.listdir(directory):
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(out))
-            replace_file(directory, name, [data], before_rename=at.entry.allow)
+            replace_file(directory, name, [data], before_rename=at.entry.allow, new=True)
             return info_of(sealed.header, sealed.artifact, at.size, sidecar=self._is_plain(at))
 
     def verify_signature(self, path: StrPath, signature: Signature) -> None:

@@ -7,14 +7,12 @@ artifact. Under a suite that encrypts this repeats keys and nonces only with the
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from safehold.artifacts import container, streams
+from safehold.artifacts import container, sidecar, streams
 from safehold.artifacts.codecs import CODECS
 from safehold.artifacts.container import Header, Sealed
 from safehold.artifacts.info import Info, info_of
@@ -22,11 +20,11 @@ from safehold.artifacts.marks import Mark
 from safehold.artifacts.reading import check_declared, check_time
 from safehold.artifacts.rotating import Rotations
 from safehold.artifacts.target import Recorded, Target, target_named, target_of_place
-from safehold.artifacts.writing import Draft
+from safehold.artifacts.writing import Draft, check_name
 from safehold.errors import Rollback, TypeNotAllowed
 from safehold.keys import Key
 from safehold.paths import StrPath, replace_file
-from safehold.replacing import Piece, length_of
+from safehold.replacing import Piece, check_absent, length_of
 
 
 class _Place(NamedTuple):
@@ -77,15 +75,14 @@ class Transfers(Rotations):
             for sealed in found:
                 check_time(sealed.header)
             self._reader.check_fresh(found[0], at.target, 0)
-            if name in os.listdir(directory):
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(out))
+            check_absent(directory, name)
             export = _Export(found, there, signing)
 
             def record() -> None:
                 at.entry.fields |= {"key": signing.id, "size": export.size}
                 at.entry.allow()
 
-            replace_file(directory, name, export.pieces(), before_rename=record)
+            replace_file(directory, name, export.pieces(), before_rename=record, new=True)
             first = found[0]
             return info_of(export.header(first, 0), first.artifact, export.size)
 
@@ -106,6 +103,7 @@ class Transfers(Rotations):
         Raises:
             WrongContext: not for this zone and name, expired, or of a codec that the zone does
                 not have. Rollback: older than what was seen, and not renewed.
+            ConfigError: the name is that of a sidecar.
             TypeNotAllowed: it names what the zone does not allow, or is not found clean.
             As load.
         """
@@ -117,6 +115,7 @@ class Transfers(Rotations):
         ):
             target = target_of_place(self._hold, place)
             with Recorded(self._hold.recorder, "import", target) as entry:
+                check_name(name)
                 expected = self._reader.expected(target)
                 copies = []
                 for position, data, sealed in streams.copy_each(source, expected):
@@ -169,6 +168,7 @@ class Transfers(Rotations):
             self._reader.check_fresh(first, target, 0, "safehold import --renew")
             pieces = (copy.data for copy in copies)
             replace_file(there.directory, there.name, pieces, before_rename=record, locked=True)
+            sidecar.drop(there.directory, there.name)  # the file has its own seal now
             # After the file, as in every writer: a file that is newer than its mark loads.
             mark = Mark(first.header.generation, first.artifact)
             self._marks.write(*key, mark)
