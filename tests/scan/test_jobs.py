@@ -4,8 +4,9 @@ import pickle
 
 import pytest
 
-from safehold import scan
 from safehold.scan import scan_path, scan_paths
+from safehold.scan.one import Settings, scan_found
+from safehold.scan.walk import Found
 from tests.bypasses.payloads import named, stream
 
 pytestmark = pytest.mark.extras
@@ -19,8 +20,8 @@ def test_several_processes_report_the_same_in_the_same_order(tmp_path):
 
 
 def test_what_was_looked_up_before_does_not_go_to_the_workers(tmp_path):
-    settings = scan._Settings.of(None, None, frozenset())
+    settings = Settings.of(None, None)
     fresh = pickle.dumps(settings)
     (tmp_path / "a.pkl").write_bytes(stream(named("posix", "system")))
-    scan._scan_file(scan.Found(str(tmp_path / "a.pkl"), named=True), settings)
+    scan_found(Found(str(tmp_path / "a.pkl"), named=True), settings)
     assert pickle.dumps(settings) == fresh

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import mmap
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
@@ -13,12 +11,11 @@ from safehold.findings import Finding, Location, Rule
 from safehold.policy import Limits
 from safehold.scan import rules
 from safehold.scan.judge import GlobalUse, Judge, Names, Note
+from safehold.scan.spool import Spool
 from safehold.scan.values import Data
 
 # Unpacking this much is harmless at any ratio.
 _FREE_BYTES: Final = 64 * 2**20
-# More than this goes to a temporary file.
-_IN_MEMORY: Final = 8 * 2**20
 _MOST_FINDINGS: Final = 2000
 
 # What a file that is loaded as an artifact is usually called.
@@ -194,7 +191,7 @@ class Visit:
             self.limits.artifact - self.unpacked,
             max(_FREE_BYTES, packed * self.limits.expansion),
         )
-        buffer = _Spool()
+        buffer = Spool()
         try:
             for chunk in chunks:
                 if buffer.size + len(chunk) > most:
@@ -209,31 +206,3 @@ class Visit:
             self.note(source, rules.UNREADABLE_STREAM, message, None, {"error": str(error)[:200]})
         self.unpacked += buffer.size
         return buffer.data()
-
-
-class _Spool:
-    """Bytes in memory, or in an unnamed temporary file once there are many."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._memory = bytearray()
-        self._file: Any = None
-
-    def write(self, chunk: bytes) -> None:
-        self.size += len(chunk)
-        if self._file is None and self.size > _IN_MEMORY:
-            # Closed in data(); the mapping keeps the content.
-            self._file = tempfile.TemporaryFile(prefix="safehold-")  # noqa: SIM115
-            self._file.write(self._memory)
-            self._memory.clear()
-        if self._file is None:
-            self._memory += chunk
-        else:
-            self._file.write(chunk)
-
-    def data(self) -> Data:
-        if self._file is None:
-            return bytes(self._memory)
-        with self._file:
-            self._file.flush()
-            return memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))

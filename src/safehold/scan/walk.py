@@ -1,23 +1,18 @@
-"""Which files a scan reads, and how they are opened without being fooled by what they are."""
+"""Which files a scan reads, in which order."""
 
 from __future__ import annotations
 
-import errno
-import mmap
+import heapq
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Final
 
-from safehold.scan.values import Data
-
 # Object stores of version control: nothing loads artifacts from there.
 _SKIPPED: Final = frozenset({".git", ".hg", ".svn"})
-# Smaller files are read, larger ones are mapped. (A mapped file that someone cuts during the
-# scan ends the process; one that is read cannot.)
-_READ_WHOLE: Final = 16 * 2**20
+# Entries of one directory that are held at a time; a larger one is listed more than once.
+_AT_ONCE: Final = 2**17
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +22,6 @@ class Found:
     path: str
     named: bool
     problem: str = ""
-
-
-class TooLarge(Exception):
-    """The file is larger than the limit; carries its size."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
-        self.size = size
 
 
 def find_files(path: str, exclude: Sequence[str] = ()) -> Iterator[Found]:
@@ -50,21 +37,34 @@ def find_files(path: str, exclude: Sequence[str] = ()) -> Iterator[Found]:
     waiting = [path]
     while waiting:
         directory = waiting.pop()
-        try:
-            with os.scandir(directory) as entries:
-                rows = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            yield Found(directory, named=True, problem=_reason(error))
-            continue
         below: list[str] = []
-        for entry in rows:
-            if entry.name in _SKIPPED or _excluded(entry.path, path, exclude):
+        for entry in _entries(directory):
+            if isinstance(entry, OSError):
+                yield Found(directory, named=True, problem=_reason(entry))
+            elif entry.name in _SKIPPED or _excluded(entry.path, path, exclude):
                 continue
-            if entry.is_dir(follow_symlinks=False):
+            elif _is_dir(entry, follow=False):
                 below.append(entry.path)
             else:
                 yield from _entry(entry, root)
         waiting.extend(reversed(below))
+
+
+def _entries(directory: str) -> Iterator[os.DirEntry[str] | OSError]:
+    """Yield the entries by name; at last the error, if the directory cannot be listed."""
+    after = ""
+    while True:
+        try:
+            with os.scandir(directory) as entries:
+                rest = (entry for entry in entries if entry.name > after)
+                rows = heapq.nsmallest(_AT_ONCE, rest, key=lambda entry: entry.name)
+        except OSError as error:
+            yield error
+            return
+        yield from rows
+        if len(rows) < _AT_ONCE:
+            return
+        after = rows[-1].name
 
 
 def _entry(entry: os.DirEntry[str], root: str) -> Iterator[Found]:
@@ -77,9 +77,9 @@ def _entry(entry: os.DirEntry[str], root: str) -> Iterator[Found]:
     yield Found(entry.path, named=False)
 
 
-def _is_dir(entry: os.DirEntry[str]) -> bool:
+def _is_dir(entry: os.DirEntry[str], *, follow: bool = True) -> bool:
     try:
-        return entry.is_dir()
+        return entry.is_dir(follow_symlinks=follow)
     except OSError:
         # A loop of links.
         return False
@@ -95,32 +95,3 @@ def _excluded(path: str, root: str, patterns: Sequence[str]) -> bool:
 
 def _reason(error: OSError) -> str:
     return error.strerror or type(error).__name__
-
-
-def load_file(path: str, most: int) -> Data | None:
-    """Return the content of a regular file; None for anything else, which is not opened for long.
-
-    Raises:
-        OSError: it cannot be opened or read.
-        TooLarge: it holds more than ``most`` bytes.
-    """
-    # Without O_NONBLOCK, opening a pipe waits for a writer.
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-    try:
-        handle = os.open(path, flags)
-    except OSError as error:
-        # A socket, or a device without a driver.
-        if error.errno in (errno.ENXIO, errno.ENODEV):
-            return None
-        raise
-    with open(handle, "rb", buffering=0) as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        size = status.st_size
-        if size > most:
-            raise TooLarge(size)
-        if size > _READ_WHOLE:
-            return memoryview(mmap.mmap(handle, 0, access=mmap.ACCESS_READ))
-        # Files of /proc have size zero and content.
-        return file.read(size) if size else file.read(_READ_WHOLE)

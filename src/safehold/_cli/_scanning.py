@@ -1,0 +1,100 @@
+"""What ``safehold scan`` reads: artifacts first, then sources, one report after the other."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from typing import IO
+
+from safehold._cli import _shared
+from safehold.allow import PRESETS, AllowList
+from safehold.policy import Policy, default_policy
+from safehold.scan import FileReport, Verdict, scan_file, scan_paths
+from safehold.scan.one import Settings, scan_data, scan_found, unreadable
+from safehold.scan.walk import Found
+from safehold.source import FileAudit, audit_file, audit_source, audit_tree
+from safehold.source.check import unreadable as unreadable_source
+from safehold.source.rules.unreadable import LARGEST, UNREADABLE
+
+STDIN = "-"
+SOURCE = "python"
+"""The format of reports on sources."""
+_SUFFIXES = (".py", ".pyw")
+
+
+def reports(options: argparse.Namespace) -> Iterator[FileReport]:
+    """Yield a report for everything that the command line asks for.
+
+    Raises:
+        ConfigError: the policy cannot be used.
+        MissingExtra: an option needs a package that is not installed.
+    """
+    named = options.policy or os.environ.get(_shared.VARIABLE)
+    policy = Policy.load(named) if named else None
+    limits = policy.limits if policy is not None else None
+    allow = AllowList.of({*PRESETS, *(_own_names(policy) if policy is not None else ())})
+    settings = Settings.of(limits, allow)
+    paths = [path for path in options.paths if path != STDIN]
+    if len(paths) < len(options.paths):
+        if _is_source(options.stdin_name):
+            yield from _source_from(sys.stdin.buffer, options.stdin_name, settings, policy)
+        else:
+            yield scan_file(sys.stdin.buffer, options.stdin_name, limits, allow=allow)
+    artifacts = [path for path in paths if not _is_source(path)]
+    yield from scan_paths(
+        artifacts, limits, allow=allow, exclude=options.exclude, jobs=options.jobs
+    )
+    for path in paths:
+        if _is_source(path):
+            yield from _hidden(scan_found(Found(path, named=False), settings))
+        yield from _sources(path, policy, options.exclude)
+
+
+def _hidden(report: FileReport | None) -> Iterator[FileReport]:
+    """Yield what a file is besides a source: a loader may be given any name."""
+    if report is not None and report.verdict is not Verdict.ERROR:
+        yield report
+
+
+def _is_source(path: str) -> bool:
+    return path.endswith(_SUFFIXES)
+
+
+def _sources(path: str, policy: Policy | None, exclude: list[str]) -> Iterator[FileReport]:
+    """Yield a report for a source file, or for those below a directory that have findings."""
+    if os.path.isdir(path):
+        known = policy or default_policy(path)
+        try:
+            for audit in audit_tree(path, policy=known, exclude=exclude):
+                yield _report(audit, os.path.join(path, audit.path))
+        except OSError as error:
+            yield unreadable(path, error.strerror or str(error))
+    elif _is_source(path):
+        known = policy or default_policy(os.path.dirname(path) or ".")
+        yield _report(audit_file(path, policy=known), path)
+
+
+def _source_from(
+    file: IO[bytes], name: str, settings: Settings, policy: Policy | None
+) -> Iterator[FileReport]:
+    """Yield the report of a source that comes from a pipe."""
+    data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        yield _report(unreadable_source(name, f"larger than {LARGEST // 2**20} MiB"), name)
+        return
+    yield from _hidden(scan_data(data, name, settings, named=False))
+    yield _report(audit_source(data, name, policy or default_policy(".")), name)
+
+
+def _report(audit: FileAudit, path: str) -> FileReport:
+    unread = any(finding.rule.id == UNREADABLE.rule.id for finding in audit.findings)
+    verdict = Verdict.SUSPICIOUS if audit.findings else Verdict.CLEAN
+    return FileReport(path, SOURCE, Verdict.ERROR if unread else verdict, audit.findings)
+
+
+def _own_names(policy: Policy) -> Iterator[str]:
+    """Exact names that the zones allow; presets count anyway, and ``*`` would hide everything."""
+    for zone in policy.zones:
+        yield from (name for name in zone.allow if "." in name)

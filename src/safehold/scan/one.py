@@ -1,0 +1,131 @@
+"""One file: opened, read in every format, reported; never an exception for what it holds."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from safehold.allow import PRESETS, AllowList
+from safehold.findings import Finding, Location, Rule
+from safehold.policy import Limits
+from safehold.scan import rules
+from safehold.scan.formats import FORMATS, otherwise
+from safehold.scan.isolated import Died, is_possible, isolated
+from safehold.scan.judge import Names
+from safehold.scan.reading import READ_WHOLE, Opened, TooLarge, open_regular
+from safehold.scan.report import FileReport, Verdict
+from safehold.scan.values import Data
+from safehold.scan.visit import Source, Visit, is_artifact_name
+from safehold.scan.walk import Found
+
+_NOTHING: Final = frozenset({errno.ENOENT, errno.ELOOP})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What applies to every file of a scan.
+
+    ``expendable``: this process may die of a file, as somebody else notices and goes on.
+    """
+
+    limits: Limits
+    names: Names
+    expendable: bool = False
+
+    @classmethod
+    def of(
+        cls, limits: Limits | None, allow: AllowList | None, own: frozenset[str] = frozenset()
+    ) -> Settings:
+        """Fill in the limits of the default policy and all presets where none are given."""
+        listed = AllowList.of(PRESETS) if allow is None else allow
+        return cls(limits or Limits(), Names(listed, own))
+
+
+def scan_found(found: Found, settings: Settings) -> FileReport | None:
+    """Return the report of one file; None for one that is no artifact."""
+    if found.problem:
+        return unreadable(found.path, found.problem)
+    wanted = found.named or is_artifact_name(found.path)
+    try:
+        opened = open_regular(found.path)
+        if opened is None:
+            return unreadable(found.path, "not a regular file") if wanted else None
+        with opened:
+            return _scan_opened(opened, found, settings)
+    except TooLarge as error:
+        return too_large(found.path, error.size, settings.limits)
+    except Died as error:
+        return unreadable(found.path, str(error))
+    except (OSError, ValueError) as error:
+        # A link to nothing or to itself is nobody's artifact, unless its name says so.
+        if isinstance(error, OSError) and error.errno in _NOTHING and not wanted:
+            return None
+        reason = error.strerror if isinstance(error, OSError) else None
+        return unreadable(found.path, reason or str(error))
+
+
+def _scan_opened(opened: Opened, found: Found, settings: Settings) -> FileReport | None:
+    most = settings.limits.artifact
+    if opened.size > most:
+        raise TooLarge(opened.size)
+    if opened.size <= READ_WHOLE:
+        report = scan_data(opened.read(most), found.path, settings, named=found.named)
+    elif settings.expendable:
+        report = scan_data(opened.mapped(), found.path, settings, named=found.named)
+    elif is_possible():
+        mapped = opened.mapped()
+        report = isolated(lambda: scan_data(mapped, found.path, settings, named=found.named))
+    else:
+        report = scan_data(opened.copied(), found.path, settings, named=found.named)
+    if report is not None and opened.has_changed():
+        return noted(report, rules.UNREADABLE_FILE, "changed while it was read")
+    return report
+
+
+def scan_data(data: Data, path: str, settings: Settings, *, named: bool) -> FileReport | None:
+    """Return the report of bytes; None if they are in no format and nobody asked for them."""
+    visit = Visit(path, settings.limits, settings.names, FORMATS, otherwise)
+    source = Source(data, path, named=named)
+    try:
+        name = visit.scan(source)
+    except Exception as error:  # noqa: BLE001  the edge: a reader that fails leaves a finding
+        message = f"the scanner failed: {type(error).__name__}"
+        detail = {"error": str(error)[:200]}
+        visit.note(source, rules.UNREADABLE_FILE, message, None, detail)
+        visit.recognised = True
+        name = "unknown"
+    if not visit.recognised:
+        return None
+    findings = tuple(visit.findings)
+    return FileReport(
+        path=path,
+        format=name,
+        verdict=Verdict.of(findings),
+        findings=findings,
+        globals=tuple(visit.uses),
+        plain=visit.plain,
+    )
+
+
+def unreadable(path: str, reason: str) -> FileReport:
+    """Return the report of what could not be read, with the reason."""
+    empty = FileReport(path, "unknown", Verdict.ERROR)
+    return noted(empty, rules.UNREADABLE_FILE, f"could not be read: {reason}")
+
+
+def too_large(path: str, size: int, limits: Limits) -> FileReport:
+    """Return the report of what is larger than the limit."""
+    empty = FileReport(path, "unknown", Verdict.SUSPICIOUS)
+    message = f"larger than the limit of {limits.artifact} bytes"
+    return noted(empty, rules.LIMIT_EXCEEDED, message, {"bytes": size})
+
+
+def noted(
+    report: FileReport, rule: Rule, message: str, detail: Mapping[str, Any] | None = None
+) -> FileReport:
+    """Return a report with one more finding, and the verdict that follows."""
+    finding = Finding.of(rule, message, Location(report.path), detail=dict(detail or {}))
+    findings = (*report.findings, finding)
+    return replace(report, findings=findings, verdict=Verdict.of(findings))
