@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -156,6 +156,7 @@ def test_a_bomb_is_reported():
         assert [finding.rule.id for finding in report.findings] == ["SH105"]
 
 
+@example(b"\x004\x01", 1999)  # a number where the name of a column belongs
 @given(st.binary(min_size=1, max_size=6), st.integers(0, SIZE + 7))
 def test_any_change_of_the_footer_ends_in_a_report(noise, back):
     data = bytearray(DATA)

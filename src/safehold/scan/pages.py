@@ -120,7 +120,9 @@ def _leaves(schema: list[dict[int, Any]]) -> list[tuple[tuple[bytes, ...], int, 
             raise BrokenError("the columns do not make one tree")
         path, left, repeated = opened.pop()
         opened.append((path, left - 1, repeated))
-        path, repeated = (*path, bytes(row[4])), repeated or row.get(3) == 2
+        if type(row[4]) is not bytes:  # of a number, bytes() would make so many zeros
+            raise BrokenError("a column without a name")
+        path, repeated = (*path, row[4]), repeated or row.get(3) == 2
         children = _count(row.get(5, 0))
         if children:
             opened.append((path, children, repeated))
