@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from safehold.scan.rules import RULES
 
 
-def test_ids_are_sh101_to_sh109_in_order():
-    assert [rule.id for rule in RULES] == [f"SH10{number}" for number in range(1, 10)]
+def test_ids_are_unique_and_in_order():
+    ids = [rule.id for rule in RULES]
+    assert ids == sorted(set(ids))
+    assert all(re.fullmatch(r"SH1\d\d", one) for one in ids)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)

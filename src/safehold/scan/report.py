@@ -12,7 +12,15 @@ from safehold.scan import rules
 from safehold.scan.judge import GlobalUse
 
 _HOSTILE = frozenset(
-    rule.id for rule in (rules.DANGEROUS_GLOBAL, rules.ATTACK_CONSTRUCTION, rules.ESCAPING_MEMBER)
+    rule.id
+    for rule in (
+        rules.DANGEROUS_GLOBAL,
+        rules.ATTACK_CONSTRUCTION,
+        rules.ESCAPING_MEMBER,
+        rules.OUTSIDE_FILE,
+        rules.HOSTILE_TEMPLATE,
+        rules.GRAPH_OPERATION,
+    )
 )
 
 

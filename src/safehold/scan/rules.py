@@ -1,4 +1,4 @@
-"""Rules of the artifact scanner, SH101 to SH109."""
+"""Rules of the artifact scanner, SH101 to SH119."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ _MAY_RUN_CODE = "CVSS:4.0/AV:N/AC:L/AT:P/PR:N/UI:P/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N
 _EXHAUSTS = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:P/VC:N/VI:N/VA:H/SC:N/SI:N/SA:N"
 _UNREAD = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:P/VC:L/VI:L/VA:L/SC:N/SI:N/SA:N"
 _WRITES_FILES = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:P/VC:N/VI:H/VA:H/SC:N/SI:N/SA:N"
+_READS_FILES = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:P/VC:H/VI:N/VA:N/SC:N/SI:N/SA:N"
+_RENDERED = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:P/VC:H/VI:H/VA:H/SC:H/SI:H/SA:H"
 
 DANGEROUS_GLOBAL = Rule(
     id="SH101",
     name="dangerous-global",
     title="The artifact names something that runs code or reaches the system",
-    why="Loading a pickle calls what it names, so whoever wrote the file chooses what runs.",
+    why="Loading calls what the file names, so whoever wrote it chooses what runs.",
     remedy="Do not load the file; find out who wrote it and restore it from a trusted source.",
     severity=Severity.CRITICAL,
     cwe=502,
@@ -115,6 +117,40 @@ EMBEDDED_CODE = Rule(
     score=7.7,
 )
 
+OUTSIDE_FILE = Rule(
+    id="SH111",
+    name="outside-file",
+    title="The artifact refers to a file outside its directory",
+    why="Its loader opens what the reference names, and hands out or overwrites what stands there.",
+    remedy="Do not load the file; a model of your own refers to files beside it, by plain names.",
+    severity=Severity.HIGH,
+    cwe=73,
+    cvss=_READS_FILES,
+    score=7.1,
+)
+HOSTILE_TEMPLATE = Rule(
+    id="SH112",
+    name="hostile-template",
+    title="A chat template reaches the objects of the program that renders it",
+    why="Rendered without a sandbox it runs any Python code; prompts need none of that.",
+    remedy="Do not use the template; take the one of the model's publisher.",
+    severity=Severity.CRITICAL,
+    cwe=1336,
+    cvss=_RENDERED,
+    score=9.4,
+)
+GRAPH_OPERATION = Rule(
+    id="SH113",
+    name="graph-operation",
+    title="An operation of the graph reaches files, the network or Python",
+    why="The runtime performs what the graph says; a graph needs no Python code to do harm.",
+    remedy="Do not run the model; export it again without the operation if it is yours.",
+    severity=Severity.CRITICAL,
+    cwe=829,
+    cvss=_RUNS_CODE,
+    score=10.0,
+)
+
 RULES: tuple[Rule, ...] = (
     DANGEROUS_GLOBAL,
     UNKNOWN_GLOBAL,
@@ -125,4 +161,7 @@ RULES: tuple[Rule, ...] = (
     TRAILING_DATA,
     ESCAPING_MEMBER,
     EMBEDDED_CODE,
+    OUTSIDE_FILE,
+    HOSTILE_TEMPLATE,
+    GRAPH_OPERATION,
 )

@@ -22,7 +22,9 @@ _MOST_FINDINGS: Final = 2000
 SUFFIXES: Final = (
     ".pkl", ".pickle", ".pck", ".pcl", ".p", ".joblib", ".jl", ".dill", ".cloudpickle", ".sav",
     ".model", ".pt", ".pth", ".ckpt", ".bin", ".pt2", ".ptl", ".npy", ".npz", ".skops",
+    ".keras", ".h5", ".hdf5", ".onnx", ".tflite", ".gguf", ".safetensors",
 )  # fmt: skip
+_GRAPHS: Final = ("saved_model.pb", "keras_metadata.pb")
 # There, .pth files are lists of directories for the interpreter.
 _PATH_FILES: Final = re.compile(r"(?:site|dist)-packages[/\\][^/\\]*$")
 _PACKED: Final = (".gz", ".bz2", ".xz", ".lzma", ".z", ".lz4", ".zst")
@@ -35,7 +37,7 @@ def is_artifact_name(name: str) -> bool:
         return False
     for suffix in _PACKED:
         lower = lower.removesuffix(suffix)
-    return lower.endswith(SUFFIXES)
+    return lower.endswith((*SUFFIXES, *_GRAPHS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from safehold.scan.formats import (
     known,
     legacy_torch,
     npy,
+    onnx,
     packed,
     parquet,
     pickle,
@@ -21,6 +22,7 @@ from safehold.scan.formats import (
     sfh1,
     skops,
     tar,
+    tensorflow,
     text,
 )
 from safehold.scan.formats import zip as zip_format
@@ -38,7 +40,9 @@ FORMATS: Final[tuple[Format, ...]] = (
     legacy_torch,  # torch before zip
     joblib,
     pickle,  # after the formats that begin with a pickle
-    keras,  # config.json of a .keras archive
+    keras,  # configurations as JSON, also those of a .keras archive
+    tensorflow,  # SavedModel, graphs, TFLite
+    onnx,
     skops,  # schema.json of a .skops archive
     text,  # JSON
 )
