@@ -13,6 +13,6 @@ def test_score_and_severity_are_those_of_the_vector(rule):
     vector = CVSS4(rule.cvss)
     assert float(vector.base_score) == rule.score
     expected = (
-        "critical" if rule.id in {"SH101", "SH104", "SH112", "SH113"} else vector.severity.lower()
+        "critical" if rule.id in {"SH101", "SH104", "SH122", "SH123"} else vector.severity.lower()
     )
     assert rule.severity.label == expected

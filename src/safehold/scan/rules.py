@@ -1,4 +1,4 @@
-"""Rules of the artifact scanner, SH101 to SH119."""
+"""Rules of the artifact scanner."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ EMBEDDED_CODE = Rule(
 )
 
 OUTSIDE_FILE = Rule(
-    id="SH111",
+    id="SH121",
     name="outside-file",
     title="The artifact refers to a file outside its directory",
     why="Its loader opens what the reference names, and hands out or overwrites what stands there.",
@@ -129,7 +129,7 @@ OUTSIDE_FILE = Rule(
     score=7.1,
 )
 HOSTILE_TEMPLATE = Rule(
-    id="SH112",
+    id="SH122",
     name="hostile-template",
     title="A chat template reaches the objects of the program that renders it",
     why="Rendered without a sandbox it runs any Python code; prompts need none of that.",
@@ -140,7 +140,7 @@ HOSTILE_TEMPLATE = Rule(
     score=9.4,
 )
 GRAPH_OPERATION = Rule(
-    id="SH113",
+    id="SH123",
     name="graph-operation",
     title="An operation of the graph reaches files, the network or Python",
     why="The runtime performs what the graph says; a graph needs no Python code to do harm.",

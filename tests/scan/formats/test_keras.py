@@ -47,7 +47,7 @@ def code(function):
 DENSE = layer(
     "Dense",
     {
-        "units": 4, "activation": "relu", "dtype": layer("DTypePolicy", {"name": "float32"}, "keras"),
+        "units": 4, "activation": "relu", "dtype": layer("DTypePolicy", {"name": "f4"}, "keras"),
         "kernel_initializer": layer("GlorotUniform", {"seed": None}, "keras.initializers"),
     },
 )  # fmt: skip
@@ -109,7 +109,7 @@ def test_modules_outside_keras_are_suspicious():
 @pytest.mark.parametrize("called", ["io.write_file", "raw_ops.PyFunc", "numpy_function"])
 def test_calls_of_tensorflow_that_reach_files(called):
     one = {"class_name": "TFOpLambda", "config": {"function": called}}
-    assert rules(scan_bytes(archive(model(one)), "a.keras")) == {"SH113"}
+    assert rules(scan_bytes(archive(model(one)), "a.keras")) == {"SH123"}
 
 
 def lambdas(text):
@@ -125,7 +125,7 @@ def lambdas(text):
 def _runs(x):
     import os
 
-    return os.system("true") or x
+    return os.system("/bin/true") or x  # noqa: S605  never called
 
 
 BAD = {"exec": lambda x: exec("pass") or x, "import": lambda x: __import__("os"), "system": _runs}  # noqa: S102
@@ -146,7 +146,7 @@ def test_bytecode_that_computes_is_suspicious():
 
 def test_files_that_layers_read():
     # CVE-2025-12058
-    for path, found in (("/etc/passwd", "SH111"), ("../x", "SH111"), ("v.txt", "SH103")):
+    for path, found in (("/etc/passwd", "SH121"), ("../x", "SH121"), ("v.txt", "SH103")):
         one = layer("StringLookup", {"vocabulary": path})
         assert rules(scan_bytes(archive(model(one)), "a.keras")) == {found}
 

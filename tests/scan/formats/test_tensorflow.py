@@ -70,7 +70,7 @@ def test_operation_that_reaches_the_machine_is_malicious(nodes, place):
         data = graph(*PLAIN, *nodes)
     report = scan_bytes(data, "saved_model.pb" if place != "frozen" else "x.pb")
     assert report.verdict == "malicious"
-    assert rules(report) == {"SH113"}
+    assert rules(report) == {"SH123"}
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_layers_that_keras_notes_in_a_saved_model():
 
 def test_asset_outside_the_model():
     asset = message((2, "../../x"))
-    assert rules(scan_bytes(saved_model(graph(*PLAIN), (6, asset)), "x.pb")) == {"SH111"}
+    assert rules(scan_bytes(saved_model(graph(*PLAIN), (6, asset)), "x.pb")) == {"SH121"}
 
 
 @pytest.mark.parametrize("data", [b"", b"\x0a", saved_model(graph(*PLAIN))[:-3], b"text"])
