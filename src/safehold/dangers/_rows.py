@@ -110,7 +110,9 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
         pathlib.Path pathlib.PosixPath pathlib.WindowsPath pathlib.local mailbox netrc
         configparser.RawConfigParser.read configparser.ConfigParser.read logging.FileHandler
         logging.handlers logging.basicConfig tokenize.open ntpath.realpath posixpath.realpath uu
-        aifc sunau wave.open pkg_resources"""),
+        aifc sunau wave.open pkg_resources xml.etree.ElementTree.ElementTree.write
+        xml.etree.ElementTree.ElementTree.parse xml.etree.ElementTree.parse
+        xml.etree.ElementTree.iterparse readline"""),
     # network
     (_NET, 918, "connects to or listens on the network", _STDLIB, """
         socket ssl socketserver http.client http.server http.cookiejar urllib.request
@@ -167,6 +169,20 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
         pandas.read_sql_query pandas.read_sql_table pandas.read_sas pandas.read_spss
         pandas.read_stata pandas.read_orc pandas.read_xml pandas.read_fwf pandas.read_clipboard
         pandas.HDFStore pandas.ExcelFile pandas.ExcelWriter pandas.config.localization"""),
+    (_FILE | _NET, 73, "writes files", "pandas reference", """
+        pandas.core.frame.DataFrame.to_csv pandas.core.frame.DataFrame.to_pickle
+        pandas.core.frame.DataFrame.to_json pandas.core.frame.DataFrame.to_html
+        pandas.core.frame.DataFrame.to_parquet pandas.core.frame.DataFrame.to_feather
+        pandas.core.frame.DataFrame.to_stata pandas.core.frame.DataFrame.to_excel
+        pandas.core.frame.DataFrame.to_hdf pandas.core.frame.DataFrame.to_sql
+        pandas.core.frame.DataFrame.to_orc pandas.core.frame.DataFrame.to_xml
+        pandas.core.frame.DataFrame.to_latex pandas.core.frame.DataFrame.to_string
+        pandas.core.frame.DataFrame.to_markdown pandas.core.series.Series.to_csv
+        pandas.core.series.Series.to_pickle pandas.core.series.Series.to_json
+        pandas.core.series.Series.to_string pandas.core.series.Series.to_markdown
+        pandas.core.generic.NDFrame.to_csv pandas.core.generic.NDFrame.to_pickle
+        pandas.core.generic.NDFrame.to_json pandas.core.generic.NDFrame.to_excel
+        pandas.core.generic.NDFrame.to_hdf pandas.core.generic.NDFrame.to_sql"""),
     (_IMP, 470, _IMPORT, "pandas source", """
         pandas.compat.optional pandas.plotting.core.load_backend"""),
     (_RUN, 95, "runs text from its state as Python", "scipy source", """
@@ -188,7 +204,9 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
         sklearn.callback sklearn.show_versions sklearn.utils.show_versions"""),
     (_FILE | _NET | _DES, 73, _OPEN, "scikit-learn reference", """
         sklearn.datasets.base.load_files sklearn.datasets.load_files
-        sklearn.datasets.svmlight_format sklearn.datasets.load_svmlight_file sklearn.datasets.openml
+        sklearn.datasets.svmlight_format sklearn.datasets.load_svmlight_file
+        sklearn.datasets.load_svmlight_files sklearn.datasets.dump_svmlight_file
+        sklearn.datasets.openml
         sklearn.datasets.california_housing sklearn.datasets.covtype sklearn.datasets.kddcup99
         sklearn.datasets.lfw sklearn.datasets.rcv1 sklearn.datasets.olivetti_faces
         sklearn.datasets.species_distributions sklearn.datasets.twenty_newsgroups"""),
@@ -272,10 +290,19 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
         sympy.utilities.lambdify numexpr.evaluate numexpr.necompiler statsmodels.tsa.x13
         statsmodels.iolib.smpickle nltk.data.load gensim.utils.unpickle xgboost.collective
         django.utils.module_loading werkzeug.utils.import_string jinja2.Template jinja2.environment
-        IPython mako nose execnet six.exec_"""),
+        IPython mako nose execnet six.exec_ pygments.lexers.load_lexer_from_file
+        pygments.formatters.load_formatter_from_file pygments.plugin cffi.setuptools_ext
+        sympy.external.importtools sympy.utilities.autowrap sympy.printing.preview
+        networkx.utils.decorators.argmap networkx.utils.backends
+        pydantic.internal.validators.import_string uvicorn.importer"""),
     (_PROC | _FILE | _NET, 78, "starts programs, opens files or connects", "library source", """
         huggingface_hub.hf_hub_download huggingface_hub.snapshot_download
         huggingface_hub.file_download nltk.download invoke fabric sh plumbum click.edit click.launch
-        psutil.Popen py.io py.process fsspec smart_open s3fs h5py.File"""),
+        psutil.Popen py.io py.process fsspec smart_open s3fs h5py.File networkx.readwrite
+        networkx.write_edgelist networkx.write_weighted_edgelist networkx.write_adjlist
+        networkx.write_multiline_adjlist networkx.write_gexf networkx.write_gml
+        networkx.write_graphml networkx.write_graph6 networkx.write_sparse6 networkx.write_pajek
+        networkx.read_edgelist networkx.read_adjlist networkx.read_gml networkx.read_graphml
+        networkx.read_gpickle networkx.write_gpickle"""),
 )
 # fmt: on

@@ -1,0 +1,152 @@
+"""The hostile corpus: every file does what it says, and none of them gets past a scan."""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from safehold._cli import main
+from safehold.scan import scan_path
+from tests.corpus.cases import write
+from tests.corpus.hostile import CASES
+
+pytestmark = pytest.mark.forking
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+# What other versions of Python or of a library have, so that its cases run there alone.
+OTHER_VERSIONS = frozenset(
+    """
+    _aix_support:_read_cmd_output _bootsubprocess _interpreters _pyrepl _xxsubinterpreters aifc
+    distutils.dir_util distutils.file_util distutils.spawn idlelib.calltip imp
+    joblib.externals.cloudpickle:loads
+    lib2to3.pgen2.grammar lib2to3.pgen2.pgen mailcap numpy._core:_ufunc_reconstruct
+    numpy.lib.npyio:load pip pipes pydoc:pipepager pydoc:tempfilepager sunau torch<2.8
+    torch.utils.bottleneck.__main__
+    """.split()
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return write(CASES, tmp_path_factory.mktemp("hostile"))
+
+
+def rows(made):
+    return json.dumps(
+        [
+            {
+                "id": one.case.id,
+                "path": str(one.path),
+                "canary": str(one.canary),
+                "loader": one.case.loader,
+                "needs": one.case.needs,
+                "effect": one.case.effect,
+            }
+            for one in made
+        ]
+    )
+
+
+def told(program, made, where):
+    """Run a program of this folder on the files and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(HERE / program)],
+        input=rows(made),
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=300,
+        cwd=where,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def watched(made, tmp_path_factory):
+    """What one process said of all files, and what it did meanwhile."""
+    return told("watched.py", made, tmp_path_factory.mktemp("elsewhere"))
+
+
+def test_ids_are_unique_and_plain():
+    count = collections.Counter(case.id for case in CASES)
+    assert not [name for name, often in count.items() if often > 1]
+    assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in count)
+
+
+def test_files_are_the_same_each_time(made):
+    for one in made:
+        before = one.path.read_bytes()
+        assert one.case.build(one.canary) == before, one.case.id
+
+
+def test_every_file_gets_its_verdict(watched):
+    wanted = {case.id: case.verdict for case in CASES}
+    harmless = [row for row in watched if row["verdict"] not in {wanted[row["id"]], "malicious"}]
+    assert not harmless
+
+
+def test_no_scan_touches_a_canary(watched):
+    assert not [row["id"] for row in watched if row["touched"]]
+
+
+def test_a_scan_imports_starts_opens_and_runs_nothing(watched):
+    assert not [(row["id"], row["events"]) for row in watched if row["events"]]
+
+
+def test_the_watch_sees_what_a_load_does(made, tmp_path_factory):
+    """What the watch never notes shows nothing: loading one file makes it speak."""
+    program = (
+        "import sys; from tests.corpus.watched import Watch; watch = Watch('/nowhere')\n"
+        "import pickle; sys.addaudithook(watch); watch.on = True\n"
+        "pickle.load(open(sys.argv[1], 'rb')); watch.on = False; print(*watch.seen, sep='\\n')"
+    )
+    chosen = {one.case.id: one for one in made}
+    for name, event in [
+        ("process-os-system", "os.system"),
+        ("process-subprocess-run", "subprocess.Popen"),
+        ("code-builtins-exec", "exec"),
+        ("file-builtins-open", "open"),
+        ("file-socket-bind", "socket."),
+    ]:
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(chosen[name].path)],
+            capture_output=True,
+            check=True,
+            text=True,
+            cwd=ROOT,
+        )
+        chosen[name].canary.unlink()
+        assert f"\n{event}" in f"\n{done.stdout}", name
+        assert "pickle.find_class" in done.stdout
+
+
+def test_the_command_fails_for_every_file(made, capsys):
+    passed = [one.case.id for one in made if main(["scan", str(one.path)]) != 1]
+    capsys.readouterr()
+    assert not passed
+
+
+def test_every_file_of_a_directory_is_reported(made, tmp_path_factory):
+    files = made[0].path.parent.parent
+    found = {report.path: report.verdict for report in scan_path(files).files}
+    assert not [one.case.id for one in made if found.get(str(one.path), "clean") == "clean"]
+
+
+def test_every_file_does_what_it_says(made, tmp_path_factory):
+    """Loaded by its loader in a process of its own, each file touches its canary."""
+    result = told("victim.py", made, tmp_path_factory.mktemp("victim"))
+    assert set(result) == {case.id for case in CASES}
+    assert not [name for name, how in result.items() if how == "dud"]
+    lacking = set(result.values()) - {"ran"} - OTHER_VERSIONS
+    assert not [need for need in lacking if find_spec(need.partition(".")[0].partition(":")[0])]

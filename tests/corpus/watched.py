@@ -1,0 +1,91 @@
+"""Scans files in a process that notes everything a scan must not do. A program, not a test.
+
+Prints, as JSON, what the audit hook saw per file, and what the reports say.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pkgutil
+import sys
+import tempfile
+from typing import Any
+
+# Modules that reading unpacks with; they are loaded once, so no later import is excused.
+_TOOLS = "bz2 gzip lzma tarfile tempfile zipfile zlib mmap json".split()
+_NEVER = (
+    "exec", "compile", "import", "os.", "subprocess.", "socket.", "ctypes.", "pty.", "shutil.",
+    "pickle.", "marshal.", "code.", "function.__new__", "object.", "builtins.", "sys.", "signal.",
+    "webbrowser.", "urllib.", "ftplib.", "smtplib.", "sqlite3.", "_thread.", "cpython.",
+    "setopencodehook", "tempfile.", "glob.", "winreg.", "fcntl.", "resource.",
+)  # fmt: skip
+# Asking what is there, and memory that a large file is mapped into or unpacked to.
+_FINE = frozenset(
+    {"os.scandir", "os.listdir", "os.fwalk", "os.walk", "sys._getframe", "object.__getattr__"}
+)
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+class Watch:
+    """An audit hook; it notes while ``on``."""
+
+    def __init__(self, room: str) -> None:
+        self.on = False
+        self.room = room
+        self.seen: list[str] = []
+
+    def __call__(self, event: str, args: tuple[Any, ...]) -> None:
+        if not self.on or event in _FINE:
+            return
+        if event == "open":
+            path, mode, flags = args
+            writes = flags & _WRITES or (isinstance(mode, str) and set(mode) & set("wax+"))
+            inside = isinstance(path, str) and path.startswith(self.room)
+            if writes and not inside:
+                self.seen.append(f"open {path} {mode} {flags}")
+        elif event.startswith(_NEVER) and not self._in_room(event, args):
+            self.seen.append(f"{event} {str(args)[:200]}")
+
+    def _in_room(self, event: str, args: tuple[Any, ...]) -> bool:
+        """Whether it is about the folder of temporary files."""
+        about = args[:1] and isinstance(args[0], str) and args[0].startswith(self.room)
+        return bool(about) and event.startswith(("tempfile.", "os.remove", "os.rmdir"))
+
+
+def main() -> None:
+    rows = json.load(sys.stdin)
+    room = tempfile.mkdtemp(prefix="room-")
+    tempfile.tempdir = room
+    import safehold.scan as package
+
+    for found in pkgutil.walk_packages(package.__path__, "safehold.scan."):
+        importlib.import_module(found.name)
+    for name in _TOOLS:
+        importlib.import_module(name)
+    watch = Watch(room)
+    sys.addaudithook(watch)
+    result = []
+    for row in rows:
+        watch.seen = []
+        watch.on = True
+        scan = package.scan_path(row["path"])
+        watch.on = False
+        [report] = scan.files
+        result.append(
+            {
+                "id": row["id"],
+                "verdict": str(report.verdict),
+                "format": report.format,
+                "findings": [f"{one.rule.id} {one.message}" for one in report.findings],
+                "events": watch.seen,
+                "touched": os.path.lexists(row["canary"]),
+            }
+        )
+    os.rmdir(room)
+    json.dump(result, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
