@@ -33,6 +33,7 @@ TABLES: dict[str, set[str]] = {
     },
     "safehold.artifacts.suites": {"safehold.artifacts.suites.parts"},
     "safehold.keys.sources": set(),
+    "safehold.report.formats": set(),
     "safehold.scan.formats": set(),
     "safehold.source.rules": set(),
 }

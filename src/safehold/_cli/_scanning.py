@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import IO
 
-from safehold._cli import _shared
+from safehold._cli import _output, _shared
 from safehold.allow import PRESETS, AllowList
 from safehold.policy import Policy, default_policy
 from safehold.scan import FileReport, Verdict, scan_file, scan_paths
@@ -35,16 +35,24 @@ def reports(options: argparse.Namespace) -> Iterator[FileReport]:
     policy = Policy.load(named) if named else None
     limits = policy.limits if policy is not None else None
     allow = AllowList.of({*PRESETS, *(_own_names(policy) if policy is not None else ())})
-    settings = Settings.of(limits, allow)
+    digests = _output.wants_digests(options)
+    settings = Settings.of(limits, allow, digests=digests)
     paths = [path for path in options.paths if path != STDIN]
     if len(paths) < len(options.paths):
         if _is_source(options.stdin_name):
             yield from _source_from(sys.stdin.buffer, options.stdin_name, settings, policy)
         else:
-            yield scan_file(sys.stdin.buffer, options.stdin_name, limits, allow=allow)
+            yield scan_file(
+                sys.stdin.buffer, options.stdin_name, limits, allow=allow, digests=digests
+            )
     artifacts = [path for path in paths if not _is_source(path)]
     yield from scan_paths(
-        artifacts, limits, allow=allow, exclude=options.exclude, jobs=options.jobs
+        artifacts,
+        limits,
+        allow=allow,
+        exclude=options.exclude,
+        jobs=options.jobs,
+        digests=digests,
     )
     for path in paths:
         if _is_source(path):

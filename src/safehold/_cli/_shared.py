@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import os
 import sys
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from safehold._cli._text import printable
 from safehold.context import Context
 from safehold.errors import ConfigError
 from safehold.policy import Policy
+from safehold.report.shown import json_text
 
 if TYPE_CHECKING:
     from safehold.artifacts.info import Info
@@ -72,8 +70,7 @@ def load_context(options: argparse.Namespace) -> Context:
 
 def print_json(value: Any) -> None:
     """Print one JSON document; printable ASCII, so that no terminal or log is confused."""
-    json.dump(_plain(value), sys.stdout, indent=2, ensure_ascii=True, allow_nan=False)
-    sys.stdout.write("\n")
+    sys.stdout.write(json_text(value))
 
 
 def print_info(options: argparse.Namespace, done: str, info: Info) -> None:
@@ -84,16 +81,3 @@ def print_info(options: argparse.Namespace, done: str, info: Info) -> None:
         print_json({"schema": 1, **dataclasses.asdict(info)})
     else:
         print(printable(f"{done}: zone {info.zone}, key {info.key}, generation {info.generation}"))
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON can hold: NaN and infinities, say from an artifact's metadata, as text."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    return str(value)

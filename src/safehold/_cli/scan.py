@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from safehold.scan import FileReport
 
 HELP = """Look for what could run code in artifacts, also inside archives and compressed files, and
 for calls in Python sources that load such artifacts. Nothing that is scanned is imported or run.
@@ -17,7 +12,7 @@ verdict. "-" reads an artifact from standard input."""
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    from safehold._cli import _shared
+    from safehold._cli import _output, _shared
 
     parser.add_argument("paths", nargs="+", metavar="PATH", help='files, directories, or "-"')
     parser.add_argument(
@@ -26,7 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default="<stdin>",
         help='what "-" is called in reports; NAME.py is read as source',
     )
-    _shared.add_format(parser)
+    _output.arguments(parser)
     parser.add_argument(
         "--policy",
         metavar="FILE",
@@ -54,47 +49,7 @@ def _jobs(text: str) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb; exit code 1 after a finding, 2 if a file could not be read."""
-    from safehold._cli import CLEAN, ERROR, FINDINGS, _shared
+    from safehold._cli import _output
     from safehold._cli._scanning import reports
-    from safehold.scan import Scan, Verdict
 
-    found = reports(options)
-    if options.format == "json":
-        scan = Scan(tuple(found))
-        _shared.print_json(scan.as_json())
-    else:
-        scan = Scan(tuple(_printed(found)))
-        print(_summary(scan.summary))
-    verdicts = {report.verdict for report in scan.files}
-    if Verdict.ERROR in verdicts:
-        return ERROR
-    return FINDINGS if verdicts - {Verdict.CLEAN} else CLEAN
-
-
-def _printed(reports: Iterable[FileReport]) -> Iterator[FileReport]:
-    from safehold._cli import _shared
-    from safehold._cli._scanning import SOURCE
-
-    for report in reports:
-        if not report.findings and report.format != SOURCE:  # clean sources are only counted
-            print(_shared.printable(f"{report.path}: {report.verdict}"))
-        for finding in report.findings:
-            where = finding.location
-            place = where.member or ""
-            if where.offset is not None:
-                place += f"@{where.offset}"
-            if where.line is not None:
-                place = f"line {where.line}"
-            line = (
-                f"{report.path}: {report.verdict}  {finding.rule.id} {finding.severity.label} "
-                f"{finding.message}{f' ({place})' if place else ''}"
-            )
-            print(_shared.printable(line))
-        yield report
-
-
-def _summary(counts: dict[str, int]) -> str:
-    total = counts["files"]
-    parts = [f"{number} {word}" for word, number in counts.items() if word != "files" and number]
-    files = "1 file" if total == 1 else f"{total} files"
-    return f"{files}: {', '.join(parts)}" if parts else files
+    return _output.emit(reports(options), options)

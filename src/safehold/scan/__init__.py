@@ -65,7 +65,7 @@ def scan_path(
     return Scan(tuple(found))
 
 
-def scan_paths(
+def scan_paths(  # noqa: PLR0913  all but two are options by keyword
     paths: Iterable[str | os.PathLike[str]],
     limits: Limits | None = None,
     *,
@@ -74,13 +74,16 @@ def scan_paths(
     exclude: Sequence[str] = (),
     jobs: int = 1,
     progress: Progress | None = None,
+    digests: bool = False,
 ) -> Iterator[FileReport]:
     """Scan several paths and yield each file's report as soon as it is there.
+
+    With ``digests`` it says what the SHA-256 of each artifact is.
 
     Raises:
         MissingExtra: more than one job is asked for and joblib is not installed.
     """
-    settings = Settings.of(limits, allow, own)
+    settings = Settings.of(limits, allow, own, digests=digests)
     found = (one for path in paths for one in find_files(os.fsdecode(path), exclude))
     one_by_one = (scan_found(one, settings) for one in found)
     for report in one_by_one if jobs == 1 else scan_in_parallel(found, settings, jobs):
@@ -118,13 +121,14 @@ def scan_file(
     *,
     allow: AllowList | None = None,
     own: frozenset[str] = frozenset(),
+    digests: bool = False,
 ) -> FileReport:
     """Scan what an open binary file holds from where it stands to its end.
 
     It need not be seekable. More than a few MiB go to a temporary file, and more than the
     limit is not read.
     """
-    settings = Settings.of(limits, allow, own)
+    settings = Settings.of(limits, allow, own, digests=digests)
     most = settings.limits.artifact
     spool = Spool()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -28,19 +29,26 @@ class Settings:
     """What applies to every file of a scan.
 
     ``expendable``: this process may die of a file, as somebody else notices and goes on.
+    ``digests``: reports say what the SHA-256 of the bytes is.
     """
 
     limits: Limits
     names: Names
     expendable: bool = False
+    digests: bool = False
 
     @classmethod
     def of(
-        cls, limits: Limits | None, allow: AllowList | None, own: frozenset[str] = frozenset()
+        cls,
+        limits: Limits | None,
+        allow: AllowList | None,
+        own: frozenset[str] = frozenset(),
+        *,
+        digests: bool = False,
     ) -> Settings:
         """Fill in the limits of the default policy and all presets where none are given."""
         listed = AllowList.of(PRESETS) if allow is None else allow
-        return cls(limits or Limits(), Names(listed, own))
+        return cls(limits or Limits(), Names(listed, own), digests=digests)
 
 
 def scan_found(found: Found, settings: Settings) -> FileReport | None:
@@ -80,7 +88,8 @@ def _scan_opened(opened: Opened, found: Found, settings: Settings) -> FileReport
     else:
         report = scan_data(opened.copied(), found.path, settings, named=found.named)
     if report is not None and opened.has_changed():
-        return noted(report, rules.UNREADABLE_FILE, "changed while it was read")
+        unsure = replace(report, digest="")
+        return noted(unsure, rules.UNREADABLE_FILE, "changed while it was read")
     return report
 
 
@@ -106,6 +115,7 @@ def scan_data(data: Data, path: str, settings: Settings, *, named: bool) -> File
         findings=findings,
         globals=tuple(visit.uses),
         plain=visit.plain,
+        digest=hashlib.sha256(data).hexdigest() if settings.digests else "",
     )
 
 

@@ -24,6 +24,11 @@ _HOSTILE = frozenset(
 )
 
 
+def makes_malicious(rule: str) -> bool:
+    """Say whether one finding of this rule makes a file malicious."""
+    return rule in _HOSTILE
+
+
 class Verdict(enum.StrEnum):
     """What is to be thought of a file, from harmless to not known at all."""
 
@@ -48,7 +53,8 @@ class FileReport:
     """One file: its format, what was found, and the names it carries with their roles.
 
     ``plain`` is true if it names nothing beyond Python's own data types, so that a format
-    without code could hold the same content.
+    without code could hold the same content. ``digest`` is the SHA-256 of the bytes that were
+    read, in hexadecimal, if the scan was asked for it and read them all.
     """
 
     path: str
@@ -57,6 +63,7 @@ class FileReport:
     findings: tuple[Finding, ...] = ()
     globals: tuple[GlobalUse, ...] = ()
     plain: bool = False
+    digest: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the report in the shape that `safehold scan --format json` prints."""
