@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import Final
 
 from safehold.scan.formats import (
+    gguf,
+    hdf5,
+    jinja,
     joblib,
     keras,
-    known,
     legacy_torch,
     npy,
     onnx,
@@ -36,7 +38,8 @@ FORMATS: Final[tuple[Format, ...]] = (
     packed,  # gzip, bz2, xz, lzma, zlib; joblib's z-files
     safetensors,
     parquet,
-    known,  # recognised, not read
+    hdf5,
+    gguf,
     legacy_torch,  # torch before zip
     joblib,
     pickle,  # after the formats that begin with a pickle
@@ -44,6 +47,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     tensorflow,  # SavedModel, graphs, TFLite
     onnx,
     skops,  # schema.json of a .skops archive
+    jinja,  # chat templates
     text,  # JSON
 )
 otherwise = pickle.otherwise

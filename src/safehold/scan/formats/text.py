@@ -1,35 +1,103 @@
-"""JSON, where an artifact is expected: read in full, and searched for jsonpickle's keys."""
+"""JSON: read in full where an artifact is expected; elsewhere searched for keys that run code.
+
+jsonpickle makes the objects that ``py/`` keys name, transformers loads the code that ``auto_map``
+names and renders ``chat_template``, hydra calls what ``_target_`` names.
+"""
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
+from safehold import dangers
 from safehold.scan import rules
+from safehold.scan.documents import LARGEST, Keys, as_utf8, begins, parse
+from safehold.scan.templates import check_template
 from safehold.scan.visit import Source, Visit
 
-_LARGEST: Final = 16 * 2**20
-_BLANKS: Final = b" \t\r\n"
+_PICKLED: Final = frozenset(
+    """
+    py/object py/reduce py/type py/function py/repr py/newargs py/newargsex py/initargs py/newobj
+    py/class py/mod py/method py/property py/iterator py/error
+    """.split()
+)
+_NAMES: Final = frozenset("py/object py/type py/function py/class py/mod py/method".split())
+_TEMPLATE, _CODE, _TARGET = "chat_template", ("auto_map", "custom_pipelines"), "_target_"
+_KEYS: Final = Keys(*sorted(_PICKLED), _TEMPLATE, *_CODE, _TARGET)
+_MOST_TEXTS: Final = 1000
 
 
 def read(source: Source, visit: Visit) -> str | None:
-    """Read JSON if the bytes are wanted and parse as it; None otherwise."""
-    if not source.wanted or not 0 < len(source.data) <= _LARGEST:
+    """Read JSON that is wanted, or has one of the keys; None otherwise."""
+    data = source.data
+    suspect = _KEYS.may_be_in(data)
+    if not (source.wanted or suspect) or not begins(as_utf8(data), b"{", b"["):
         return None
-    if bytes(source.data[:64]).lstrip(_BLANKS)[:1] not in (b"{", b"["):
-        return None
-    rebuilt: list[str] = []
+    if len(data) > LARGEST:
+        return _too_large(source, visit) if suspect else None
+    pairs: list[tuple[str, Any]] = []
+    keys = {_TEMPLATE, *_CODE, _TARGET}
 
-    def watch(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        rebuilt.extend(key for key, _ in pairs if key.startswith("py/"))
-        return {}
+    def watch(row: list[tuple[str, Any]]) -> dict[str, Any]:
+        pairs.extend(pair for pair in row if pair[0].startswith("py/") or pair[0] in keys)
+        return dict(row) if suspect else {}
 
-    try:
-        json.loads(bytes(source.data), object_pairs_hook=watch)
-    except (ValueError, RecursionError):
+    if parse(data, watch) is None:
         return None
+    before = len(visit.findings)
+    _check(source, visit, pairs)
+    return "json" if source.wanted or len(visit.findings) > before else None
+
+
+def _too_large(source: Source, visit: Visit) -> str | None:
+    if not source.wanted:
+        return None
+    visit.note(source, rules.LIMIT_EXCEEDED, "a document larger than is read here")
+    return "json"
+
+
+def _check(source: Source, visit: Visit, pairs: list[tuple[str, Any]]) -> None:
+    rebuilt = sorted({key for key, _ in pairs if key.startswith("py/")})
+    for key, value in pairs:
+        if key in _NAMES or key == _TARGET:
+            _check_name(source, visit, value)
+        elif key == "py/repr":
+            message = "text that jsonpickle evaluates"
+            visit.note(source, rules.DANGEROUS_GLOBAL, message, None, {"text": str(value)[:200]})
+        elif key == _TEMPLATE:
+            for text in _texts(value):
+                check_template(source, visit, text, "the chat template")
+        elif key in _CODE and value:
+            message = f"names code of its own in {key}, which loaders run if they are told to"
+            detail = {key: [text[:200] for text in _texts(value)][:20]}
+            visit.note(source, rules.EMBEDDED_CODE, message, None, detail)
     if rebuilt:
         message = "names Python objects, which jsonpickle makes when it reads the file"
-        detail = {"keys": sorted(set(rebuilt))[:20]}
-        visit.note(source, rules.UNKNOWN_GLOBAL, message, None, detail)
-    return "json"
+        visit.note(source, rules.UNKNOWN_GLOBAL, message, None, {"keys": rebuilt[:20]})
+
+
+def _check_name(source: Source, visit: Visit, value: Any) -> None:
+    if not isinstance(value, str):
+        return
+    module, _, name = value.rpartition(".")
+    danger = dangers.lookup(module or "builtins", name)
+    if danger is None:
+        danger = dangers.lookup(value, "call")
+    if danger is not None:
+        dotted = value[:200]
+        message = f"names {dotted}, which {danger.why}"
+        visit.note(source, rules.DANGEROUS_GLOBAL, message, None, {"global": dotted})
+
+
+def _texts(value: Any) -> list[str]:
+    """Return the texts in a value, at any depth."""
+    found: list[str] = []
+    waiting = [value]
+    while waiting and len(found) < _MOST_TEXTS:
+        one = waiting.pop()
+        if isinstance(one, str):
+            found.append(one)
+        elif isinstance(one, dict):
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)
+    return found
