@@ -188,12 +188,26 @@ def test_a_terabyte_of_holes_is_not_read(tmp_path):
     assert [one.rule.id for one in scan_path(path).findings] == ["SH105"]
 
 
-def test_the_child_leaves_no_process_and_no_handle_behind(large, alone):
+@pytest.fixture
+def children(monkeypatch):
+    """Collect the ids of what is forked."""
+    seen = []
+    real = os.fork
+
+    def fork():
+        seen.append(real())
+        return seen[-1]
+
+    monkeypatch.setattr(os, "fork", fork)
+    return seen
+
+
+def test_the_child_leaves_no_process_and_no_handle_behind(large, alone, children):
     before = len(os.listdir("/proc/self/fd"))
     assert verdict(large)[0] == "clean"
     assert len(os.listdir("/proc/self/fd")) == before
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(children.pop(), os.WNOHANG)
 
 
 def test_a_child_that_is_killed_is_named_with_the_signal(large, monkeypatch, alone):
@@ -201,7 +215,7 @@ def test_a_child_that_is_killed_is_named_with_the_signal(large, monkeypatch, alo
     assert "SIGKILL" in verdict(large)[1][0]
 
 
-def test_an_interrupt_ends_the_child_too(large, monkeypatch, alone):
+def test_an_interrupt_ends_the_child_too(large, monkeypatch, alone, children):
     parent = os.getpid()
 
     def interrupt():
@@ -212,7 +226,7 @@ def test_an_interrupt_ends_the_child_too(large, monkeypatch, alone):
     with pytest.raises(KeyboardInterrupt):
         scan_path(large)
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(children.pop(), os.WNOHANG)
 
 
 def test_a_long_directory_is_listed_in_parts_and_in_order(tmp_path, monkeypatch):
