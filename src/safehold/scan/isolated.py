@@ -13,7 +13,6 @@ import os
 import pickle
 import resource
 import signal
-import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -34,31 +33,34 @@ def is_possible() -> bool:
 def isolated(work: Callable[[], _T]) -> _T:
     """Return what ``work`` returns, computed in a child. Raises Died."""
     reading, writing = os.pipe()
-    sys.stdout.flush()  # what stands in the buffers would be written twice
-    sys.stderr.flush()
+    # An interrupt within fork's own callbacks would be lost.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         with warnings.catch_warnings():
             # Threads of libraries that Python does not know of hold no lock that is used here.
             warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
-    except OSError:
+    except BaseException:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(reading)
         os.close(writing)
         raise
     if child == 0:
         os.close(reading)
-        _run(work, writing)
+        _run(work, writing, mask)
     os.close(writing)
     try:
         with open(reading, "rb") as pipe:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             result = pipe.read()
+        _, status = os.waitpid(child, 0)
     except BaseException:
         # Ctrl-C, say: nobody waits for the result any more.
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(child, 0)
         raise
-    _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     if code:
         raise Died(_reason(code))
@@ -66,11 +68,12 @@ def isolated(work: Callable[[], _T]) -> _T:
     return outcome
 
 
-def _run(work: Callable[[], _T], writing: int) -> None:
-    """Write the result and leave, without the exit handlers of the parent."""
+def _run(work: Callable[[], _T], writing: int, mask: set[signal.Signals | int]) -> None:
+    """Write the result and leave, without exit handlers and buffers of the parent."""
     code = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         faulthandler.disable()  # the parent tells what happened
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         result = pickle.dumps(work(), pickle.HIGHEST_PROTOCOL)
