@@ -13,6 +13,7 @@ from safehold.allow import PRESETS, AllowList
 from safehold.policy import Policy, default_policy
 from safehold.scan import FileReport, Verdict, scan_file, scan_paths
 from safehold.scan.one import Settings, scan_data, scan_found, unreadable
+from safehold.scan.remote import is_url
 from safehold.scan.walk import Found
 from safehold.source import FileAudit, audit_file, audit_source, audit_tree
 from safehold.source.check import unreadable as unreadable_source
@@ -67,7 +68,7 @@ def _hidden(report: FileReport | None) -> Iterator[FileReport]:
 
 
 def _is_source(path: str) -> bool:
-    return path.endswith(_SUFFIXES)
+    return path.endswith(_SUFFIXES) and not is_url(path)
 
 
 def _sources(path: str, policy: Policy | None, exclude: list[str]) -> Iterator[FileReport]:

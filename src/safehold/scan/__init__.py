@@ -20,11 +20,12 @@ from safehold.policy import Limits
 from safehold.scan.judge import GlobalUse
 from safehold.scan.one import Settings, scan_data, scan_found, too_large, unreadable
 from safehold.scan.parallel import scan_in_parallel
+from safehold.scan.remote import find_objects, is_url
 from safehold.scan.report import FileReport, Scan, Verdict
 from safehold.scan.rules import RULES
 from safehold.scan.spool import Spool
 from safehold.scan.visit import is_artifact_name
-from safehold.scan.walk import find_files
+from safehold.scan.walk import Found, find_files
 
 __all__ = [
     "RULES",
@@ -84,7 +85,7 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
         MissingExtra: more than one job is asked for and joblib is not installed.
     """
     settings = Settings.of(limits, allow, own, digests=digests)
-    found = (one for path in paths for one in find_files(os.fsdecode(path), exclude))
+    found = (one for path in paths for one in _find(path, exclude))
     one_by_one = (scan_found(one, settings) for one in found)
     for report in one_by_one if jobs == 1 else scan_in_parallel(found, settings, jobs):
         if report is None:
@@ -92,6 +93,13 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
         if progress is not None:
             progress(report)
         yield report
+
+
+def _find(path: str | os.PathLike[str], exclude: Sequence[str]) -> Iterator[Found]:
+    """Yield what a path or URL names. Only text can be a URL."""
+    if isinstance(path, str) and is_url(path):
+        return find_objects(path, exclude)
+    return find_files(os.fsdecode(path), exclude)
 
 
 def scan_bytes(

@@ -16,6 +16,7 @@ from safehold.scan.formats import FORMATS, otherwise
 from safehold.scan.isolated import Died, is_possible, isolated
 from safehold.scan.judge import Names
 from safehold.scan.reading import READ_WHOLE, Opened, TooLarge, open_regular
+from safehold.scan.remote import FetchError, fetch
 from safehold.scan.report import FileReport, Verdict
 from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit, is_artifact_name
@@ -53,40 +54,45 @@ class Settings:
 
 def scan_found(found: Found, settings: Settings) -> FileReport | None:
     """Return the report of one file; None for one that is no artifact."""
+    name = found.shown
     if found.problem:
-        return unreadable(found.path, found.problem)
-    wanted = found.named or is_artifact_name(found.path)
+        return unreadable(name, found.problem)
+    wanted = found.named or is_artifact_name(name)
+    most = settings.limits.artifact
     try:
+        if found.root:
+            return scan_data(fetch(found, most), name, settings, named=found.named)
         opened = open_regular(found.path)
         if opened is None:
-            return unreadable(found.path, "not a regular file") if wanted else None
+            return unreadable(name, "not a regular file") if wanted else None
         with opened:
             return _scan_opened(opened, found, settings)
     except TooLarge as error:
-        return too_large(found.path, error.size, settings.limits)
-    except Died as error:
-        return unreadable(found.path, str(error))
+        return too_large(name, error.size, settings.limits)
+    except (Died, FetchError) as error:
+        return unreadable(name, str(error))
     except (OSError, ValueError) as error:
         # A link to nothing or to itself is nobody's artifact, unless its name says so.
         if isinstance(error, OSError) and error.errno in _NOTHING and not wanted:
             return None
         reason = error.strerror if isinstance(error, OSError) else None
-        return unreadable(found.path, reason or str(error))
+        return unreadable(name, reason or str(error))
 
 
 def _scan_opened(opened: Opened, found: Found, settings: Settings) -> FileReport | None:
     most = settings.limits.artifact
+    name, named = found.shown, found.named
     if opened.size > most:
         raise TooLarge(opened.size)
     if opened.size <= READ_WHOLE:
-        report = scan_data(opened.read(most), found.path, settings, named=found.named)
+        report = scan_data(opened.read(most), name, settings, named=named)
     elif settings.expendable:
-        report = scan_data(opened.mapped(), found.path, settings, named=found.named)
+        report = scan_data(opened.mapped(), name, settings, named=named)
     elif is_possible():
         mapped = opened.mapped()
-        report = isolated(lambda: scan_data(mapped, found.path, settings, named=found.named))
+        report = isolated(lambda: scan_data(mapped, name, settings, named=named))
     else:
-        report = scan_data(opened.copied(), found.path, settings, named=found.named)
+        report = scan_data(opened.copied(), name, settings, named=named)
     if report is not None and opened.has_changed():
         unsure = replace(report, digest="")
         return noted(unsure, rules.UNREADABLE_FILE, "changed while it was read")

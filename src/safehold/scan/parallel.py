@@ -57,6 +57,8 @@ def scan_batch(batch: list[Found], settings: Settings) -> list[FileReport | None
 
 
 def _size(found: Found) -> int:
+    if found.root or found.problem:
+        return found.size or 0
     try:
         return os.stat(found.path).st_size
     except (OSError, ValueError):

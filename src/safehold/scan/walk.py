@@ -17,11 +17,23 @@ _AT_ONCE: Final = 2**17
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A path to scan; ``named`` if the caller gave it, ``problem`` if it cannot be followed."""
+    """A path to scan; ``named`` if the caller gave it, ``problem`` if it cannot be followed.
+
+    ``label`` is what reports call it, where that is not the path. ``root`` is the URL whose file
+    system holds it, and ``size`` what that says.
+    """
 
     path: str
     named: bool
     problem: str = ""
+    label: str = ""
+    root: str = ""
+    size: int | None = None
+
+    @property
+    def shown(self) -> str:
+        """Its name in reports, which also tells whether it should be an artifact."""
+        return self.label or self.path
 
 
 def find_files(path: str, exclude: Sequence[str] = ()) -> Iterator[Found]:
@@ -41,7 +53,9 @@ def find_files(path: str, exclude: Sequence[str] = ()) -> Iterator[Found]:
         for entry in _entries(directory):
             if isinstance(entry, OSError):
                 yield Found(directory, named=True, problem=_reason(entry))
-            elif entry.name in _SKIPPED or _excluded(entry.path, path, exclude):
+            elif entry.name in _SKIPPED or (
+                exclude and is_excluded(os.path.relpath(entry.path, path), exclude)
+            ):
                 continue
             elif _is_dir(entry, follow=False):
                 below.append(entry.path)
@@ -85,11 +99,9 @@ def _is_dir(entry: os.DirEntry[str], *, follow: bool = True) -> bool:
         return False
 
 
-def _excluded(path: str, root: str, patterns: Sequence[str]) -> bool:
-    if not patterns:
-        return False
-    relative = os.path.relpath(path, root)
-    name = os.path.basename(path)
+def is_excluded(relative: str, patterns: Sequence[str]) -> bool:
+    """Whether a path below the root, or its name, matches a pattern."""
+    name = os.path.basename(relative)
     return any(fnmatch(relative, pattern) or fnmatch(name, pattern) for pattern in patterns)
 
 
