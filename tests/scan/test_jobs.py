@@ -5,8 +5,8 @@ import pickle
 import pytest
 
 from safehold.scan import scan_path, scan_paths
+from safehold.scan.entries import Found
 from safehold.scan.one import Settings, scan_found
-from safehold.scan.walk import Found
 from tests.bypasses.payloads import named, stream
 
 pytestmark = pytest.mark.extras

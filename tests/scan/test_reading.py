@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from safehold.policy import Limits
-from safehold.scan import isolated, one, reading, scan_file, scan_path, walk
+from safehold.scan import entries, isolated, one, reading, scan_file, scan_path
 from tests.bypasses.payloads import named, stream
 
 EVIL = stream(named("os", "system"))
@@ -230,7 +230,7 @@ def test_an_interrupt_ends_the_child_too(large, monkeypatch, alone, children):
 
 
 def test_a_long_directory_is_listed_in_parts_and_in_order(tmp_path, monkeypatch):
-    monkeypatch.setattr(walk, "_AT_ONCE", 3)
+    monkeypatch.setattr(entries, "_AT_ONCE", 3)
     names = [f"{number}.pkl" for number in range(9)] + ["sub"]
     for name in names[:-1]:
         (tmp_path / name).write_bytes(GOOD)

@@ -10,11 +10,13 @@ from typing import IO
 
 from safehold._cli import _output, _shared
 from safehold.allow import PRESETS, AllowList
+from safehold.errors import ConfigError
 from safehold.policy import Policy, default_policy
 from safehold.scan import FileReport, Verdict, scan_file, scan_paths
+from safehold.scan.entries import Found, list_directory
+from safehold.scan.hub import find_in_repository, is_repository
 from safehold.scan.one import Settings, scan_data, scan_found, unreadable
 from safehold.scan.remote import is_url
-from safehold.scan.walk import Found
 from safehold.source import FileAudit, audit_file, audit_source, audit_tree
 from safehold.source.check import unreadable as unreadable_source
 from safehold.source.rules.unreadable import LARGEST, UNREADABLE
@@ -39,7 +41,11 @@ def reports(options: argparse.Namespace) -> Iterator[FileReport]:
     digests = _output.wants_digests(options)
     settings = Settings.of(limits, allow, digests=digests)
     paths = [path for path in options.paths if path != STDIN]
-    if len(paths) < len(options.paths):
+    if options.hf_cache is not None:
+        paths.append(options.hf_cache or _hub())
+    if not options.paths and not paths:
+        raise ConfigError("nothing to scan: name a file, a directory, a URL or -")
+    if STDIN in options.paths:
         if _is_source(options.stdin_name):
             yield from _source_from(sys.stdin.buffer, options.stdin_name, settings, policy)
         else:
@@ -75,14 +81,44 @@ def _sources(path: str, policy: Policy | None, exclude: list[str]) -> Iterator[F
     """Yield a report for a source file, or for those below a directory that have findings."""
     if os.path.isdir(path):
         known = policy or default_policy(path)
+        cached = list(_repositories(path))
+        for repository in cached:
+            for found in find_in_repository(repository, exclude):
+                if _is_source(found.shown) and not found.problem:
+                    audit = audit_file(found.path, policy=known, name=found.shown)
+                    yield _report(audit, found.shown)
+        if path in cached:
+            return
+        names = [os.path.basename(repository) for repository in cached]
         try:
-            for audit in audit_tree(path, policy=known, exclude=exclude):
+            for audit in audit_tree(path, policy=known, exclude=[*exclude, *names]):
                 yield _report(audit, os.path.join(path, audit.path))
         except OSError as error:
             yield unreadable(path, error.strerror or str(error))
     elif _is_source(path):
         known = policy or default_policy(os.path.dirname(path) or ".")
         yield _report(audit_file(path, policy=known), path)
+
+
+def _repositories(path: str) -> Iterator[str]:
+    """Yield the repositories of Hugging Face that a directory is or holds."""
+    if is_repository(path):
+        yield path
+        return
+    for entry in list_directory(path):
+        if not isinstance(entry, OSError) and is_repository(entry.path):
+            yield entry.path
+
+
+def _hub() -> str:
+    """Return where the library of Hugging Face keeps its cache."""
+    environment = os.environ
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if environment.get(name):
+            return os.path.expanduser(environment[name])
+    cache = environment.get("XDG_CACHE_HOME") or "~/.cache"
+    home = environment.get("HF_HOME") or os.path.join(cache, "huggingface")
+    return os.path.expanduser(os.path.join(home, "hub"))
 
 
 def _source_from(

@@ -14,7 +14,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     from safehold._cli import _output, _shared
 
-    parser.add_argument("paths", nargs="+", metavar="PATH", help='files, directories, or "-"')
+    parser.add_argument("paths", nargs="*", metavar="PATH", help='files, directories, URLs, or "-"')
+    parser.add_argument(
+        "--hf-cache",
+        nargs="?",
+        const="",
+        metavar="DIR",
+        help="also the cache of Hugging Face (default: where its library keeps it)",
+    )
     parser.add_argument(
         "--stdin-name",
         metavar="NAME",

@@ -103,6 +103,7 @@ def assess(
         allow=allow,
         own=own,
         exclude=(*exclude, *SKIPPED, f"*{QUARANTINE_SUFFIX}"),
+        hub_names=False,  # each is a path to act on
     ):
         tell("artifacts", report.path)
         name = _relative(report.path, root)

@@ -17,6 +17,7 @@ from typing import IO
 
 from safehold.allow import AllowList
 from safehold.policy import Limits
+from safehold.scan.entries import Found
 from safehold.scan.judge import GlobalUse
 from safehold.scan.one import Settings, scan_data, scan_found, too_large, unreadable
 from safehold.scan.parallel import scan_in_parallel
@@ -25,7 +26,7 @@ from safehold.scan.report import FileReport, Scan, Verdict
 from safehold.scan.rules import RULES
 from safehold.scan.spool import Spool
 from safehold.scan.visit import is_artifact_name
-from safehold.scan.walk import Found, find_files
+from safehold.scan.walk import find_files
 
 __all__ = [
     "RULES",
@@ -52,10 +53,10 @@ def scan_path(
     own: frozenset[str] = frozenset(),
     exclude: Sequence[str] = (),
 ) -> Scan:
-    """Scan a file, or every artifact below a directory.
+    """Scan a file, or every artifact below a directory or URL.
 
     Args:
-        path: what to scan.
+        path: what to scan. Text may be a URL, which needs the extra `remote`.
         limits: bounds on what is read; those of the default policy if not given.
         allow: what artifacts may name; all presets if not given.
         own: exact dotted names of the caller's own classes. They may be instantiated and given
@@ -76,16 +77,27 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
     jobs: int = 1,
     progress: Progress | None = None,
     digests: bool = False,
+    hub_names: bool = True,
 ) -> Iterator[FileReport]:
     """Scan several paths and yield each file's report as soon as it is there.
 
-    With ``digests`` it says what the SHA-256 of each artifact is.
+    Args:
+        paths: what to scan, as for `scan_path`.
+        limits: as for `scan_path`.
+        allow: as for `scan_path`.
+        own: as for `scan_path`.
+        exclude: as for `scan_path`.
+        jobs: processes to use; -1 for as many as there are cores.
+        progress: called with each report before it is yielded.
+        hub_names: call a file in a cache of Hugging Face ``ORG/NAME@REVISION/FILE`` and read it
+            once, whatever number of snapshots has it.
+        digests: say what the SHA-256 of each artifact is.
 
     Raises:
         MissingExtra: more than one job is asked for and joblib is not installed.
     """
     settings = Settings.of(limits, allow, own, digests=digests)
-    found = (one for path in paths for one in _find(path, exclude))
+    found = (one for path in paths for one in _find(path, exclude, hub_names=hub_names))
     one_by_one = (scan_found(one, settings) for one in found)
     for report in one_by_one if jobs == 1 else scan_in_parallel(found, settings, jobs):
         if report is None:
@@ -93,13 +105,6 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
         if progress is not None:
             progress(report)
         yield report
-
-
-def _find(path: str | os.PathLike[str], exclude: Sequence[str]) -> Iterator[Found]:
-    """Yield what a path or URL names. Only text can be a URL."""
-    if isinstance(path, str) and is_url(path):
-        return find_objects(path, exclude)
-    return find_files(os.fsdecode(path), exclude)
 
 
 def scan_bytes(
@@ -156,3 +161,12 @@ def scan_file(
         return too_large(name, spool.size, settings.limits)
     report = scan_data(spool.data(), name, settings, named=True)
     return report or FileReport(name, "unknown", Verdict.CLEAN)
+
+
+def _find(
+    path: str | os.PathLike[str], exclude: Sequence[str], *, hub_names: bool
+) -> Iterator[Found]:
+    """Yield what a path or URL names. Only text can be a URL."""
+    if isinstance(path, str) and is_url(path):
+        return find_objects(path, exclude)
+    return find_files(os.fsdecode(path), exclude, hub_names=hub_names)

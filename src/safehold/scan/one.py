@@ -12,6 +12,7 @@ from safehold.allow import PRESETS, AllowList
 from safehold.findings import Finding, Location, Rule
 from safehold.policy import Limits
 from safehold.scan import rules
+from safehold.scan.entries import Found
 from safehold.scan.formats import FORMATS, otherwise
 from safehold.scan.isolated import Died, is_possible, isolated
 from safehold.scan.judge import Names
@@ -20,7 +21,6 @@ from safehold.scan.remote import FetchError, fetch
 from safehold.scan.report import FileReport, Verdict
 from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit, is_artifact_name
-from safehold.scan.walk import Found
 
 _NOTHING: Final = frozenset({errno.ENOENT, errno.ELOOP})
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Final
 
 from safehold.errors import MissingExtra
+from safehold.scan.entries import Found
 from safehold.scan.one import Settings, scan_found
 from safehold.scan.report import FileReport
-from safehold.scan.walk import Found
 
 # A task of a worker ends at so many files or bytes: small files cost less than handing them over,
 # and nobody should wait for one worker that got all the large ones.

@@ -13,10 +13,11 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from safehold.errors import MissingExtra
+from safehold.scan.entries import Found, is_excluded
 from safehold.scan.reading import TooLarge
 from safehold.scan.spool import Spool
 from safehold.scan.values import Data
-from safehold.scan.walk import Found, find_files, is_excluded
+from safehold.scan.walk import find_files
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?:::[A-Za-z][A-Za-z0-9+.-]*)*://")
 _LOCAL: Final = ("file://", "local://")
