@@ -1,6 +1,6 @@
 # Each target creates what it needs; nothing is assumed but Python 3.11+, pip, make and git.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs reference bench harden lock clean venv
+.PHONY: help demo test lint format docs reference bench bench-detection harden lock clean venv
 .DELETE_ON_ERROR:
 
 BIN  := .venv/bin
@@ -11,7 +11,7 @@ NONE_FOUND = $(if $(ARGS),|| test $$? -eq 5)
 UV   := uv==0.13.8
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort
 
 demo: .venv/.installed ## harden the example service and show attacks before and after
 	$(BIN)/python examples/demo.py
@@ -42,6 +42,9 @@ reference: .venv/.installed ## write the generated pages of docs/reference
 bench: .venv/.installed ## measure against plain calls and against peers
 	$(BIN)/python -m bench
 
+bench-detection: .venv/.installed .venv-peers/.locked .venv-middle/.locked .venv-older/.locked ## write docs/explanation/detection.md: what peers detect, and what we do
+	$(BIN)/python -m bench.detection
+
 # Exit code 1 means findings, which is what one runs this for: only an error stops make.
 harden: .venv/.installed ## harden your own checkout: make harden APP=DIR [REPORT=DIR] [WRITE=1]
 	@test -n "$(APP)" || \
@@ -50,14 +53,14 @@ harden: .venv/.installed ## harden your own checkout: make harden APP=DIR [REPOR
 	    $(if $(filter 1,$(WRITE)),--write) || test $$? -eq 1
 
 lock: .venv-lock/.installed ## write requirements/*.txt anew, without releases of the last week
-	cd requirements && for name in core dev pip; do \
+	cd requirements && for name in core dev pip peers middle older; do \
 	    ../.venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	        --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
 	        --exclude-newer '7 days' $$name.in --output-file $$name.txt \
 	    || exit; done
 
 clean: ## remove environments, caches and what was built
-	rm -rf .venv .venv-core .venv-lock build site var src/*.egg-info
+	rm -rf .venv .venv-core .venv-lock .venv-peers .venv-middle .venv-older build site var src/*.egg-info
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests scripts bench examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
@@ -89,6 +92,13 @@ INSTALL_SAFEHOLD = $(@D)/bin/python -m pip install --quiet --no-deps --no-build-
 	@touch $@
 
 .venv-core/.locked: requirements/core.txt requirements/pip.txt
+	$(new_venv)
+	$(@D)/bin/python -m pip install --quiet --require-hashes -r requirements/pip.txt
+	$(@D)/bin/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
+# Environments of bench-detection, without safehold.
+.venv-peers/.locked .venv-middle/.locked .venv-older/.locked: .venv-%/.locked: requirements/%.txt requirements/pip.txt
 	$(new_venv)
 	$(@D)/bin/python -m pip install --quiet --require-hashes -r requirements/pip.txt
 	$(@D)/bin/python -m pip install --quiet --require-hashes -r $<

@@ -193,3 +193,16 @@ def test_globals_have_roles_and_plain_says_that_there_are_none():
 
 def test_reconstructor_is_what_copyreg_calls():
     assert copyreg._reconstructor.__module__ == "copyreg"
+
+
+def test_a_member_reached_by_getattr_is_judged_by_its_own_name():
+    zone = call(
+        call(named("builtins", "getattr"), named("zoneinfo", "ZoneInfo"), "_unpickle"), "UTC", True
+    )
+    assert verdict(stream(zone)) == "clean"
+    system = call(call(named("builtins", "getattr"), named("random", "_os"), "system"), "true")
+    report = scan_bytes(stream(system), "a.pkl")
+    assert report.verdict == "malicious"
+    assert any("names random._os.system, which" in found.message for found in report.findings)
+    other = call(call(named("builtins", "getattr"), named("zoneinfo", "ZoneInfo"), "clear_cache"))
+    assert verdict(stream(other)) == "malicious"

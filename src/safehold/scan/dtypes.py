@@ -20,6 +20,7 @@ _NAMES: Final = {
     "uint8": "u1", "uint16": "u2", "uint32": "u4", "uint64": "u8", "float16": "f2",
     "float32": "f4", "float64": "f8", "complex64": "c8", "complex128": "c16", "object_": "O8",
 }  # fmt: skip
+_RECORDS: Final = frozenset({("numpy", "record"), ("numpy.rec", "record")})
 _HAS_OBJECTS: Final = 0x01
 _DEEPEST: Final = 16
 
@@ -41,13 +42,19 @@ def parse_dtype(value: Any) -> DType | None:
         return None
     if (value.maker.module, value.maker.name) != ("numpy", "dtype"):
         return None
-    args = value.args
-    if not isinstance(args, tuple) or not args or not isinstance(args[0], str):
-        return None
-    named = parse_text(args[0])
-    if named is None or value.state is None:
+    text = _kind(value.args)
+    named = None if text is None else parse_text(text)
+    if text is None or named is None or value.state is None:
         return named
-    return _with_state(args[0], named, value)
+    return _with_state(text, named, value)
+
+
+def _kind(args: Any) -> str | None:
+    """Return the text that a dtype is made from; that of a ``recarray`` names its class instead."""
+    first = args[0] if isinstance(args, tuple) and args else None
+    if isinstance(first, Global) and (first.module, first.name) in _RECORDS:
+        return "V"
+    return first if isinstance(first, str) else None
 
 
 def _with_state(text: str, named: DType, value: Made) -> DType | None:
@@ -79,9 +86,9 @@ def check_state(made: Made, state: Any) -> str | None:
     Flags that deny objects, or fields beyond the item's end, make it read pointers of the file's
     choice or memory that is not the array's.
     """
-    text = made.args[0] if isinstance(made.args, tuple) and made.args else None
-    outer = parse_text(text) if isinstance(text, str) else None
-    if not isinstance(text, str) or outer is None or not _has_form(state):
+    text = _kind(made.args)
+    outer = None if text is None else parse_text(text)
+    if text is None or outer is None or not _has_form(state):
         return "is given a state that cannot be told"
     size, flags = state[5], state[7]
     extended = text.lstrip("<>|=")[:1] in {"V", "S", "U", "a"}

@@ -25,6 +25,8 @@ _LONGEST_NAME: Final = 120
 _RECONSTRUCTOR: Final = ("copyreg", "_reconstructor")
 _NEWOBJ: Final = ("copyreg", "__newobj__")
 _NEWOBJ_EX: Final = ("copyreg", "__newobj_ex__")
+# How protocols below 4 spell `Class.member`.
+_GETATTR: Final = ("builtins", "getattr")
 _FORMS: Final = frozenset({_RECONSTRUCTOR, _NEWOBJ, _NEWOBJ_EX})
 _BASES: Final = frozenset(
     "object list dict tuple set frozenset int float complex str bytes bytearray".split()
@@ -199,7 +201,7 @@ class Judge:
                 status = self.names.status(value.module, value.name, value.protocol)
                 self._unwanted(status, value, offset)
 
-    def called(self, maker: Any, args: Any, offset: int) -> Made:
+    def called(self, maker: Any, args: Any, offset: int) -> Made | Global:
         """Judge ``maker(*args)``."""
         made = Made(maker, args)
         if not isinstance(args, tuple):
@@ -220,6 +222,8 @@ class Judge:
                 self._unusual(maker, args, offset, "a class of your own is called with arguments")
         elif not self.names.arguments_ok(status, argument(args)):
             self._misused(status, maker, args, offset, "unusual arguments")
+        if (status.module, status.name) == _GETATTR and len(args) == 2:
+            return self._member(made, args[0], args[1], offset)
         if Made in map(type, args) and any(map(_is_range, args)):
             message = f"{_short(show(maker))} unfolds a range while loading"
             self.note(rules.LIMIT_EXCEEDED, message, offset, {"call": call_text(maker, args)})
@@ -284,6 +288,13 @@ class Judge:
         message = "a global hidden behind a code of the extension registry"
         self.note(rules.ATTACK_CONSTRUCTION, message, offset, {"code": code})
         return Global("<extension>", str(code), 4)
+
+    def _member(self, made: Made, owner: Any, name: Any, offset: int) -> Made | Global:
+        """Judge what a call of getattr gives by the name that it has."""
+        if not isinstance(owner, Global) or not isinstance(name, str):
+            return made
+        status = self.names.status(owner.module, owner.name, owner.protocol)
+        return self.named(status.module, f"{status.name}.{name}", 4, offset)
 
     def _used(self, status: Status, role: str) -> None:
         key = (status.module[:_LONGEST_NAME], status.name[:_LONGEST_NAME], role)
