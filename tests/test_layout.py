@@ -205,6 +205,14 @@ def test_every_codec_is_documented_with_its_suffixes():
         assert ", ".join(f"`{suffix}`" for suffix in row.suffixes) in line
 
 
+def test_every_output_format_is_documented():
+    from safehold._cli._output import FORMATS
+
+    page = (ROOT / "docs/how-to/scan.md").read_text("utf-8")
+    for name in FORMATS:
+        assert f"\n| `{name}` |" in page
+
+
 def test_every_key_source_is_documented():
     from safehold.keys.sources import SOURCES
 

@@ -35,7 +35,7 @@ def test_the_command_line_knows_every_format():
     assert tuple(FORMATS) == _output.FORMATS
 
 
-@pytest.mark.parametrize("form", ["json", "sarif", "cyclonedx", "html"])
+@pytest.mark.parametrize("form", ["json", "sarif", "cyclonedx", "html", "codequality"])
 def test_a_document_on_standard_output(files, call, form):
     done = call("scan", "m", "--format", form)
 
@@ -295,3 +295,15 @@ def test_nothing_on_standard_output_acts(tmp_path, monkeypatch, capsys, form):
     assert not any(line.lstrip().startswith("::") for line in lines)
     assert not any(mark in line for line in lines for mark in ("##[", "##vso[", "##teamcity["))
     assert all(line.isprintable() for line in lines)
+
+
+def test_named_files_that_are_neither_artifact_nor_source_can_be_left_out(files, call):
+    Path("notes.txt").write_text("text")
+    Path("hidden.txt").write_bytes(EVIL)
+
+    assert call("scan", "notes.txt", "m/good.pkl").code == 2
+    done = call("scan", "--skip-others", "notes.txt", "m/good.pkl")
+    assert (done.code, done.out.splitlines()[-1]) == (0, "1 file: 1 clean")
+    assert call("scan", "--skip-others", "notes.txt", "hidden.txt").code == 1
+    assert call("scan", "--skip-others", "missing.pkl").code == 2
+    assert call("scan", "--skip-others", "m").code == 1

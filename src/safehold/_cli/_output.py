@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from safehold.scan import FileReport
 
 # `report.formats` has the table; a test compares. Here, so that no format is imported in vain.
-FORMATS: Final = ("text", "json", "sarif", "cyclonedx", "html")
+FORMATS: Final = ("text", "json", "sarif", "cyclonedx", "html", "codequality")
 _STDOUT: Final = "-"
 # The runner's mark, the repository (whole, or server and path), commit, branch, checkout.
 _RUNNERS: Final = (

@@ -53,6 +53,11 @@ def reports(options: argparse.Namespace) -> Iterator[FileReport]:
                 sys.stdin.buffer, options.stdin_name, limits, allow=allow, digests=digests
             )
     artifacts = [path for path in paths if not _is_source(path)]
+    if options.skip_others:
+        for path in artifacts:
+            if not os.path.isdir(path):
+                yield from _given(scan_found(Found(path, named=False), settings))
+        artifacts = [path for path in artifacts if os.path.isdir(path)]
     yield from scan_paths(
         artifacts,
         limits,
@@ -65,6 +70,11 @@ def reports(options: argparse.Namespace) -> Iterator[FileReport]:
         if _is_source(path):
             yield from _hidden(scan_found(Found(path, named=False), settings))
         yield from _sources(path, policy, options.exclude)
+
+
+def _given(report: FileReport | None) -> Iterator[FileReport]:
+    if report is not None:
+        yield report
 
 
 def _hidden(report: FileReport | None) -> Iterator[FileReport]:

@@ -28,6 +28,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default="<stdin>",
         help='what "-" is called in reports; NAME.py is read as source',
     )
+    parser.add_argument(
+        "--skip-others",
+        action="store_true",
+        help="leave out files given by name that are neither artifact nor source, as hooks do",
+    )
     _output.arguments(parser)
     parser.add_argument(
         "--policy",

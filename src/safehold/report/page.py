@@ -39,7 +39,8 @@ code { font: .875em ui-monospace, monospace; overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; margin-top: .5rem; }
 td, th { text-align: left; vertical-align: top; padding: .25rem .5rem;
   border-top: 1px solid var(--line); overflow-wrap: anywhere; }
-.tag { background: var(--soft); border-radius: .25rem; padding: 0 .4rem; font-size: .85rem; }
+.tag { background: var(--soft); border-radius: .25rem; padding: 0 .4rem; font-size: .85rem;
+  white-space: nowrap; }
 .known { color: var(--dim); }
 summary { cursor: pointer; padding: .35rem 0; }
 summary h2, summary h3 { display: inline; }

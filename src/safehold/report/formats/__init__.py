@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from safehold.report.formats import cyclonedx, html, json, sarif, text
+from safehold.report.formats import codequality, cyclonedx, html, json, sarif, text
 from safehold.report.result import Result
 
 __all__ = ["FORMATS", "Format"]
@@ -30,4 +30,5 @@ FORMATS: Mapping[str, Format] = {
     "sarif": sarif,
     "cyclonedx": cyclonedx,
     "html": html,
+    "codequality": codequality,
 }

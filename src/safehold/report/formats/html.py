@@ -21,6 +21,10 @@ _GROUPS: Final = (
 )
 
 
+# More files than this are shown by name, to be opened one by one.
+_SHOWN_OPEN: Final = 20
+
+
 def render(result: Result) -> str:
     """Return the page."""
     return page(_TITLE, _body(result))
@@ -54,7 +58,7 @@ def _group(verdict: Verdict, meaning: str, entries: Sequence[Entry]) -> Iterator
     yield f"<summary><h2>{verdict.capitalize()}: {number}</h2></summary>"
     yield f'<p class="meta">{meaning}</p>'
     for entry in entries:
-        yield from _file(entry, " open" if len(entries) == 1 else "")
+        yield from _file(entry, " open" if len(entries) <= _SHOWN_OPEN else "")
     yield "</details>"
 
 
