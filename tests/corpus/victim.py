@@ -16,6 +16,7 @@ import os
 import pickle
 import resource
 import signal
+import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ _LATE = 2.0  # a program that was started, or a thread, may take a moment
 _ROOM = 3 * 2**30
 # A file that exhausts its reader gets less of everything.
 _LITTLE_ROOM = 2**28
-_LITTLE_TIME = 2
+_LITTLE_TIME = 1
 
 
 _KEPT: list[Any] = []
@@ -45,6 +46,10 @@ def _load(path: str) -> Any:
 
 def _loads(path: str) -> Any:
     return pickle.loads(_open(path).read())
+
+
+def _stream(path: str) -> Any:
+    return pickle.load(io.BytesIO(_open(path).read()))
 
 
 def _encoded(encoding: str) -> Loader:
@@ -113,22 +118,64 @@ def _layers(path: str) -> Any:
     return pickle.loads(data)
 
 
+def _zip_data(data: bytes) -> None:
+    """Load every member, whatever it is called; archives among them too."""
+    import tarfile
+    import zipfile
+
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for info in archive.infolist():
+            content = archive.read(info)
+            if content.startswith(b"PK"):
+                _zip_data(content)
+            elif content[257:262] == b"ustar":
+                with tarfile.open(fileobj=io.BytesIO(content)) as inner:
+                    _tar_members(inner)
+            else:
+                with contextlib.suppress(Exception):
+                    pickle.loads(content)
+
+
 def _zip(path: str) -> None:
+    _zip_data(_open(path).read())
+
+
+def _zip_in_gzip(path: str) -> None:
+    import gzip
+
+    _zip_data(gzip.decompress(_open(path).read()))
+
+
+def _zip_records(path: str) -> None:
+    """Follow the local records, as readers of a stream do; flags and sums do not matter."""
+    data = _open(path).read()
+    at = 0
+    while (at := data.find(b"PK\x03\x04", at)) >= 0:
+        size, names, extra = struct.unpack_from("<I4xHH", data, at + 18)
+        start = at + 30 + names + extra
+        with contextlib.suppress(Exception):
+            pickle.loads(data[start : start + size])
+        at += 4
+
+
+def _zip_comment(path: str) -> Any:
     import zipfile
 
     with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            with contextlib.suppress(Exception):
-                pickle.loads(archive.read(name))
+        return pickle.loads(archive.comment)
+
+
+def _tar_members(archive: Any) -> None:
+    for member in archive:
+        with contextlib.suppress(Exception):
+            pickle.load(archive.extractfile(member))
 
 
 def _tar(path: str) -> None:
     import tarfile
 
     with tarfile.open(path) as archive:
-        for member in archive:
-            with contextlib.suppress(Exception):
-                pickle.load(archive.extractfile(member))
+        _tar_members(archive)
 
 
 def _joblib(path: str) -> Any:
@@ -171,6 +218,12 @@ def _yaml(path: str) -> Any:
     return yaml.unsafe_load(_open(path).read())
 
 
+def _keras(path: str) -> Any:
+    import keras
+
+    return keras.saving.load_model(path, safe_mode=False)
+
+
 def _shelve(path: str) -> Any:
     return pickle.load(io.BufferedReader(open(path, "rb", buffering=0), 1))
 
@@ -178,6 +231,7 @@ def _shelve(path: str) -> Any:
 LOADERS: dict[str, Loader] = {
     "pickle": _load,
     "loads": _loads,
+    "stream": _stream,
     "latin1": _encoded("latin1"),
     "bytes": _encoded("bytes"),
     "python": _python,
@@ -190,6 +244,9 @@ LOADERS: dict[str, Loader] = {
     "zlib": _zlib,
     "layers": _layers,
     "zip": _zip,
+    "zip in gzip": _zip_in_gzip,
+    "zip records": _zip_records,
+    "zip comment": _zip_comment,
     "tar": _tar,
     "small reads": _shelve,
     "joblib": _joblib,
@@ -198,6 +255,7 @@ LOADERS: dict[str, Loader] = {
     "torch": _torch,
     "pandas": _pandas,
     "yaml": _yaml,
+    "keras": _keras,
 }
 NEEDS = {
     "joblib": ("joblib", "numpy"),
@@ -206,6 +264,7 @@ NEEDS = {
     "torch": ("torch",),
     "pandas": ("pandas",),
     "yaml": ("yaml",),
+    "keras": ("keras",),
 }
 
 

@@ -112,7 +112,7 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
         logging.handlers logging.basicConfig tokenize.open ntpath.realpath posixpath.realpath uu
         aifc sunau wave.open pkg_resources xml.etree.ElementTree.ElementTree.write
         xml.etree.ElementTree.ElementTree.parse xml.etree.ElementTree.parse
-        xml.etree.ElementTree.iterparse readline"""),
+        xml.etree.ElementTree.iterparse readline bz2.builtin_open tokenize.builtin_open"""),
     # network
     (_NET, 918, "connects to or listens on the network", _STDLIB, """
         socket ssl socketserver http.client http.server http.cookiejar urllib.request

@@ -2,8 +2,37 @@
 
 from __future__ import annotations
 
-from tests.corpus.hostile import plain
+import re
+from dataclasses import replace
 
-CASES = [
+from tests.corpus.hostile import (
+    arrays,
+    bombs,
+    crossed,
+    forms,
+    models,
+    packed,
+    plain,
+    streams,
+    walks,
+)
+
+_ALL = [
     *plain.CASES,
+    *forms.CASES,
+    *walks.CASES,
+    *streams.CASES,
+    *packed.CASES,
+    *arrays.CASES,
+    *models.CASES,
+    *crossed.CASES,
+    *bombs.CASES,
 ]
+
+
+def _plain(name: str) -> str:
+    """Ids stand in paths that payloads name without quotes."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+CASES = [replace(case, id=_plain(case.id)) for case in _ALL]

@@ -90,7 +90,7 @@ def _removed(canary: Path) -> Raw:
 
 GADGETS: dict[str, tuple[Gadget, tuple[str, ...]]] = {
     **{
-        f"{module}-{name.lower()}": (opens(module, name, "w"), ())
+        f"{module.replace('_io', 'c-io')}-{name}": (opens(module, name, "w"), ())
         for module, name in [
             ("builtins", "open"),
             ("io", "open"),

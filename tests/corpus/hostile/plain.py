@@ -34,8 +34,7 @@ def _case(family: str, identity: str, gadget: Gadget, needs: tuple[str, ...]) ->
     def build(canary: Path) -> bytes:
         return stream(gadget(canary), protocol=protocol)
 
-    name = f"{family}-{identity}".replace("_", "-").lower()
-    return Case(name, f"gadget-{family}", build, needs=needs)
+    return Case(f"{family}-{identity}", f"gadget-{family}", build, needs=needs)
 
 
 CASES = [
