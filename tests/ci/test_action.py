@@ -126,7 +126,7 @@ def test_a_baseline_counts(job, checkout, step, shell, commands):
 
 
 @pytest.mark.parametrize(
-    "name", ["paths", "policy", "baseline", "exclude", "sarif", "html", "cyclonedx"]
+    "name", ["paths", "policy", "baseline", "exclude", "sarif", "html", "cyclonedx", "category"]
 )
 @pytest.mark.parametrize("text", [*INJECTIONS, "--output=owned", "-h"])
 def test_no_input_runs_anything_or_is_an_option(step, checkout, recorder, name, text):
@@ -140,7 +140,13 @@ def test_no_input_runs_anything_or_is_an_option(step, checkout, recorder, name, 
         return
     arguments = recorder()
     end = arguments.index("--")
-    given = {"paths": "", "exclude": "--exclude=", "policy": "--policy=", "baseline": "--baseline="}
+    given = {
+        "paths": "",
+        "exclude": "--exclude=",
+        "policy": "--policy=",
+        "baseline": "--baseline=",
+        "category": "--category=",
+    }
     prefix = given.get(name, f"--also={name}=")
     found = arguments[end + 1 :] if name == "paths" else arguments[:end]
     assert all(f"{prefix}{line}" in found for line in lines)

@@ -306,4 +306,6 @@ def test_named_files_that_are_neither_artifact_nor_source_can_be_left_out(files,
     assert (done.code, done.out.splitlines()[-1]) == (0, "1 file: 1 clean")
     assert call("scan", "--skip-others", "notes.txt", "hidden.txt").code == 1
     assert call("scan", "--skip-others", "missing.pkl").code == 2
+    assert call("scan", "--skip-others", "missing").code == 2
+    assert call("scan", "--skip-others", "file:///missing").code == 2
     assert call("scan", "--skip-others", "m").code == 1

@@ -59,6 +59,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="write this time into documents, as 2026-01-31T12:00:00Z, or now; without it the "
         "same result gives the same bytes",
     )
+    parser.add_argument(
+        "--category",
+        metavar="NAME",
+        default="safehold",
+        help="what SARIF calls this scan, if there are several of one revision",
+    )
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
         "--baseline",
@@ -209,6 +215,7 @@ def _result(
         compared=baseline is not None,
         stale=tuple(stale),
         made=options.timestamp,
+        category=options.category,
         origin=_origin(os.environ, os.getcwd()),
     )
 

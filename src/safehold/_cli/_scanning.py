@@ -54,10 +54,10 @@ def reports(options: argparse.Namespace) -> Iterator[FileReport]:
             )
     artifacts = [path for path in paths if not _is_source(path)]
     if options.skip_others:
-        for path in artifacts:
-            if not os.path.isdir(path):
-                yield from _given(scan_found(Found(path, named=False), settings))
-        artifacts = [path for path in artifacts if os.path.isdir(path)]
+        # What is not there, or no file, is an error as ever.
+        for path in filter(os.path.isfile, artifacts):
+            yield from _given(scan_found(Found(path, named=False), settings))
+        artifacts = [path for path in artifacts if not os.path.isfile(path)]
     yield from scan_paths(
         artifacts,
         limits,

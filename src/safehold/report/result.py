@@ -83,6 +83,7 @@ class Result:
     stale: tuple[str, ...] = ()
     made: datetime | None = None
     origin: Origin | None = None
+    category: str = "safehold"
 
     @property
     def summary(self) -> dict[str, int]:

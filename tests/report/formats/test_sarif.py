@@ -237,6 +237,11 @@ def test_of_equals_each_file_comes_first_with_its_first_finding():
     assert uris[:2] == ["50.pkl", "e.pkl"]
 
 
+def test_several_scans_of_one_revision_have_their_own_category(whole):
+    assert run_of(whole)["automationDetails"]["id"] == "safehold/"
+    assert run_of(replace(whole, category="a\x1b"))["automationDetails"]["id"] == "a\\x1b/"
+
+
 def test_limits_of_rules(whole):
     rules = run_of(whole)["tool"]["driver"]["rules"]
 

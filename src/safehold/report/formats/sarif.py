@@ -66,7 +66,7 @@ class _Run:
         results = list(self._fitting(rows))
         run: dict[str, Any] = {
             "tool": {"driver": self._driver()},
-            "automationDetails": {"id": "safehold/scan/"},
+            "automationDetails": {"id": f"{escaped(self.result.category)}/"},
             "columnKind": "unicodeCodePoints",
             "originalUriBaseIds": {
                 _ROOT: {"description": {"text": "The directory in which the scan was started."}}
