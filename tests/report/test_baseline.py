@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
 from safehold.errors import ConfigError
+from safehold.findings import Finding, Location
 from safehold.report.baseline import Baseline
 from safehold.report.result import code_of, entry_of
-from safehold.scan import scan_paths
+from safehold.scan import Verdict, scan_paths
+from safehold.scan.rules import UNREADABLE_FILE
 from tests.report.samples import EVIL, GOOD, UNKNOWN, archive
 
 TODAY = date(2026, 6, 1)
@@ -114,6 +117,24 @@ def test_what_could_not_be_read_is_never_known(root):
 
     assert "b.pkl" not in path.read_text()
     assert code(root, path) == 2
+
+
+def test_what_was_read_in_part_is_never_known(root):
+    old = Baseline(str(root.parent / "baseline.json"), {}, TODAY)
+    (report,) = scanned(root)
+    where = Location(report.path)
+    stopped = Finding.of(UNREADABLE_FILE, "the scanner failed", where)
+    read = replace(report, findings=(*report.findings, stopped), verdict=Verdict.ERROR)
+    evil = replace(read, verdict=Verdict.MALICIOUS)
+
+    def known(one):
+        new = old.renewed([old.mark(one)], [str(root)], "we know")
+        return [item.known is not None for item in new.mark(one).items]
+
+    assert report.digest
+    assert known(report) == [True]
+    assert known(read) == [False, False]
+    assert known(evil) == [True, False]
 
 
 def test_what_is_too_large_to_be_read_is_never_known(root):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from safehold.findings import Finding, Location
 from safehold.report.result import code_of, entry_of, items_of
 from safehold.scan import FileReport, Verdict, scan_bytes
+from safehold.scan.rules import UNKNOWN_GLOBAL
 from tests.bypasses.payloads import named, stream
 from tests.report.samples import EVIL, GOOD, UNKNOWN, archive
 
@@ -19,6 +21,19 @@ def test_a_finding_that_moved_has_the_same_fingerprint():
 
     assert here.finding.location.offset != there.finding.location.offset
     assert here.fingerprint == there.fingerprint
+
+
+def test_where_an_inner_stream_starts_is_no_part_of_it():
+    def one(member):
+        where = Location("a", member=member)
+        finding = Finding.of(UNKNOWN_GLOBAL, "m", where)
+        return FileReport("a", "pickle", Verdict.SUSPICIOUS, (finding,))
+
+    found = [
+        next(items_of(one(name))).fingerprint for name in ("x@10|gzip", "x@99|gzip", "y@10|gzip")
+    ]
+
+    assert found[0] == found[1] != found[2]
 
 
 def test_other_names_members_and_rules_have_other_fingerprints():

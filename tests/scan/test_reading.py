@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import pickle
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from safehold.policy import Limits
-from safehold.scan import entries, isolated, one, reading, scan_file, scan_path
+from safehold.scan import entries, isolated, one, reading, scan_file, scan_path, scan_paths
 from tests.bypasses.payloads import named, stream
 
 EVIL = stream(named("os", "system"))
@@ -116,6 +117,19 @@ def test_a_file_that_is_written_meanwhile_is_no_longer_known(
 
     meanwhile(monkeypatch, write)
     assert verdict(path) == ("error", ["changed while it was read"])
+
+
+def test_what_changed_meanwhile_has_no_digest(tmp_path, monkeypatch):
+    path = tmp_path / "m.pkl"
+    path.write_bytes(GOOD)
+    os.utime(path, (1, 1))
+    (before,) = scan_paths([path], digests=True)
+    meanwhile(monkeypatch, lambda: path.write_bytes(GOOD))
+
+    (changed,) = scan_paths([path], digests=True)
+
+    assert before.digest == hashlib.sha256(GOOD).hexdigest()
+    assert changed.digest == ""
 
 
 def test_what_was_found_before_the_change_stays_found(tmp_path, monkeypatch):
