@@ -1,105 +1,79 @@
-"""Wrappers that hold one other thing: gzip, bz2, xz, lzma, zlib and joblib's old z-files."""
+"""Wrappers that hold one other thing: gzip, bz2, xz, lzma, zlib, lz4, zstd, joblib's z-files."""
 
 from __future__ import annotations
 
-import bz2
 import lzma
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from safehold.scan import rules
+from safehold.errors import MissingExtra
+from safehold.scan import lz4frame, rules, unpacking
+from safehold.scan.unpacking import ERRORS, EXTRA, Unpack
 from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
 
 _CHUNK: Final = 2**16
-# xz -9 needs 65 MiB to decompress; a header may ask for 4 GiB.
-_LZMA_MEMORY: Final = 256 * 2**20
-_ERRORS: Final = (zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, MemoryError)
+# Streams in a row: so many, or as many as there are KiB. An empty one costs more than its bytes.
+_MOST_STREAMS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Packing:
-    """How a wrapper begins, how it is unpacked, and what two of them in a row mean."""
+    """How a wrapper begins, how it is unpacked, and which others its readers take behind it."""
 
     name: str
     magic: re.Pattern[bytes]
-    new: Callable[[], Any]
+    unpack: Unpack
     # Two-byte magics also begin raw numbers: those must unpack without error to count.
     certain: bool = True
+    family: str = ""
 
 
-def _inflate(bits: int) -> Callable[[], Any]:
-    return lambda: _Inflate(bits)
+def _pattern(text: bytes) -> re.Pattern[bytes]:
+    return re.compile(text, re.DOTALL)
 
 
-class _Inflate:
-    """zlib's object with the interface of the bz2 and lzma ones."""
-
-    def __init__(self, bits: int) -> None:
-        self._inner = zlib.decompressobj(bits)
-        self._tail = b""
-
-    @property
-    def eof(self) -> bool:
-        return self._inner.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inner.unused_data
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._tail
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        found = self._inner.decompress(self._tail + data, max_length)
-        self._tail = self._inner.unconsumed_tail
-        return found
-
-
-def _lzma(form: int) -> Callable[[], Any]:
-    return lambda: lzma.LZMADecompressor(form, memlimit=_LZMA_MEMORY)
-
-
+_SKIPPED: Final = rb"[\x50-\x5f]\x2a\x4d\x18"
 _PACKINGS: Final = (
-    _Packing("gzip", re.compile(rb"\x1f\x8b\x08[\x00-\x1f]", re.DOTALL), _inflate(31)),
-    _Packing("bz2", re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), bz2.BZ2Decompressor),
-    _Packing("xz", re.compile(rb"\xfd7zXZ\x00"), _lzma(lzma.FORMAT_XZ)),
+    _Packing("gzip", _pattern(rb"\x1f\x8b\x08"), unpacking.gunzip),
+    _Packing("bz2", _pattern(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), unpacking.unbzip2),
+    # Python's LZMAFile tells the two apart at each stream.
+    _Packing("xz", _pattern(rb"\xfd7zXZ\x00"), unpacking.unxz, family="lzma"),
+    _Packing("lz4", _pattern(re.escape(lz4frame.MAGIC)), unpacking.unlz4, family="frames"),
+    _Packing("zstd", _pattern(rb"\x28\xb5\x2f\xfd"), unpacking.unzstd, family="frames"),
+    _Packing("frames", _pattern(_SKIPPED), unpacking.skip, certain=False, family="frames"),
     _Packing(
         "zlib",
-        re.compile(rb"[\x08\x18\x28\x38\x48\x58\x68\x78][\x00-\xff]", re.DOTALL),
-        _inflate(15),
+        _pattern(rb"[\x08\x18\x28\x38\x48\x58\x68\x78][\x00-\xff]"),
+        unpacking.unzlib,
         certain=False,
     ),
     _Packing(
         "lzma",
-        re.compile(rb"[\x00-\xe0][\x00-\xff]{4}(?:\xff{8}|[\x00-\xff]{5}\x00{3})", re.DOTALL),
-        _lzma(lzma.FORMAT_ALONE),
+        _pattern(rb"[\x00-\xe0][\x00-\xff]{4}(?:\xff{8}|[\x00-\xff]{5}\x00{3})"),
+        unpacking.unlzma,
         certain=False,
+        family="lzma",
     ),
-)  # fmt: skip
-
-_ZFILE: Final = re.compile(rb"ZF0x[0-9a-fA-F]+ *")
+)
+_ZFILE: Final = b"ZF"
 _ZFILE_HEADER: Final = 21
 _UNREADABLE: Final = {
-    b"7z\xbc\xaf\x27\x1c": "7z",
     b"Rar!\x1a\x07": "rar",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"\x04\x22\x4d\x18": "lz4",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"\x02\x21\x4c\x18": "legacy lz4",
 }
 
 
 def read(source: Source, visit: Visit) -> str | None:
     """Unpack a wrapper and read what it holds, or return None if it is none."""
-    for packing in _PACKINGS:
-        if packing.magic.match(source.data):
-            name = _unwrap(source, visit, packing)
-            if name is not None:
-                return name
-    if _ZFILE.match(source.data):
+    packing = _find(source.data, 0, _PACKINGS)
+    if packing is not None:
+        return _unwrap(source, visit, packing)
+    if source.starts(_ZFILE) and _is_zfile(source.data):
         return _read_zfile(source, visit)
     for magic, name in _UNREADABLE.items():
         if source.starts(magic):
@@ -109,30 +83,49 @@ def read(source: Source, visit: Visit) -> str | None:
     return None
 
 
-def _unwrap(source: Source, visit: Visit, packing: _Packing) -> str | None:
-    if not packing.certain and not _begins_well(source.data, packing):
-        return None
+def _find(data: Data, pos: int, packings: tuple[_Packing, ...]) -> _Packing | None:
+    for packing in packings:
+        if packing.magic.match(data, pos) and (packing.certain or _begins_well(data, pos, packing)):
+            return packing
+    return None
+
+
+def _unwrap(source: Source, visit: Visit, packing: _Packing) -> str:
     stream = _Stream(source.data, packing)
-    unpacked = visit.unpack(source, iter(stream), len(source.data), _ERRORS)
+    unpacked = visit.unpack(source, iter(stream), len(source.data), ERRORS)
+    if stream.missing:
+        visit.note(source, rules.UNREADABLE_STREAM, stream.missing)
+        if not len(unpacked):
+            return packing.name
+    if stream.too_many:
+        message = "more packed streams in a row than any file needs"
+        visit.note(source, rules.LIMIT_EXCEEDED, message, stream.end)
     _check_end(source, visit, stream)
-    inner = source.unwrapped(unpacked, packing.name)
-    found = visit.scan(inner)
+    found = visit.scan(source.unwrapped(unpacked, packing.name))
     return packing.name if found == "unknown" else f"{packing.name}+{found}"
 
 
-def _begins_well(data: Data, packing: _Packing) -> bool:
+def _begins_well(data: Data, pos: int, packing: _Packing) -> bool:
     """Whether the first bytes unpack: text and numbers that look like a header do not."""
-    head = bytes(data[:_CHUNK])
-    if packing.name == "zlib" and (int.from_bytes(head[:2], "big") % 31 or head[1] & 0x20):
-        return False
-    if packing.name == "lzma" and not _is_lzma_header(head):
-        return False
-    unpacker = packing.new()
+    head = bytes(data[pos : pos + _CHUNK])
+    if packing.name == "zlib":
+        return not int.from_bytes(head[:2], "big") % 31 and _unpacks(zlib.decompressobj(), head)
+    if packing.name == "lzma":
+        memory = unpacking.LZMA_MEMORY
+        made = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=memory)
+        return _is_lzma_header(head) and _unpacks(made, head)
+    # Frames that are stepped over, up to one that is not.
+    end = pos + 8 + int.from_bytes(head[4:8], "little")
+    rest = tuple(one for one in _PACKINGS if one.family == packing.family)
+    return len(head) >= 8 and any(one.magic.match(data, end) for one in rest)
+
+
+def _unpacks(unpacker: Any, head: bytes) -> bool:
+    """Whether something comes out, or the stream is whole and empty; another may follow it."""
     try:
-        found = unpacker.decompress(head, 4096)
-    except _ERRORS:
+        return bool(unpacker.decompress(head, 4096)) or bool(unpacker.eof)
+    except ERRORS:
         return False
-    return bool(found)
 
 
 def _is_lzma_header(head: bytes) -> bool:
@@ -149,32 +142,41 @@ def _is_lzma_header(head: bytes) -> bool:
 class _Stream:
     """Unpacks streams in a row, as readers of these formats do; ``end`` is where it stopped."""
 
-    def __init__(self, data: Data, packing: _Packing) -> None:
+    def __init__(
+        self, data: Data, packing: _Packing, start: int = 0, *, several: bool = True
+    ) -> None:
         self._data = data
-        self._packing = packing
+        self._first = packing
+        self._start = start
+        self._family = tuple(
+            one
+            for one in _PACKINGS
+            if several and (one is packing or (packing.family and one.family == packing.family))
+        )
         self.end: int | None = None
+        self.missing = ""
+        self.too_many = False
 
     def __iter__(self) -> Iterator[bytes]:
-        unpacker = self._packing.new()
-        pos = 0
-        while True:
-            chunk = bytes(self._data[pos : pos + _CHUNK])
-            pos += len(chunk)
-            yield from _drain(unpacker, chunk)
-            if unpacker.eof:
-                pos -= len(unpacker.unused_data)
-                if not self._packing.magic.match(self._data, pos):
-                    self.end = pos
-                    return
-                unpacker = self._packing.new()
-            elif not chunk:
-                raise EOFError("the packed data ends early")
-
-
-def _drain(unpacker: Any, chunk: bytes) -> Iterator[bytes]:
-    yield unpacker.decompress(chunk, 16 * _CHUNK)
-    while not unpacker.eof and not unpacker.needs_input:
-        yield unpacker.decompress(b"", 16 * _CHUNK)
+        packing: _Packing | None = self._first
+        pos = self._start
+        for _ in range(max(_MOST_STREAMS, len(self._data) // 1024) + 1):
+            if packing is None:
+                self.end = pos
+                return
+            try:
+                pos = yield from packing.unpack(self._data, pos)
+            except MissingExtra as error:
+                self.missing = f"packed with {packing.name}, which was not unpacked: {error}"
+                return
+            except lz4frame.TooMuchError:
+                self.missing = (
+                    "more lz4 than is unpacked without a library; install it with: "
+                    f"pip install 'safehold[{EXTRA}]'"
+                )
+                return
+            packing = _find(self._data, pos, self._family)
+        self.end, self.too_many = pos, True
 
 
 def _check_end(source: Source, visit: Visit, stream: _Stream) -> None:
@@ -188,10 +190,19 @@ def _check_end(source: Source, visit: Visit, stream: _Stream) -> None:
         visit.scan(source.inner(rest, "", f"{source.member or ''}@{stream.end}"))
 
 
+def _is_zfile(data: Data) -> bool:
+    """Whether joblib would read it as one: a number of any spelling that ``int`` takes."""
+    try:
+        return int(bytes(data[2:_ZFILE_HEADER]), 16) >= 0
+    except ValueError:
+        return False
+
+
 def _read_zfile(source: Source, visit: Visit) -> str:
     start = _ZFILE_HEADER + (bytes(source.data[_ZFILE_HEADER : _ZFILE_HEADER + 1]) == b" ")
     packing = next(one for one in _PACKINGS if one.name == "zlib")
-    stream = _Stream(source.data[start:], packing)
-    unpacked = visit.unpack(source, iter(stream), len(source.data), _ERRORS)
+    stream = _Stream(source.data, packing, start, several=False)
+    unpacked = visit.unpack(source, iter(stream), len(source.data), ERRORS)
+    _check_end(source, visit, stream)
     found = visit.scan(source.unwrapped(unpacked, "zfile"))
     return "zfile" if found == "unknown" else f"zfile+{found}"

@@ -6,25 +6,29 @@ they never stop the reading: loaders exist that ignore each of them.
 
 from __future__ import annotations
 
-import bz2
 import lzma
 import re
 import stat
 import zlib
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from safehold import sfh1
-from safehold.scan import rules
+from safehold.errors import MissingExtra
+from safehold.scan import rules, unpacking
 from safehold.scan.formats.sfh1 import holds
+from safehold.scan.unpacking import ERRORS, Unpack, Unpacked
 from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
 from safehold.scan.zipdir import ENCRYPTED, Directory, Entry, find_end, parse
 
-_STORED, _DEFLATED, _BZIP2, _LZMA = 0, 8, 12, 14
+_STORED, _LZMA = 0, 14
+_UNPACK: Final[dict[int, Unpack]] = {
+    8: unpacking.inflate,
+    12: unpacking.unbzip2,
+    93: unpacking.unzstd,
+    95: unpacking.unxz,
+}
 _CHUNK: Final = 2**18
-_ERRORS: Final = (zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, MemoryError)
-_LZMA_MEMORY: Final = 256 * 2**20
 _RECORDS: Final = re.compile(rb"PK(?:\x01\x02|\x03\x04|\x05\x06)")
 _ESCAPES: Final = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:")
 _CODE: Final = re.compile(r"(?:^|/)code/.+")
@@ -137,7 +141,12 @@ def _content(here: Source, visit: Visit, entry: Entry) -> Data:
             message = f"packed with method {entry.method}, which cannot be unpacked here"
             visit.note(here, rules.UNREADABLE_STREAM, message)
             return here.data
-        content = visit.unpack(here, chunks, len(here.data), _ERRORS)
+        try:
+            content = visit.unpack(here, chunks, len(here.data), ERRORS)
+        except MissingExtra as error:
+            message = f"packed with method {entry.method}, which was not unpacked: {error}"
+            visit.note(here, rules.UNREADABLE_STREAM, message)
+            return here.data
     if entry.flags & ENCRYPTED:
         return content
     if len(content) != entry.size:
@@ -154,49 +163,23 @@ def _checksum(content: Data) -> int:
     return value
 
 
-def _unpacker(data: Data, method: int) -> Iterator[bytes] | None:
-    if method == _DEFLATED:
-        return _inflate(data)
-    if method == _BZIP2:
-        return _feed(data, bz2.BZ2Decompressor())
+def _unpacker(data: Data, method: int) -> Unpacked | None:
     if method == _LZMA:
         return _unlzma(data)
-    return None
+    unpack = _UNPACK.get(method)
+    return None if unpack is None else unpack(data, 0)
 
 
-def _inflate(data: Data) -> Iterator[bytes]:
-    inner = zlib.decompressobj(-15)
-    for start in range(0, len(data), _CHUNK):
-        chunk = bytes(data[start : start + _CHUNK])
-        while chunk and not inner.eof:
-            yield inner.decompress(chunk, 4 * _CHUNK)
-            chunk = inner.unconsumed_tail
-    while not inner.eof:
-        rest = inner.decompress(b"", 4 * _CHUNK)
-        if not rest:
-            raise EOFError("the packed data ends early")
-        yield rest
-
-
-def _unlzma(data: Data) -> Iterator[bytes]:
+def _unlzma(data: Data) -> Unpacked:
     """Undo method 14: version and size of the properties, the properties, raw data."""
     length = int.from_bytes(data[2:4], "little")
     if length != 5:
         raise ValueError("unknown LZMA properties")
     # The header of a lone .lzma file with the size left open.
     header = bytes(data[4:9]) + b"\xff" * 8
-    inner = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_LZMA_MEMORY)
+    inner = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=unpacking.LZMA_MEMORY)
     inner.decompress(header)
-    yield from _feed(data[9:], inner)
-
-
-def _feed(data: Data, inner: Any) -> Iterator[bytes]:
-    for start in range(0, len(data), _CHUNK):
-        if inner.eof:
-            return
-        yield inner.decompress(bytes(data[start : start + _CHUNK]), 4 * _CHUNK)
-        while not inner.eof and not inner.needs_input:
-            yield inner.decompress(b"", 4 * _CHUNK)
+    return (yield from unpacking.feed(data, 9, inner))
 
 
 def _read_gap(source: Source, visit: Visit, start: int, stop: int) -> None:
