@@ -332,3 +332,8 @@ except TypeNotAllowed as error:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.stdout == "hostile.thing\n", done.stderr
+
+
+def test_split_says_nothing_of_escapes_in_what_is_no_text():
+    """Warnings are errors here, and bytes of a zip archive may look like one."""
+    assert split_pickles(b"S'\\z'\n.") == [b"S'\\z'\n."]

@@ -11,6 +11,7 @@ import io
 import pickle
 import pickletools
 import struct
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -142,8 +143,11 @@ def split_pickles(data: bytes) -> list[bytes]:
     start = 0
     while start < len(data):
         try:
-            for _ in pickletools.genops(stream):
-                pass
+            with warnings.catch_warnings():
+                # pickletools warns of escapes in what it takes for a text.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                for _ in pickletools.genops(stream):
+                    pass
         except (ValueError, IndexError, KeyError):
             stream.seek(0, io.SEEK_END)
         parts.append(data[start : stream.tell()])
