@@ -60,6 +60,7 @@ def decode(segments: Sequence[memoryview], reading: Reading) -> object:
         ),
         zlib.error,
         _LZMAError,
+        RuntimeError,  # lz4's
     )
 
 
