@@ -112,6 +112,7 @@ def test_a_finding_below_its_rule_has_no_vector():
     [
         (naming("sklearn.svm._classes.SVC", "numpy.dtype"), "machine-learning-model"),
         (naming(form="safetensors"), "machine-learning-model"),
+        (naming(form="tflite"), "machine-learning-model"),
         (naming("torch._utils._rebuild", form="gzip+torch"), "machine-learning-model"),
         (naming("numpy.dtype"), "data"),
         (naming(form="parquet"), "data"),

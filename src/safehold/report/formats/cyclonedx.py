@@ -47,8 +47,8 @@ _KNOWN: Final = frozenset(
 _OF_DATA: Final = frozenset("numpy pandas polars pyarrow joblib dill cloudpickle scipy".split())
 _DATA_FORMATS: Final = frozenset("npy npz parquet arrow csv".split())
 _MODEL_FORMATS: Final = frozenset(
-    "catboost gguf hdf5 keras lightgbm mlflow onnx pmml pt2 safetensors savedmodel skops torch"
-    " torchscript xgboost".split()
+    "catboost gguf hdf5 keras lightgbm mlflow onnx pmml pt2 safetensors skops tensorflow tflite"
+    " torch xgboost".split()
 )
 
 
