@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import collections
-import json
-import os
 import re
 import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
@@ -17,11 +14,10 @@ from safehold._cli import main
 from safehold.scan import scan_path
 from tests.corpus.cases import write
 from tests.corpus.hostile import CASES
+from tests.corpus.loaded import ROOT, loaded, told
 
 pytestmark = pytest.mark.forking
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 # What other versions of Python have, so that its cases run there alone.
 OTHER_VERSIONS = frozenset(
     """
@@ -35,38 +31,6 @@ OTHER_VERSIONS = frozenset(
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     return write(CASES, tmp_path_factory.mktemp("hostile"))
-
-
-def rows(made):
-    return json.dumps(
-        [
-            {
-                "id": one.case.id,
-                "path": str(one.path),
-                "canary": str(one.canary),
-                "loader": one.case.loader,
-                "needs": one.case.needs,
-                "effect": one.case.effect,
-            }
-            for one in made
-        ]
-    )
-
-
-def told(program, made, where):
-    """Run a program of this folder on the files and return what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(HERE / program)],
-        input=rows(made),
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=300,
-        cwd=where,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +114,7 @@ def test_every_file_does_what_it_says(tmp_path_factory):
     """Loaded by its loader in a process of its own, each file touches its canary."""
     # Files of its own, as the canaries of the others must stay untouched.
     folder = tmp_path_factory.mktemp("victim")
-    result = told("victim.py", write(CASES, folder), folder)
+    result = loaded(write(CASES, folder), folder)
     assert set(result) == {case.id for case in CASES}
     assert not [name for name, how in result.items() if how == "dud"]
     # A need of the form "module:name" says by itself that versions differ.

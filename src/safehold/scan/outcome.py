@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from safehold.scan.values import Run
-
 
 class Broken(Exception):
     """The stream cannot be followed further; says why."""
@@ -26,13 +24,8 @@ class Outcome:
 
     status: str
     stop: int
-    last: Any = None
+    top: Any = None
     reason: str = ""
-
-    @property
-    def top(self) -> Any:
-        """What the stream leaves on the stack."""
-        return self.last.unfolded()[-1] if type(self.last) is Run else self.last
 
     @property
     def complete(self) -> bool:

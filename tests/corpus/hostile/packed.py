@@ -51,6 +51,12 @@ def gzip_cut(data: bytes) -> bytes:
     return gzip.compress(data + bytes(3000), mtime=0)[:-9]
 
 
+def gzip_wrong_sum(data: bytes) -> bytes:
+    packed = bytearray(gzip.compress(data + bytes(20_000), 0, mtime=0))
+    packed[-8] ^= 0xFF
+    return bytes(packed)
+
+
 def bz2_streams(data: bytes) -> bytes:
     return bz2.compress(data[:11]) + bz2.compress(data[11:])
 
@@ -70,6 +76,7 @@ WRAPPERS: dict[str, tuple[Packer, str]] = {
     "gzip-members": (gzip_members, "gzip"),
     "gzip-empty-first": (gzip_empty_first, "gzip"),
     "gzip-cut": (gzip_cut, "gzip"),
+    "gzip-wrong-sum": (gzip_wrong_sum, "gzip"),
     "bz2": (bz2.compress, "bz2"),
     "bz2-1": (lambda data: bz2.compress(data, 1), "bz2"),
     "bz2-streams": (bz2_streams, "bz2"),
