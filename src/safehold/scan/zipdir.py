@@ -1,13 +1,14 @@
 """The directory of a zip file as it stands in the bytes, with every disagreement in it.
 
 `zipfile` refuses archives whose headers disagree, and torch's reader does not look; so neither
-can be the judge of what an archive holds. This reads the central directory, each local header
-it points to, and which bytes nothing accounts for.
+can be the judge of what an archive holds. This reads the central directory where each of the two
+would look for it, each local header it points to, and which bytes nothing accounts for.
 """
 
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,10 +20,13 @@ _LOCAL: Final = b"PK\x03\x04"
 _END64: Final = b"PK\x06\x06"
 _LOCATOR64: Final = b"PK\x06\x07"
 _END_SIZE: Final = 22
+_END64_SIZE: Final = 56
+_LOCATOR64_SIZE: Final = 20
 _LONGEST_COMMENT: Final = 65_535
 _CENTRAL_ROW: Final = struct.Struct("<4s6H3I5H2I")
 _LOCAL_ROW: Final = struct.Struct("<4s5H3I2H")
 _MAX32: Final = 0xFFFFFFFF
+_UNICODE_PATH: Final = 0x7075
 ENCRYPTED: Final = 0x0001
 _SIZES_FOLLOW: Final = 0x0008
 
@@ -43,6 +47,8 @@ class Entry:
     stop: int = 0
     # How the local header disagrees.
     differs: tuple[str, ...] = ()
+    # The name that readers take instead which know the field for one in Unicode.
+    other_name: str = ""
 
 
 @dataclass(slots=True)
@@ -50,6 +56,8 @@ class Directory:
     """All members, the stretches of bytes that belong to nothing, and what is wrong."""
 
     entries: list[Entry] = field(default_factory=list)
+    # Members that another reader finds where it looks for the directory.
+    others: list[Entry] = field(default_factory=list)
     gaps: list[tuple[int, int]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     comment: tuple[int, int] = (0, 0)
@@ -58,11 +66,38 @@ class Directory:
     truncated: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Where one reader takes the central directory to be; ``shift`` is added to its offsets."""
+
+    central: int
+    stop: int
+    shift: int
+    count: int
+
+    def is_one(self, data: Data) -> bool:
+        """Whether a directory stands there."""
+        if self.central < 0 or self.shift < 0 or self.stop > len(data):
+            return False
+        empty = self.central == self.stop and self.count == 0
+        return empty or data[self.central : self.central + 4] == _CENTRAL
+
+
 def find_end(data: Data) -> int | None:
     """Return where the end record stands, or None if the bytes hold none."""
     start = max(0, len(data) - _END_SIZE - _LONGEST_COMMENT)
-    at = bytes(data[start:]).rfind(_END)
-    return None if at < 0 or start + at + _END_SIZE > len(data) else start + at
+    tail = bytes(data[start:])
+    # The last one that is whole: its own numbers may hold the magic again.
+    at = tail.rfind(_END, 0, max(0, len(tail) - _END_SIZE + len(_END)))
+    return None if at < 0 else start + at
+
+
+def has_directory(data: Data, end: int) -> bool:
+    """Say whether an end record amid other bytes belongs to an archive, by any reader's rule."""
+    views = [_by_distance(data, end), _by_offset(data, end)]
+    return any(view.is_one(data) for view in views) and (
+        any(view.count for view in views) or end + _END_SIZE == len(data)
+    )
 
 
 def parse(data: Data, most: int) -> Directory:
@@ -73,46 +108,74 @@ def parse(data: Data, most: int) -> Directory:
         found.problems.append("the archive has no end record")
         _walk_local(data, found, most)
         return found
-    size, offset = struct.unpack_from("<2I", data, end + 12)
     comment = int.from_bytes(data[end + 20 : end + 22], "little")
     record_stop = end + _END_SIZE + comment
     if record_stop > len(data):
         found.problems.append("the comment of the archive is cut off")
         record_stop = len(data)
-    taken = [(end, record_stop)]
     found.comment = (end + _END_SIZE, record_stop)
-    tail = end
-    if data[max(0, end - 20) : max(0, end - 16)] == _LOCATOR64:
-        tail, size, offset = _end64(data, end, size, offset, found)
-        taken.append((tail, end))
-    central = tail - size
-    shift = central - offset
-    if central < 0 or shift < 0:
+    near, far = _by_distance(data, end), _by_offset(data, end)
+    if _has_locator(data, end) and near.stop == end:
+        found.problems.append("the zip64 records are not where they belong")
+    view = near
+    if near.central < 0 or near.shift < 0:
         found.problems.append("the central directory lies outside the archive")
-        _walk_local(data, found, most)
-        return found
-    _read_central(data, central, tail, shift, found, most)
-    taken.append((central, tail))
+        if not far.is_one(data):
+            _walk_local(data, found, most)
+            return found
+        view = far
+    found.entries = _read_central(data, view, found.problems, most)
+    found.truncated = len(found.entries) >= most
+    if not found.truncated and (view.count ^ len(found.entries)) & 0xFFFF:
+        found.problems.append("the end record counts other members than the directory lists")
+    taken = [(end, record_stop), (view.central, max(view.central, min(view.stop, end)))]
+    if near.stop < end:
+        taken.append((near.stop, end))
     _locate(data, found, taken)
+    if far.is_one(data) and (far.central, far.shift) != (view.central, view.shift):
+        found.others = _read_central(data, far, [], most)
+        for entry in found.others:
+            _read_local(data, entry)
     return found
 
 
-def _end64(data: Data, end: int, size: int, offset: int, found: Directory) -> tuple[int, int, int]:
-    """Follow the zip64 records, which stand right before the end record."""
-    at = end - 20 - 56
-    if at < 0 or data[at : at + 4] != _END64:
-        found.problems.append("the zip64 records are not where they belong")
-        return end - 20, size, offset
-    size, offset = struct.unpack_from("<2Q", data, at + 40)
-    return at, size, offset
+def _has_locator(data: Data, end: int) -> bool:
+    at = end - _LOCATOR64_SIZE
+    return at >= 0 and data[at : at + 4] == _LOCATOR64
 
 
-def _read_central(data: Data, pos: int, stop: int, shift: int, found: Directory, most: int) -> None:
-    while pos + _CENTRAL_ROW.size <= stop and len(found.entries) < most:
+def _by_distance(data: Data, end: int) -> _View:
+    """Python's zipfile: the directory ends where the end records begin, whatever its offset is."""
+    count = int.from_bytes(data[end + 10 : end + 12], "little")
+    size, offset = struct.unpack_from("<2I", data, end + 12)
+    stop = end
+    at = end - _LOCATOR64_SIZE - _END64_SIZE
+    if _has_locator(data, end) and at >= 0 and data[at : at + 4] == _END64:
+        count, size, offset = struct.unpack_from("<3Q", data, at + 32)
+        stop = at
+    central = stop - size
+    return _View(central, stop, central - offset, count)
+
+
+def _by_offset(data: Data, end: int) -> _View:
+    """The reader of torch: what offsets say, counted from the start of the file."""
+    count = int.from_bytes(data[end + 10 : end + 12], "little")
+    size, offset = struct.unpack_from("<2I", data, end + 12)
+    if _has_locator(data, end):
+        at = int.from_bytes(data[end - 12 : end - 4], "little")
+        if at + _END64_SIZE <= len(data) and data[at : at + 4] == _END64:
+            count, size, offset = struct.unpack_from("<3Q", data, at + 32)
+    return _View(offset, offset + size, 0, count)
+
+
+def _read_central(data: Data, view: _View, problems: list[str], most: int) -> list[Entry]:
+    entries: list[Entry] = []
+    pos = view.central
+    while pos + _CENTRAL_ROW.size <= view.stop and len(entries) < most:
         row = _CENTRAL_ROW.unpack_from(data, pos)
         if row[0] != _CENTRAL:
-            found.problems.append("the central directory is broken")
-            return
+            problems.append("the central directory is broken")
+            return entries
         flags, method, crc, packed, size = row[3], row[4], row[7], row[8], row[9]
         name_length, extra_length, comment_length = row[10], row[11], row[12]
         mode, offset = row[15] >> 16, row[16]
@@ -121,29 +184,48 @@ def _read_central(data: Data, pos: int, stop: int, shift: int, found: Directory,
         raw = bytes(data[name_start:extra_start])
         extra = bytes(data[extra_start : extra_start + extra_length])
         size, packed, offset = _wide(extra, size, packed, offset)
-        found.entries.append(
-            Entry(_text(raw), method, flags, crc, packed, size, mode, offset + shift)
-        )
+        entry = Entry(_text(raw), method, flags, crc, packed, size, mode, offset + view.shift)
+        entry.other_name = _unicode_path(extra, raw)
+        entries.append(entry)
         pos = extra_start + extra_length + comment_length
-    if pos != stop and len(found.entries) < most:
-        found.problems.append("the central directory is broken")
-    found.truncated = len(found.entries) >= most
+    if pos != view.stop and len(entries) < most:
+        problems.append("the central directory is broken")
+    return entries
+
+
+def _fields(extra: bytes) -> list[tuple[int, bytes]]:
+    """Return (kind, content) of each extra field."""
+    found = []
+    pos = 0
+    while pos + 4 <= len(extra):
+        kind, length = struct.unpack_from("<2H", extra, pos)
+        found.append((kind, extra[pos + 4 : pos + 4 + length]))
+        pos += 4 + length
+    return found
 
 
 def _wide(extra: bytes, size: int, packed: int, offset: int) -> tuple[int, int, int]:
     """Take the numbers that need 64 bits from the extra field."""
-    pos = 0
-    while pos + 4 <= len(extra):
-        kind, length = struct.unpack_from("<2H", extra, pos)
+    if _MAX32 not in (size, packed, offset):
+        return size, packed, offset
+    for kind, content in _fields(extra):
         if kind == 1:
-            wide = iter(extra[pos + 4 + i : pos + 12 + i] for i in range(0, length, 8))
+            wide = iter(content[at : at + 8] for at in range(0, len(content), 8))
             size, packed, offset = (
                 int.from_bytes(next(wide, b"\xff" * 8), "little") if value == _MAX32 else value
                 for value in (size, packed, offset)
             )
             break
-        pos += 4 + length
     return size, packed, offset
+
+
+def _unicode_path(extra: bytes, raw: bytes) -> str:
+    """Return the name that a field for one in Unicode gives; it counts if it is of this name."""
+    for kind, content in _fields(extra):
+        if kind == _UNICODE_PATH and content[:1] == b"\1":
+            crc = int.from_bytes(content[1:5], "little")
+            return _text(content[5:]) if crc == zlib.crc32(raw) else ""
+    return ""
 
 
 def _locate(data: Data, found: Directory, taken: list[tuple[int, int]]) -> None:

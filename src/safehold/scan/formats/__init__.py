@@ -20,6 +20,7 @@ from safehold.scan.formats import (
     packed,
     parquet,
     pickle,
+    pointer,
     safetensors,
     sfh1,
     skops,
@@ -48,6 +49,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     onnx,
     skops,  # schema.json of a .skops archive
     jinja,  # chat templates
+    pointer,  # Git LFS, web pages
     text,  # JSON
 )
 otherwise = pickle.otherwise

@@ -57,7 +57,7 @@ def read(source: Source, visit: Visit) -> str | None:
     if head[_MAGIC_AT : _MAGIC_AT + 5] != b"ustar" and not _old_header(head):
         return None
     members = _members(source, visit)
-    names = {_last(member.name) for member in members if member.isreg()}
+    names = {_last(member.name) for member in members if _has_bytes(member)}
     torch = {"pickle", "storages", "tensors"} <= names
     for member in members:
         _read_member(source, visit, member, torch=torch)
@@ -66,7 +66,7 @@ def read(source: Source, visit: Visit) -> str | None:
 
 def _old_header(head: bytes) -> bool:
     """Headers before ustar have no magic: their checksum must be right."""
-    if len(head) < _BLOCK or not head[0]:
+    if len(head) < _BLOCK:
         return False
     try:
         tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
@@ -119,7 +119,7 @@ def _read_member(source: Source, visit: Visit, member: tarfile.TarInfo, *, torch
     if member.issparse():
         visit.note(here, rules.UNREADABLE_STREAM, "a sparse member, which is not read here")
         return
-    if not member.isreg():
+    if not _has_bytes(member):
         return
     start = member.offset_data
     data = source.data[start : start + member.size]
@@ -130,6 +130,11 @@ def _read_member(source: Source, visit: Visit, member: tarfile.TarInfo, *, torch
         _read_torch(source.inner(data, shown, label), visit, kind)
     else:
         visit.scan(source.inner(data, shown, label))
+
+
+def _has_bytes(member: tarfile.TarInfo) -> bool:
+    """Whether tarfile reads it as a file, as it does with every type that it does not know."""
+    return member.isreg() or member.type not in tarfile.SUPPORTED_TYPES
 
 
 def _last(name: str) -> str:

@@ -10,16 +10,18 @@ import lzma
 import re
 import stat
 import zlib
+from dataclasses import replace
 from typing import Final
 
 from safehold import sfh1
 from safehold.errors import MissingExtra
 from safehold.scan import rules, unpacking
+from safehold.scan.archives import code_in, files_opened, kind_of
 from safehold.scan.formats.sfh1 import holds
 from safehold.scan.unpacking import ERRORS, Unpack, Unpacked
 from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
-from safehold.scan.zipdir import ENCRYPTED, Directory, Entry, find_end, parse
+from safehold.scan.zipdir import ENCRYPTED, Directory, Entry, find_end, has_directory, parse
 
 _STORED, _LZMA = 0, 14
 _UNPACK: Final[dict[int, Unpack]] = {
@@ -29,9 +31,8 @@ _UNPACK: Final[dict[int, Unpack]] = {
     95: unpacking.unxz,
 }
 _CHUNK: Final = 2**18
-_RECORDS: Final = re.compile(rb"PK(?:\x01\x02|\x03\x04|\x05\x06)")
+_RECORDS: Final = re.compile(rb"PK(?:\x01\x02|\x03\x04|\x05\x06|\x06\x06)")
 _ESCAPES: Final = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:")
-_CODE: Final = re.compile(r"(?:^|/)code/.+")
 _LONGEST_LINK: Final = 4096
 
 
@@ -40,14 +41,15 @@ def read(source: Source, visit: Visit) -> str | None:
     data = source.data
     if not source.starts(b"PK\x03\x04", b"PK\x05\x06"):
         end = find_end(data)
-        if end is None or not _plausible_end(data, end):
+        if end is None or not has_directory(data, end):
             return None
         if source.starts(sfh1.MAGIC) and holds(data, end):
             return None  # the archive is the payload, which is read without what is around it
     directory = parse(data, visit.limits.members + 1)
-    name = _name(directory)
-    _check_directory(source, visit, directory)
-    for entry in directory.entries:
+    entries = [*directory.entries, *directory.others]
+    name = kind_of(entry.other_name or entry.name for entry in entries)
+    _check_directory(source, visit, directory, name)
+    for entry in entries:
         if not visit.count_member(source):
             break
         _read_entry(source, visit, entry, name)
@@ -59,47 +61,35 @@ def read(source: Source, visit: Visit) -> str | None:
     return name
 
 
-def _plausible_end(data: Data, end: int) -> bool:
-    """Whether an end record in the middle of other bytes points to a directory."""
-    size = int.from_bytes(data[end + 12 : end + 16], "little")
-    at = end - size
-    return at >= 0 and (data[at : at + 4] == b"PK\x01\x02" or (size == 0 and end + 22 == len(data)))
-
-
-def _name(directory: Directory) -> str:
-    names = [entry.name for entry in directory.entries]
-    if any(name.endswith("data.pkl") for name in names):
-        return "torch"
-    if names and all(name.endswith(".npy") for name in names):
-        return "npz"
-    if "schema.json" in names:
-        return "skops"
-    if "config.json" in names and "metadata.json" in names:
-        return "keras"
-    return "zip"
-
-
-def _check_directory(source: Source, visit: Visit, directory: Directory) -> None:
+def _check_directory(source: Source, visit: Visit, directory: Directory, kind: str) -> None:
     for problem in directory.problems:
         visit.note(source, rules.UNREADABLE_STREAM, problem)
     if directory.overlaps:
         visit.note(source, rules.ATTACK_CONSTRUCTION, "members of the archive overlap")
+    if directory.others:
+        message = "the archive has two directories, and each reader finds another one"
+        visit.note(source, rules.ATTACK_CONSTRUCTION, message)
     seen: set[str] = set()
     for entry in directory.entries:
-        if entry.name in seen:
+        # torch takes capitals and small letters for the same.
+        name = entry.name.lower() if kind == "torch" else entry.name
+        if name in seen:
             message = "two members have the same name, and readers choose differently"
             visit.note(source, rules.UNREADABLE_STREAM, message, None, {"member": entry.name[:200]})
-        seen.add(entry.name)
+        seen.add(name)
         if "\0" in entry.name:
             message = "a member's name holds a NUL, where some readers stop"
             visit.note(source, rules.ATTACK_CONSTRUCTION, message)
+        if entry.other_name not in ("", entry.name) and entry.name.isascii():
+            message = "a member has two names, and readers choose differently"
+            visit.note(source, rules.ATTACK_CONSTRUCTION, message, None, {"member": entry.name})
 
 
 def _read_entry(source: Source, visit: Visit, entry: Entry, kind: str) -> None:
     member = f"{source.member}!{entry.name}" if source.member else entry.name
     # Bytes that a model of skops holds are of no format; elsewhere .bin is a file of weights.
     name = entry.name.removesuffix(".bin") if kind == "skops" else entry.name
-    persistent = kind == "torch" and entry.name.endswith(".pkl")
+    persistent = kind in {"torch", "torch package"} and entry.name.lower().endswith(".pkl")
     data = source.data[entry.start : min(entry.start + entry.packed, len(source.data))]
     here = source.inner(data, name, member, persistent=persistent)
     _check_entry(here, visit, entry)
@@ -110,18 +100,29 @@ def _read_entry(source: Source, visit: Visit, entry: Entry, kind: str) -> None:
         if _ESCAPES.search(target):
             message = "a link to outside the archive"
             visit.note(here, rules.ESCAPING_MEMBER, message, None, {"target": target[:200]})
-        return
     if entry.method == _STORED and not visit.admit(here, len(data)):
         return
     content = _content(here, visit, entry)
     inner = Source(content, here.name, member, here.depth, persistent=here.persistent)
     visit.scan(inner)
-    if _CODE.search(entry.name):
-        visit.note(inner, rules.EMBEDDED_CODE, "TorchScript code, compiled when loaded")
+    if len(content) > entry.size:
+        # zipfile stops there, and what reads from the end then sees something else.
+        visit.scan(replace(inner, data=content[: entry.size]))
+    _check_code(inner, visit, entry, kind)
+
+
+def _check_code(inner: Source, visit: Visit, entry: Entry, kind: str) -> None:
+    code = code_in(kind, entry.name, inner.data)
+    if code:
+        visit.note(inner, rules.EMBEDDED_CODE, code)
+    operator = files_opened(kind, entry.name, inner.data)
+    if operator:
+        message = f"TorchScript that calls {operator}, which reads or writes files of any name"
+        visit.note(inner, rules.DANGEROUS_GLOBAL, message, None, {"global": operator})
 
 
 def _check_entry(here: Source, visit: Visit, entry: Entry) -> None:
-    if _ESCAPES.search(entry.name):
+    if _ESCAPES.search(entry.name) or _ESCAPES.search(entry.other_name):
         visit.note(here, rules.ESCAPING_MEMBER, "a name that leads outside the archive")
     if entry.differs:
         message = f"the two headers of the member disagree: {', '.join(entry.differs)}"
