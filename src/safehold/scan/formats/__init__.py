@@ -15,6 +15,8 @@ from safehold.scan.formats import (
     joblib,
     keras,
     legacy_torch,
+    mlflow,
+    notebook,
     npy,
     onnx,
     packed,
@@ -27,6 +29,7 @@ from safehold.scan.formats import (
     tar,
     tensorflow,
     text,
+    yaml,
 )
 from safehold.scan.formats import zip as zip_format
 from safehold.scan.visit import Format
@@ -50,6 +53,9 @@ FORMATS: Final[tuple[Format, ...]] = (
     skops,  # schema.json of a .skops archive
     jinja,  # chat templates
     pointer,  # Git LFS, web pages
+    mlflow,  # MLmodel
+    notebook,
+    yaml,
     text,  # JSON
 )
 otherwise = pickle.otherwise

@@ -1,0 +1,113 @@
+"""Jupyter notebooks: pickles and packed data in texts, as base64, hex or escaped bytes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from safehold.scan import rules
+from safehold.scan.documents import LARGEST, begins, parse
+from safehold.scan.visit import Source, Visit
+
+_SUFFIX: Final = ".ipynb"
+_SHORTEST: Final = 16
+_MOST_TEXTS: Final = 1_000_000
+# Beginnings of pickles, gzip, zlib, bz2, xz, zip, npy and joblib's old files.
+_MAGIC: Final = re.compile(
+    rb"\x80[\x02-\x05]|\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]|BZh[1-9]|\xfd7zXZ|PK\x03\x04|\x93NUMPY|ZF0x"
+    rb"|c\w[\w.]*\n\w|[(\]}](?:[lpqtdVSFIc(]|\n)"
+)
+# Long lines that follow each other are one, as `base64.encodebytes` writes them.
+_RUN: Final = re.compile(r"(?:[A-Za-z0-9+/_-]{60,}+(?:\\n|\\\n|\s)++)*[A-Za-z0-9+/_-]{4,}+={0,2}")
+_HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2}){8,}")
+_ESCAPED: Final = re.compile(r"""[bB][rR]?(["']{1,3})((?:\\.|[^\\"'])*?)\1""", re.DOTALL)
+_ESCAPE: Final = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|([0-7]{1,3})|([abfnrtv\\'\"\n]))")
+_SIMPLE: Final = {
+    b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v",
+    b"\n": b"",
+}  # fmt: skip
+_URL: Final = str.maketrans("-_", "+/")
+# String literals beside each other are one.
+_JOINT: Final = re.compile(r"""["']\s*\+?\s*[bB]?["']""")
+
+
+def read(source: Source, visit: Visit) -> str | None:
+    """Read what the texts of a notebook hold; None for anything else."""
+    if not source.name.lower().endswith(_SUFFIX) or not begins(source.data, b"{"):
+        return None
+    if len(source.data) > 4 * LARGEST:
+        visit.note(source, rules.LIMIT_EXCEEDED, "a notebook larger than is read here")
+        return "notebook"
+    tree = parse(source.data) if len(source.data) <= LARGEST else None
+    if tree is None:
+        texts: Iterator[str] = iter([bytes(source.data).decode("utf-8", "replace")])
+    else:
+        texts = _texts(tree)
+    count = 0
+    for text in texts:
+        for data in _embedded(text):
+            count += 1
+            inner = source.inner(data, "", f"{source.member or ''}@text{count}")
+            if not visit.count_member(source) or not visit.admit(source, len(data)):
+                return "notebook"
+            visit.scan(inner)
+    return "notebook" if source.named or count else None
+
+
+def _texts(tree: Any) -> Iterator[str]:
+    """Yield the texts of a tree; the lines of a list of texts are one."""
+    waiting = [tree]
+    for _ in range(_MOST_TEXTS):
+        if not waiting:
+            return
+        node = waiting.pop()
+        if isinstance(node, str):
+            yield node
+        elif isinstance(node, dict):
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            if node and all(isinstance(one, str) for one in node):
+                yield "".join(node)
+            else:
+                waiting.extend(node)
+
+
+def _embedded(text: str) -> Iterator[bytes]:
+    """Yield what a text encodes, if it begins like something that is loaded."""
+    if len(text) < _SHORTEST:
+        return
+    for one in {text, _JOINT.sub("", text)}:
+        for found in _RUN.finditer(one):
+            if len(found[0]) >= _SHORTEST:
+                yield from _decoded(found[0])
+        for found in _HEX.finditer(one):
+            if _MAGIC.match(bytes.fromhex(found[0][:32])):
+                yield bytes.fromhex(found[0])
+        for found in _ESCAPED.finditer(one):
+            raw = _ESCAPE.sub(_character, found[2].encode("latin-1", "replace"))
+            if _MAGIC.match(raw):
+                yield raw
+
+
+def _decoded(run: str) -> Iterator[bytes]:
+    plain = re.sub(r"\\n|[\s\\]", "", run).rstrip("=").translate(_URL)
+    head = base64.b64decode(plain[:16])
+    if not _MAGIC.match(head):
+        return
+    # A last character that says nothing is left out.
+    plain = plain[: len(plain) - (len(plain) % 4 == 1)]
+    try:
+        yield base64.b64decode(plain + "=" * (-len(plain) % 4))
+    except binascii.Error:
+        return
+
+
+def _character(found: re.Match[bytes]) -> bytes:
+    if found[1]:
+        return bytes([int(found[1], 16)])
+    if found[2]:
+        return bytes([int(found[2], 8) & 255])
+    return _SIMPLE.get(found[3], found[3])
