@@ -171,6 +171,10 @@ class Machine:
         if not stop and self.resume is not None:
             start = self._beyond_frame()
             stop = self._line_end(start)
+        if not stop and self.arrays is not None and self.resume is None and start < self.size:
+            # The Python loader takes what is left for a line, and its last byte for the newline.
+            self.judge.broken("the file ends inside a line", start)
+            stop = self.size
         if not stop:
             raise Ended("the stream ends inside a line")
         self.pos = stop
