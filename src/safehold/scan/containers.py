@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from safehold.scan import rules
 from safehold.scan.machine import Handler, Machine
-from safehold.scan.values import KEPT_ITEMS, UNKNOWN, Box, Global, Opaque, Run, weighs_more
+from safehold.scan.runs import MANY
+from safehold.scan.values import UNKNOWN, Box, Global, Opaque, Run, weighs_more
 
 # Hashing one key may visit this many items.
 _HEAVIEST_KEY: Final = 10_000
-# Items of an instance are told apart from their keys up to so many.
-_COUNTED_ITEMS: Final = 2**16
 # A tuple with more items is kept as a kind only.
-_KEPT_TUPLE: Final = 1024
+_KEPT_TUPLE: Final = MANY - 1
 
 
 def _empty_box(kind: str) -> Handler:
     def push(m: Machine) -> None:
+        if m.pos > m.skipper.next_try and m.skipper.skip(m, m.pos - 1):
+            return
         m.stack.append(Box(kind))
 
     return push
@@ -50,8 +52,30 @@ def _tuple(m: Machine) -> None:
 def as_tuple(m: Machine, items: list[Any]) -> Any:
     """Return items as a tuple, or only the kind of it when there are very many."""
     _hold(m, items)
-    expanded = m.expanded(items, _KEPT_TUPLE)
-    return Opaque("tuple") if expanded is None else tuple(expanded)
+    if len(items) > _KEPT_TUPLE or any(map(_is_long, items)):
+        return Opaque("tuple")
+    found = flat(items)
+    return Opaque("tuple") if len(found) > _KEPT_TUPLE else tuple(found)
+
+
+def _is_long(item: Any) -> bool:
+    """Whether one look shows that a run has more values than a tuple keeps."""
+    if type(item) is not Run or item.stop - item.start < _KEPT_TUPLE:
+        return False
+    return item.forms.many.match(item.reader.data, item.start, item.stop) is not None
+
+
+def flat(items: list[Any]) -> list[Any]:
+    """Return items with runs unfolded."""
+    if Run not in map(type, items):
+        return items
+    found: list[Any] = []
+    for item in items:
+        if type(item) is Run:
+            found += item.unfolded()
+        else:
+            found.append(item)
+    return found
 
 
 def _list(m: Machine) -> None:
@@ -70,7 +94,7 @@ def _dict(m: Machine) -> None:
 
 def _frozenset(m: Machine) -> None:
     box = Box("frozenset")
-    items = m.above_mark()
+    items = _members(m.above_mark())
     _check_keys(m, items)
     _fill(m, box, items)
     m.stack.append(box)
@@ -83,14 +107,7 @@ def _hold(m: Machine, items: list[Any]) -> None:
 
 def _fill(m: Machine, box: Box, items: list[Any]) -> None:
     _hold(m, items)
-    if box.items is None and len(items) <= KEPT_ITEMS and Run not in map(type, items):
-        box.items = items
-        return
-    for item in items[: KEPT_ITEMS + 1]:
-        if type(item) is Run:
-            box.whole = False
-        else:
-            box.append(item)
+    box.add(items)
 
 
 def _append(m: Machine) -> None:
@@ -104,7 +121,7 @@ def _appends(m: Machine) -> None:
 
 
 def _add_items(m: Machine) -> None:
-    items = m.above_mark()
+    items = _members(m.above_mark())
     _check_keys(m, items)
     _add(m, m.top(), items, ("set",))
 
@@ -133,37 +150,59 @@ def _put_items(m: Machine, target: Any, items: list[Any]) -> None:
     if isinstance(target, Box) and target.kind == "dict":
         _set_items(m, target, items)
     else:
+        items = flat(items)
         _check_keys(m, items)
-        m.judge.extended(target, ("dict",), m.pos, _keys(m, items))
-
-
-def _keys(m: Machine, items: list[Any]) -> list[Any]:
-    """Return every second item; one that is unknown when they are too many to count."""
-    if Run in map(type, items):
-        expanded = m.expanded(items, _COUNTED_ITEMS)
-        if expanded is None:
-            return [UNKNOWN]
-        items = expanded
-    return items[::2]
+        m.judge.extended(target, ("dict",), m.pos, items[::2])
 
 
 def _set_items(m: Machine, box: Box, items: list[Any]) -> None:
     if box.fixed:
         message = "fields of a numpy dtype are changed after it was made"
         m.judge.note(rules.ATTACK_CONSTRUCTION, message, m.pos)
+    keys, odd = items[::2], len(items) % 2 == 1
     if Run in map(type, items):
-        expanded = m.expanded(items, 2 * KEPT_ITEMS)
-        if expanded is None:
-            box.whole = False
-            _check_keys(m, items)
-            return
-        items = expanded
-    if len(items) % 2:
+        items, keys, odd = _aligned(items)
+    if odd:
         m.judge.broken("a key without a value", m.pos)
         items.append(UNKNOWN)
-    _check_keys(m, items[::2])
-    for index in range(0, len(items), 2):
-        box.put(items[index], items[index + 1])
+    _check_keys(m, keys)
+    box.add(items)
+
+
+def _aligned(items: list[Any]) -> tuple[list[Any], list[Any], bool]:
+    """Unfold the runs that are no pairs; return the keys beside the others, and if one is alone."""
+    found: list[Any] = []
+    keys: list[Any] = []
+    odd = False
+    for item in items:
+        if type(item) is Run:
+            if not odd and _has_form(item, item.forms.pairs):
+                found.append(item)
+                continue
+            values = item.unfolded()
+        else:
+            values = [item]
+        keys += values[odd::2]
+        odd ^= len(values) % 2 == 1
+        found += values
+    return found, keys, odd
+
+
+def _members(items: list[Any]) -> list[Any]:
+    """Unfold the runs whose values may take long to hash."""
+    found: list[Any] = []
+    for item in items:
+        if type(item) is Run and not _has_form(item, item.forms.scalars):
+            found += item.unfolded()
+        else:
+            found.append(item)
+    return found
+
+
+def _has_form(run: Run, form: re.Pattern[bytes]) -> bool:
+    if run.pairs and form is run.forms.pairs:
+        return True
+    return form.fullmatch(run.reader.data, run.start, run.stop) is not None
 
 
 def _check_keys(m: Machine, keys: list[Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from safehold.scan.machine import KEPT_TEXT, LITERAL_OPCODES, MAX_NAME, Handler, Machine
+from safehold.scan.machine import KEPT_TEXT, MAX_NAME, Handler, Machine
 from safehold.scan.numbers import parse_float, parse_int, parse_long, parse_quoted
 from safehold.scan.outcome import Broken
 from safehold.scan.values import FLOAT, INTEGER, UNKNOWN, Blob
@@ -16,8 +16,7 @@ _KEPT_INT: Final = 32
 
 def _literal(width: int, value: Any) -> Handler:
     def push(m: Machine) -> None:
-        after = m.pos + width
-        if after < m.limit and m.data[after] in LITERAL_OPCODES and m.skip_literals(m.pos - 1):
+        if m.pos > m.skipper.next_scalar and m.skipper.skip(m, m.pos - 1, scalar=True):
             return
         m.take(width)
         m.stack.append(value)
@@ -27,8 +26,7 @@ def _literal(width: int, value: Any) -> Handler:
 
 def _integer(width: int, *, signed: bool) -> Handler:
     def push(m: Machine) -> None:
-        after = m.pos + width
-        if after < m.limit and m.data[after] in LITERAL_OPCODES and m.skip_literals(m.pos - 1):
+        if m.pos > m.skipper.next_scalar and m.skipper.skip(m, m.pos - 1, scalar=True):
             return
         start = m.take(width)
         m.stack.append(int.from_bytes(m.data[start : start + width], "little", signed=signed))
@@ -79,6 +77,8 @@ def length_of(m: Machine, width: int, *, signed: bool) -> int:
 
 def _text(width: int) -> Handler:
     def push(m: Machine) -> None:
+        if m.pos > m.skipper.next_scalar and m.skipper.skip(m, m.pos - 1, scalar=True):
+            return
         start = m.pos + width
         length = int.from_bytes(m.data[m.pos : start], "little")
         if length <= m.limit - start:

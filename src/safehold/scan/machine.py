@@ -16,8 +16,10 @@ from typing import Any, Final
 
 from safehold.scan import rules
 from safehold.scan.judge import Judge
+from safehold.scan.memo import Memo
 from safehold.scan.outcome import Broken, Ended, Exhausted, Outcome
-from safehold.scan.values import FLOAT, UNKNOWN, Blob, Data, Run
+from safehold.scan.skip import Skipper
+from safehold.scan.values import UNKNOWN, Blob, Data, Run
 
 Handler = Callable[["Machine"], None]
 
@@ -31,9 +33,10 @@ MAX_OBJECTS: Final = 16_000_000
 MAX_NAME: Final = 4096
 KEPT_TEXT: Final = 256
 
+# An index below this reserves little memory; runs hold only such PUTs.
+_FREE_INDEX: Final = 2**20
+
 _NEWLINE: Final = re.compile(rb"\n")
-# Opcodes that push one number or singleton, with their arguments.
-_LITERALS: Final = re.compile(rb"(?:K.|G.{8}|[N\x88\x89]|M..|J.{4})*+", re.DOTALL)
 _STOP: Final = 0x2E
 
 
@@ -47,17 +50,19 @@ class Machine:
         "data",
         "fence",
         "judge",
+        "kept",
         "limit",
         "marks",
-        "memo",
         "missing",
         "persistent",
         "pos",
         "proto",
         "resume",
         "size",
+        "skipper",
         "stack",
         "start",
+        "table",
     )
 
     def __init__(
@@ -68,13 +73,16 @@ class Machine:
         start: int = 0,
         memo: dict[int, Any] | None = None,
         arrays: Callable[[Machine, Any], Any] | None = None,
+        skip: bool = True,
     ) -> None:
         self.data = data
         self.size = len(data)
         self.judge = judge
         self.start = start
         self.pos = start
-        self.memo: dict[int, Any] = {} if memo is None else memo
+        self.kept = Memo({} if memo is None else memo)
+        self.skipper = Skipper(skip=skip)
+        self.table: tuple[Handler, ...] = ()
         # Called with each value that got a state, see formats/joblib.py.
         self.arrays = arrays
         self.stack: list[Any] = []
@@ -94,6 +102,7 @@ class Machine:
     def run(self, table: tuple[Handler, ...], most: int | None = None) -> Outcome:
         """Follow the stream to its STOP, or as far as it can be followed."""
         data = self.data
+        self.table = table
         rounds = -(-(MAX_OPCODES if most is None else most) // _STRIDE)
         try:
             for _ in range(rounds):
@@ -119,14 +128,16 @@ class Machine:
     def _check_sizes(self) -> None:
         if len(self.stack) > MAX_STACK or len(self.marks) > MAX_STACK:
             raise Exhausted(f"more than {MAX_STACK} values on the stack")
-        if len(self.memo) > MAX_MEMO:
+        if len(self.kept.known) + len(self.kept.log) > MAX_MEMO:
             raise Exhausted(f"more than {MAX_MEMO} values in the memo")
         # Values inside values count as well; the interpreter knows how many objects there are.
         if sys.getallocatedblocks() - self.blocks > MAX_OBJECTS:
             raise Exhausted(f"more than {MAX_OBJECTS} values kept")
 
     def _stopped(self) -> Outcome:
-        top = self.pop()
+        if len(self.stack) <= self.fence:
+            raise Broken("stack underflow")
+        top = self.stack.pop()
         if self.resume is not None and self.pos < self.limit:
             # The next load of a file begins after the frame, that of bytes after the STOP.
             message = "a frame goes on after the end of its stream"
@@ -270,7 +281,7 @@ class Machine:
             raise Broken("stack underflow")
         value = stack.pop()
         if type(value) is Run:
-            stack.extend(self.literals(value))
+            stack.extend(self.skipper.last_values(self, value))
             value = stack.pop()
         return value
 
@@ -284,7 +295,7 @@ class Machine:
         if len(stack) <= self.fence:
             raise Broken("stack underflow")
         if type(stack[-1]) is Run:
-            stack.extend(self.literals(stack.pop()))
+            stack.extend(self.skipper.last_values(self, stack.pop()))
         return stack[-1]
 
     def mark(self) -> None:
@@ -306,54 +317,47 @@ class Machine:
         return at
 
     def above_mark(self) -> list[Any]:
-        """Take everything above the last mark, and the mark; runs of literals stay runs."""
+        """Take everything above the last mark, and the mark; runs stay runs."""
         at = self.unmark()
         items = self.stack[at:]
         del self.stack[at:]
         return items
 
-    def expanded(self, items: list[Any], most: int) -> list[Any] | None:
-        """Return the items with runs of literals unfolded, or None if there are more than most."""
-        if len(items) > most:
-            return None
-        found: list[Any] = []
-        for item in items:
-            if type(item) is Run:
-                if item.stop - item.start > 9 * most:
-                    return None
-                found.extend(self.literals(item))
-            else:
-                found.append(item)
-        return found if len(found) <= most else None
+    # Runs
 
-    def skip_literals(self, start: int) -> bool:
-        """Step over the literals from ``start`` on, as one value; False if there is none."""
-        found = _LITERALS.match(self.data, start, self.limit)
-        stop = found.end() if found is not None else start
-        if stop == start:
-            return False
-        self.pos = stop
-        self.stack.append(Run(start, stop))
-        return True
+    @property
+    def most_values(self) -> int:
+        """How many values the stack may hold."""
+        return MAX_STACK
 
-    def literals(self, run: Run) -> list[Any]:
-        """Return the values of a run."""
-        if len(self.stack) + run.stop - run.start > MAX_STACK:
-            raise Exhausted(f"more than {MAX_STACK} values on the stack")
-        data = self.data
-        found: list[Any] = []
-        pos = run.start
-        while pos < run.stop:
-            width, value = _LITERAL[data[pos]]
-            pos += 1
-            if value is _NUMBER:
-                raw = data[pos : pos + width]
-                value = int.from_bytes(raw, "little", signed=width == 4)
-            found.append(value)
-            pos += width
-        return found
+    def unfold(self, run: Run) -> None:
+        """Read the values of a run."""
+        self.skipper.regret(run)
+        self.kept.open(run, self)
+
+    def replay(self, run: Run) -> None:
+        """Follow the opcodes of a run, one by one, on a stack of its own."""
+        kept = self.pos, self.limit, self.resume, self.stack, self.marks, self.fence
+        self.pos, self.limit, self.resume = run.start, run.stop, None
+        self.stack, self.marks, self.fence = [], [], 0
+        data, table = self.data, self.table
+        with self.skipper.paused():
+            while self.pos < run.stop:
+                opcode = data[self.pos]
+                self.pos += 1
+                table[opcode](self)
+        run.values = self.stack
+        self.pos, self.limit, self.resume, self.stack, self.marks, self.fence = kept
+        if run.owner is not None:
+            run.owner.settle()
 
     # Memo
+
+    @property
+    def memo(self) -> dict[int, Any]:
+        """Everything that was remembered, by index."""
+        self.kept.resolve(self)
+        return self.kept.known
 
     def put(self, index: int) -> None:
         """Remember the value on top.
@@ -362,15 +366,15 @@ class Machine:
             Broken: there is none.
         """
         # Each PUT takes a byte or more, so an honest index never exceeds the offset by much.
-        if index > self.pos + MAX_NAME:
+        if index > max(self.pos + MAX_NAME, _FREE_INDEX):
             message = f"memo index {index} reserves memory without need"
             self.judge.note(rules.LIMIT_EXCEEDED, message, self.pos)
-        self.memo[index] = self.top()
+        self.kept.put(index, self.top())
 
     def get(self, index: int) -> Any:
         """Return what was remembered; unknown, with a note, if nothing was."""
         try:
-            return self.memo[index]
+            return self.kept.get(index, self)
         except KeyError:
             self.missing += 1
             self.judge.broken("uses a memo index that was never set", self.pos)
@@ -384,16 +388,3 @@ class Machine:
             raw = self.data[value.start : value.stop]
             return str(raw, "utf-8", "surrogateescape")
         return None
-
-
-_NUMBER: Final = object()
-_LITERAL: Final[dict[int, tuple[int, Any]]] = {
-    ord("K"): (1, _NUMBER),
-    ord("M"): (2, _NUMBER),
-    ord("J"): (4, _NUMBER),
-    ord("G"): (8, FLOAT),
-    ord("N"): (0, None),
-    0x88: (0, True),
-    0x89: (0, False),
-}
-LITERAL_OPCODES: Final = frozenset(_LITERAL)

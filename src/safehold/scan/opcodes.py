@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from safehold.scan.containers import CONTAINERS, as_tuple
+from safehold.scan.containers import CONTAINERS, as_tuple, flat
 from safehold.scan.judge import Judge
 from safehold.scan.literals import LITERALS, length_of
 from safehold.scan.machine import Handler, Machine
 from safehold.scan.numbers import parse_index
 from safehold.scan.outcome import Broken, Outcome
-from safehold.scan.values import UNKNOWN, Blob, Data, Opaque, Run
+from safehold.scan.values import UNKNOWN, Blob, Box, Data, Opaque, Run
 
 _HIGHEST_PROTOCOL: Final = 5
 
@@ -24,9 +24,13 @@ def run(
     memo: dict[int, Any] | None = None,
     arrays: Callable[[Machine, Any], Any] | None = None,
     most: int | None = None,
+    skip: bool = True,
 ) -> tuple[Machine, Outcome]:
-    """Follow one stream, so many opcodes at most, and return the machine as it then stood."""
-    machine = Machine(data, judge, start=start, memo=memo, arrays=arrays)
+    """Follow one stream, so many opcodes at most, and return the machine as it then stood.
+
+    Without ``skip``, each opcode is followed by itself; that takes longer and finds the same.
+    """
+    machine = Machine(data, judge, start=start, memo=memo, arrays=arrays, skip=skip)
     return machine, machine.run(TABLE, most)
 
 
@@ -34,7 +38,16 @@ def run(
 
 
 def _mark(m: Machine) -> None:
-    m.mark()
+    if m.pos < m.skipper.next_try:
+        m.mark()
+        return
+    stack = m.stack
+    if len(stack) > m.fence and type(stack[-1]) is Box:
+        # Most likely items for that box follow.
+        m.mark()
+        m.skipper.skip(m, m.pos)
+    elif not m.skipper.skip(m, m.pos - 1):
+        m.mark()
 
 
 def _pop(m: Machine) -> None:
@@ -56,8 +69,14 @@ def _memoize(m: Machine) -> None:
     # Every text of protocol 4 and 5 passes here, so nothing is called that need not be.
     stack = m.stack
     value = stack[-1] if len(stack) > m.fence else m.top()
-    memo = m.memo
-    memo[len(memo)] = m.top() if type(value) is Run else value
+    if type(value) is Run:
+        value = m.top()
+    kept = m.kept
+    if kept.log:
+        kept.memoize(value)
+    else:
+        known = kept.known
+        known[len(known)] = value
 
 
 def _put_line(m: Machine) -> None:
@@ -100,7 +119,7 @@ def _put_byte(m: Machine) -> None:
     m.pos = pos + 1
     stack = m.stack
     value = stack[-1] if len(stack) > m.fence else m.top()
-    m.memo[m.data[pos]] = m.top() if type(value) is Run else value
+    m.kept.put(m.data[pos], m.top() if type(value) is Run else value)
 
 
 def _get(width: int) -> Handler:
@@ -112,9 +131,10 @@ def _get(width: int) -> Handler:
 
 def _get_byte(m: Machine) -> None:
     pos = m.pos
-    if pos < m.limit and m.data[pos] in m.memo:
+    kept = m.kept
+    if pos < m.limit and not kept.log and m.data[pos] in kept.known:
         m.pos = pos + 1
-        m.stack.append(m.memo[m.data[pos]])
+        m.stack.append(kept.known[m.data[pos]])
     else:
         m.stack.append(m.get(m.number(1)))
 
@@ -177,10 +197,9 @@ def _inst(m: Machine) -> None:
 
 def _obj(m: Machine) -> None:
     offset = m.pos - 1
-    items = m.above_mark()
+    items = flat(m.above_mark())
     if not items:
         raise Broken("stack underflow")
-    # A literal first in a run is no class; the judge says so for any value.
     args = as_tuple(m, items[1:])
     m.stack.append(m.judge.called(items[0], args, offset))
 

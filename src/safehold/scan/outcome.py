@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from safehold.scan.values import Run
+
 
 class Broken(Exception):
     """The stream cannot be followed further; says why."""
@@ -24,8 +26,13 @@ class Outcome:
 
     status: str
     stop: int
-    top: Any = None
+    last: Any = None
     reason: str = ""
+
+    @property
+    def top(self) -> Any:
+        """What the stream leaves on the stack."""
+        return self.last.unfolded()[-1] if type(self.last) is Run else self.last
 
     @property
     def complete(self) -> bool:

@@ -109,7 +109,10 @@ def close(source: Source, judge: Judge, machine: Machine, outcome: Outcome) -> N
 def read_following(source: Source, names: Names, machine: Machine, outcome: Outcome) -> list[Judge]:
     """Read what stands after the first STOP: more streams, then whatever is left."""
     judges: list[Judge] = []
-    data, memo, stop = source.data, machine.memo, outcome.stop
+    data, stop = source.data, outcome.stop
+    if stop >= len(data):
+        return judges
+    memo = machine.memo
     for _ in range(_MOST_STREAMS):
         if stop >= len(data):
             return judges

@@ -7,13 +7,17 @@ can name the same tuple a billion times.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Protocol
+
+from safehold.scan.runs import Patterns
 
 # What is read: in memory, or mapped from a file.
 Data = bytes | memoryview
 
 # A container remembers this many items: enough for argument checks and wrapper states.
 KEPT_ITEMS: Final = 64
+# Items of a dict may wait so long for a run before them to be read.
+_MOST_WAITING: Final = 1000
 
 
 class Opaque:
@@ -77,48 +81,148 @@ class Made:
         self.keyed = False
 
 
+class Reader(Protocol):
+    """What reads runs: the machine that made them."""
+
+    data: Data
+
+    def unfold(self, run: Run, /) -> None:
+        """Set the values of a run, after those before it that the memo depends on."""
+
+    def replay(self, run: Run, /) -> None:
+        """Set the values of a run."""
+
+
+class Run:
+    """Several values in a row, left unparsed until one of them is needed; see runs.py.
+
+    ``pairs``: they are an even number, and none of the first of two is a tuple. ``owner`` is
+    the box that they were put into.
+    """
+
+    __slots__ = ("forms", "owner", "pairs", "reader", "start", "stop", "values")
+
+    def __init__(
+        self, reader: Reader, forms: Patterns, start: int, stop: int, *, pairs: bool
+    ) -> None:
+        self.reader = reader
+        self.forms = forms
+        self.start = start
+        self.stop = stop
+        self.pairs = pairs
+        self.owner: Box | None = None
+        self.values: list[Any] | None = None
+
+    def unfolded(self) -> list[Any]:
+        """Return the values, read now if they were not before."""
+        if self.values is None:
+            self.reader.unfold(self)
+        return self.values or []
+
+
 class Box:
     """A list, dict, set or frozenset made by opcodes."""
 
-    __slots__ = ("fixed", "items", "kind", "odd", "whole")
+    __slots__ = ("_items", "_odd", "_waiting", "_whole", "fixed", "kind")
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self.items: list[Any] | dict[str, Any] | None = None
-        # False once an item was left out.
-        self.whole = True
-        # Whether a key, kept or not, is a special name or is made while loading.
-        self.odd = False
+        self._items: list[Any] | dict[str, Any] | None = None
+        self._whole = True
+        self._odd = False
         # Whether something that was checked holds on to it, so that it must not change.
         self.fixed = False
+        # What was added since a run that is still unread, in order; keys and values in turn.
+        self._waiting: list[Any] = []
 
-    def append(self, item: Any) -> None:
-        """Add an item of a list or set, unless there are enough."""
-        if self.items is None:
-            self.items = []
-        if isinstance(self.items, list) and len(self.items) < KEPT_ITEMS:
-            self.items.append(item)
-        else:
-            self.whole = False
+    @property
+    def items(self) -> list[Any] | dict[str, Any] | None:
+        """The first items of a list or set, the values of the first text keys of a dict."""
+        self._settle_all()
+        return self._items
 
-    def put(self, key: Any, value: Any) -> None:
-        """Set an item of a dict; only text keys are kept."""
-        if not self.odd:
-            self.odd = is_odd_key(key)
-        if self.items is None:
-            self.items = {}
-        if (
-            type(key) is str
-            and isinstance(self.items, dict)
-            and (len(self.items) < KEPT_ITEMS or key in self.items)
-        ):
-            self.items[key] = value
-        else:
-            self.whole = False
+    @property
+    def whole(self) -> bool:
+        """False once an item was left out."""
+        self._settle_all()
+        return self._whole
+
+    @property
+    def odd(self) -> bool:
+        """Whether a key, kept or not, is a special name or is made while loading."""
+        self._settle_all()
+        return self._odd
 
     def get(self, key: str) -> Any:
         """Return what a dict holds under a text key, or None."""
         return self.items.get(key) if isinstance(self.items, dict) else None
+
+    def add(self, items: list[Any]) -> None:
+        """Add items of a list or set; keys and values in turn of a dict."""
+        if not self._waiting and Run not in map(type, items):
+            self._add_now(items)
+            return
+        if self.kind != "dict":
+            # Each is one item at least, so that whatever comes later is left out.
+            items = items[: KEPT_ITEMS + 1 - len(self._waiting)]
+        for item in items:
+            if type(item) is Run:
+                item.owner = self
+        self._waiting += items
+        self.settle()
+        if len(self._waiting) > _MOST_WAITING:
+            self._settle_all()
+
+    def settle(self) -> None:
+        """Take what was waiting for a run, up to the next one that is unread."""
+        waiting = self._waiting
+        ready: list[Any] = []
+        taken = 0
+        for item in waiting:
+            if type(item) is not Run:
+                ready.append(item)
+            elif item.values is None:
+                break
+            else:
+                ready += item.values
+            taken += 1
+        self._waiting = waiting[taken:]
+        if ready:
+            self._add_now(ready)
+
+    def _settle_all(self) -> None:
+        if self._waiting:
+            for item in self._waiting.copy():
+                if type(item) is Run:
+                    item.unfolded()
+            self.settle()
+
+    def _add_now(self, items: list[Any]) -> None:
+        if self.kind == "dict":
+            for place in range(0, len(items), 2):
+                self._put(items[place], items[place + 1])
+            return
+        if self._items is None:
+            self._items = []
+        if isinstance(self._items, list):
+            room = KEPT_ITEMS - len(self._items)
+            self._items += items[:room]
+            if len(items) > room:
+                self._whole = False
+
+    def _put(self, key: Any, value: Any) -> None:
+        if not self._odd:
+            self._odd = is_odd_key(key)
+        if self._items is None:
+            self._items = {}
+        if (
+            type(key) is str
+            and isinstance(self._items, dict)
+            and (len(self._items) < KEPT_ITEMS or key in self._items)
+        ):
+            self._items[key] = value
+        else:
+            self._whole = False
 
 
 def is_odd_key(key: Any) -> bool:
@@ -126,16 +230,6 @@ def is_odd_key(key: Any) -> bool:
     if type(key) is str:
         return key.startswith("__") and key.endswith("__")
     return isinstance(key, Made | Opaque) and key is not INTEGER and key is not FLOAT
-
-
-class Run:
-    """Several literals in a row, left unparsed until one of them is needed."""
-
-    __slots__ = ("start", "stop")
-
-    def __init__(self, start: int, stop: int) -> None:
-        self.start = start
-        self.stop = stop
 
 
 _SHOWN = 160

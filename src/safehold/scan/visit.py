@@ -17,6 +17,7 @@ from safehold.scan.values import Data
 # Unpacking this much is harmless at any ratio.
 _FREE_BYTES: Final = 64 * 2**20
 _MOST_FINDINGS: Final = 2000
+_LONGEST_MAGIC: Final = 16
 
 # What a file that is loaded as an artifact is usually called.
 SUFFIXES: Final = (
@@ -63,7 +64,7 @@ class Source:
 
     def starts(self, *magics: bytes) -> bool:
         """Whether the bytes begin with one of these."""
-        return any(bytes(self.data[: len(magic)]) == magic for magic in magics)
+        return bytes(self.data[:_LONGEST_MAGIC]).startswith(magics)
 
     def inner(
         self,

@@ -6,16 +6,21 @@ by persistent id; the fifth lists the storages in the order in which their bytes
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from safehold.scan import rules
 from safehold.scan.judge import Judge
 from safehold.scan.opcodes import run
+from safehold.scan.outcome import Outcome
 from safehold.scan.streams import read_first
+from safehold.scan.values import Run
 from safehold.scan.visit import Source, Visit
 from safehold.scan.weights import NAMES, item_size
 
 _MAGIC: Final = 0x1950A86A20F9469CFC6C
+# The number as it stands in a run, the only way to write it there.
+_BYTES: Final = re.compile(re.escape(_MAGIC.to_bytes(10, "little")))
 _STREAMS: Final = 5
 _OBJECT: Final = 3
 
@@ -23,11 +28,17 @@ _OBJECT: Final = 3
 def read(source: Source, visit: Visit) -> str | None:
     """Read the five pickles and what follows; None if the first is not torch's magic number."""
     first = read_first(source, visit)
-    if first is None or type(first.outcome.top) is not int or first.outcome.top != _MAGIC:
+    if first is None or not _is_magic(source, first.outcome):
         return None
     visit.first_taken = True
     _read_streams(source, visit)
     return "torch"
+
+
+def _is_magic(source: Source, outcome: Outcome) -> bool:
+    if type(outcome.last) is Run and _BYTES.search(source.data, 0, outcome.stop) is None:
+        return False
+    return type(outcome.top) is int and outcome.top == _MAGIC
 
 
 def _read_streams(source: Source, visit: Visit) -> None:

@@ -17,6 +17,8 @@ from safehold.scan.weights import NAMES, item_size
 
 _MAGIC_AT: Final = 257
 _BLOCK: Final = 512
+# What can be a number at all; most files end here.
+_CHECKSUM: Final = re.compile(rb"[\s\x1c-\x1f0-7oO_+-]*+(?:\0|\Z)|[\x80\xff]")
 _NONZERO: Final = re.compile(rb"[^\0]")
 _ESCAPES: Final = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:")
 _TORCH: Final = frozenset({"pickle", "storages", "tensors", "sys_info"})
@@ -66,7 +68,7 @@ def read(source: Source, visit: Visit) -> str | None:
 
 def _old_header(head: bytes) -> bool:
     """Headers before ustar have no magic: their checksum must be right."""
-    if len(head) < _BLOCK:
+    if len(head) < _BLOCK or not _CHECKSUM.match(head, 148, 156):
         return False
     try:
         tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")

@@ -1,0 +1,128 @@
+"""The memo of a pickle, of which a part may still stand in runs that nobody has read."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from safehold.scan.runs import puts_among
+from safehold.scan.values import Reader, Run
+
+# When other indexes are asked for so often, the runs are read rather than searched again.
+_MOST_RESTARTS: Final = 16
+
+
+class Memo:
+    """Values by index; ``log`` is what was put while an earlier run was unread.
+
+    An entry of the log is a run, or an index (None for MEMOIZE) and its value. The log is
+    replayed in order, so that each value gets the index that a loader gives it.
+    """
+
+    __slots__ = ("_asked", "_found", "_gaps", "_restarts", "_seen", "known", "log", "waiting")
+
+    def __init__(self, known: dict[int, Any]) -> None:
+        self.known = known
+        self.log: list[Run | tuple[int | None, Any]] = []
+        # Bytes of the runs in the log.
+        self.waiting = 0
+        self._gaps = None if known else False
+        # Which of some indexes the log sets, as far as it was looked at.
+        self._asked: set[int] = set()
+        self._found: set[int] = set()
+        self._seen = 0
+        self._restarts = 0
+
+    @property
+    def gaps(self) -> bool:
+        """Whether an index may be unset below one that is set: MEMOIZE could set either."""
+        if self._gaps is None:
+            self._gaps = max(self.known, default=-1) >= len(self.known)
+        return self._gaps
+
+    def put(self, index: int, value: Any) -> None:
+        """Set what a PUT says."""
+        if self.log:
+            self.log.append((index, value))
+        else:
+            if index > len(self.known):
+                self._gaps = True
+            self.known[index] = value
+
+    def memoize(self, value: Any) -> None:
+        """Set the index that comes next."""
+        if self.log:
+            self.log.append((None, value))
+        else:
+            self.known[len(self.known)] = value
+
+    def defer(self, run: Run) -> None:
+        """Remember that a run may put something."""
+        self.log.append(run)
+        self.waiting += run.stop - run.start
+
+    def split(self, run: Run, parts: list[Run]) -> bool:
+        """Let others stand for a run, if it is the last entry."""
+        if not self.log or self.log[-1] is not run:
+            return False
+        self.log[-1:] = parts
+        self._seen = min(self._seen, len(self.log) - len(parts))
+        return True
+
+    def open(self, run: Run, reader: Reader) -> None:
+        """Read a run; the others stay as they are if it is the last entry."""
+        if self.log and self.log[-1] is run:
+            # What it puts takes its place.
+            self.log.pop()
+            self.waiting -= run.stop - run.start
+            self._seen = min(self._seen, len(self.log))
+            reader.replay(run)
+            return
+        self.resolve(reader)
+        if run.values is None:
+            reader.replay(run)
+
+    def get(self, index: int, reader: Reader) -> Any:
+        """Return what is at an index. Raises KeyError if nothing is."""
+        if self.log and self.unsettled({index}, reader):
+            self.resolve(reader)
+        return self.known[index]
+
+    def unsettled(self, indexes: set[int], reader: Reader) -> set[int]:
+        """Return which indexes are unknown, or may be set again by what is in the log."""
+        if not self.log:
+            return indexes - self.known.keys()
+        if self.gaps:
+            return indexes
+        # Without gaps, MEMOIZE sets what is not known yet.
+        if not indexes <= self._asked:
+            self._asked |= indexes
+            self._seen = 0
+            self._restarts += 1
+        if self._restarts > _MOST_RESTARTS:
+            self.resolve(reader)
+            return indexes - self.known.keys()
+        for entry in self.log[self._seen :]:
+            if isinstance(entry, Run):
+                self._found |= puts_among(
+                    entry.forms, reader.data, entry.start, entry.stop, self._asked
+                )
+            elif entry[0] in self._asked:
+                self._found.add(entry[0])
+        self._seen = len(self.log)
+        return indexes - self.known.keys() | indexes & self._found
+
+    def resolve(self, reader: Reader) -> None:
+        """Read the runs of the log, but for those that neither put nor get anything."""
+        if not self.log:
+            return
+        log, self.log = self.log, []
+        self.waiting = self._seen = self._restarts = 0
+        self._asked, self._found = set(), set()
+        for entry in log:
+            if not isinstance(entry, Run):
+                index, value = entry
+                self.put(len(self.known) if index is None else index, value)
+            elif entry.values is None and not entry.forms.unmemoized.fullmatch(
+                reader.data, entry.start, entry.stop
+            ):
+                reader.replay(entry)

@@ -1,0 +1,195 @@
+r"""Patterns for runs: stretches of a pickle that hold plain data, stepped over by one match.
+
+A run is a row of complete values, as picklers write them: numbers, short ASCII texts and bytes,
+GETs, and tuples, lists and dicts of such, nested a few levels deep. Each alternative pushes as
+many values as it says and takes none from below, whatever it holds, so the form alone shows that
+no opcode lacks what it needs. Anything of another form is left to the machine.
+
+All repeats are possessive, and alternatives begin with different bytes, so that a byte is read
+once per level. The length of a text is spelled out: one branch for each.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache, cached_property, lru_cache
+from typing import Final
+
+# Bytes of a text inside lists and dicts of a run, and in a run itself.
+_SHORT: Final = 24
+_LONG: Final = 256
+_BYTES: Final = 64
+_INTEGER: Final = 11
+# More values than a tuple keeps, see containers.py.
+MANY: Final = 1025
+_SHALLOW: Final = 1
+_DEEP: Final = 2
+# From this many bytes on, patterns for deeper nesting are worth the time to compile them.
+LARGE: Final = 2**16
+
+_NUMBERS: Final = rb"M..|J.{4}|G.{8}|[N\x88\x89)]"
+_GETS: Final = rb"h.|j.{4}"
+_MEMOIZE: Final = rb"\x94"
+# Indexes that reserve little memory at any place, see `Machine.put`.
+_PUTS: Final = rb"q.|r..[\x00-\x0f]\x00"
+
+
+class Patterns:
+    """What runs look like under some protocols; each pattern is compiled when it is needed."""
+
+    def __init__(self, *, framed: bool, deep: bool) -> None:
+        self._grammar = _Grammar(framed=framed)
+        self._depth = _DEEP if deep else _SHALLOW
+        self._framed = framed
+
+    @cached_property
+    def values(self) -> re.Pattern[bytes]:
+        """A row of values."""
+        return _compiled(b"(?:%b)*+" % self._grammar.row(self._depth, _LONG))
+
+    @cached_property
+    def pairs(self) -> re.Pattern[bytes]:
+        """A row of an even number of values; the first of each two is no container."""
+        key, value = self._grammar.scalar(_SHORT), self._grammar.value(self._depth, _LONG)
+        return _compiled(b"(?:%b%b)*+" % (key, value))
+
+    @cached_property
+    def scalars(self) -> re.Pattern[bytes]:
+        """A row of values that are no containers."""
+        return _compiled(b"(?:%b)*+" % self._grammar.scalar(_LONG))
+
+    @cached_property
+    def taker(self) -> re.Pattern[bytes]:
+        """A tuple whose first item was pushed before."""
+        one = self._grammar.scalar(_SHORT)
+        return _compiled(b"(?:\\x85|%b(?:\\x86|%b\\x87))%b" % (one, one, self._grammar.maybe))
+
+    @cached_property
+    def many(self) -> re.Pattern[bytes]:
+        """So many of these."""
+        return _compiled(b"(?:%b){%d}+" % (self._grammar.scalar(_SHORT), MANY))
+
+    @cached_property
+    def gets(self) -> re.Pattern[bytes]:
+        """Opcodes up to a GET, which is captured, or to the end."""
+        skipped = b"%b|%b" % (self._grammar.opcodes(), self._grammar.memo)
+        return _compiled(b"(?:%b)*+(%b|)" % (skipped, _GETS))
+
+    @cached_property
+    def puts(self) -> re.Pattern[bytes] | None:
+        """Opcodes up to a PUT, which is captured, or to the end."""
+        if self._framed:
+            return None
+        skipped = b"%b|%b" % (self._grammar.opcodes(), _GETS)
+        return _compiled(b"(?:%b)*+(%b|)" % (skipped, self._grammar.memo))
+
+    @cached_property
+    def unmemoized(self) -> re.Pattern[bytes]:
+        """Opcodes that neither put nor get anything."""
+        return _compiled(b"(?:%b)*+" % self._grammar.opcodes())
+
+
+@cache
+def patterns(*, framed: bool, deep: bool) -> Patterns:
+    """Return the patterns of protocols 4 and later (``framed``), or of those before."""
+    return Patterns(framed=framed, deep=deep)
+
+
+def puts_among(
+    forms: Patterns, data: bytes | memoryview, start: int, stop: int, indexes: set[int]
+) -> set[int]:
+    """Return which of the indexes a run sets by PUT."""
+    if forms.puts is None or not indexes:
+        return set()
+    if not _bytes_of_puts(frozenset(indexes)).search(data, start, stop):
+        return set()
+    found = set(forms.puts.findall(data, start, stop)) - {b""}
+    return {index for index in map(index_of, found) if index in indexes}
+
+
+def index_of(opcode: bytes) -> int:
+    """Return the index of a GET or PUT."""
+    return int.from_bytes(opcode[1:], "little")
+
+
+@lru_cache(maxsize=64)
+def _bytes_of_puts(indexes: frozenset[int]) -> re.Pattern[bytes]:
+    """Return a pattern of what looks like these PUTs, wherever an opcode may begin."""
+    short = b"".join(b"\\x%02x" % index for index in indexes if index < 2**8)
+    wide = (re.escape(index.to_bytes(4, "little")) for index in indexes if index < 2**32)
+    return _compiled(b"q[%b]|r(?:%b)" % (short or b"^\\x00-\\xff", b"|".join(wide)))
+
+
+def _compiled(pattern: bytes) -> re.Pattern[bytes]:
+    return re.compile(pattern, re.DOTALL)
+
+
+# CPython before 3.11.5 says that `*+` matched what it had only begun to match (gh-106052).
+SOUND: Final = re.fullmatch(b"(?:ab?c)*+", b"aca") is None
+NUMBERS: Final = _compiled(b"(?:K.|%b)*+" % _NUMBERS)
+
+
+class _Grammar:
+    """Builds patterns from the inside out."""
+
+    def __init__(self, *, framed: bool) -> None:
+        self.memo = _MEMOIZE if framed else _PUTS
+        self.maybe = b"(?:%b)?+" % self.memo
+        self._text = (b"\\x8c", b"") if framed else (b"X", b"\\x00\\x00\\x00")
+
+    def _held(self, most: int) -> bytes:
+        """Texts, bytes and long integers of less than so many bytes."""
+        text = self._texts(0, most)
+        if most == _LONG:
+            text += b"|" + _counted(b"[CU]", b".", b"", 0, _BYTES)
+        return text + b"|" + _counted(b"\\x8a", b".", b"", 0, _INTEGER)
+
+    def _texts(self, least: int, most: int) -> bytes:
+        code, after = self._text
+        return _counted(code, b"[\\x00-\\x7f]", after, least, most)
+
+    def opcodes(self) -> bytes:
+        """All opcodes of a run but GETs, PUTs and MEMOIZE."""
+        return b"K.|%b|%b|[]}(eutas\\x85-\\x87]" % (self._held(_LONG), _NUMBERS)
+
+    def scalar(self, most: int) -> bytes:
+        """One value that is no container."""
+        held = self._held(most)
+        return b"(?:K.|%b|(?:%b)%b|%b)" % (_GETS, held, self.maybe, _NUMBERS)
+
+    def _group(self, most: int) -> bytes:
+        """One to three scalars, the last of them in a tuple if a TUPLE1 to TUPLE3 follows."""
+        one = self.scalar(most)
+        made = b"[\\x85-\\x87]" + self.maybe
+        pair = b"\\x86" + self.maybe
+        single = b"\\x85" + self.maybe
+        return b"%b(?:%b|%b(?:%b|%b(?:%b)?+)?+)?+" % (one, single, one, pair, one, made)
+
+    def row(self, depth: int, most: int) -> bytes:
+        """One or more values; containers may be nested so deep."""
+        return b"(?:%b%b)" % (self._group(_SHORT), self._containers(depth, most))
+
+    def value(self, depth: int, most: int) -> bytes:
+        """Exactly one value."""
+        return b"(?:%b%b)" % (self.scalar(_SHORT), self._containers(depth, most))
+
+    def _containers(self, depth: int, most: int) -> bytes:
+        found = b"|" + self._texts(_SHORT, most) + self.maybe if most > _SHORT else b""
+        if depth:
+            row, value = self.row(depth - 1, _SHORT), self.value(depth - 1, _SHORT)
+            key, maybe = self.scalar(_SHORT), self.maybe
+            # A container that goes on in a way which is no data is no complete value yet.
+            ends = b"(?=[^(])"
+            found += b"|\\]%b(?:(?:\\(%b*+e)++|%ba)?+%b" % (maybe, row, key, ends)
+            found += b"|\\}%b(?:(?:\\((?:%b%b)*+u)++|%b{2}+s)?+%b" % (maybe, key, value, key, ends)
+            found += b"|\\(%b*+t%b" % (row, maybe)
+        return found
+
+
+def _counted(code: bytes, each: bytes, after: bytes, least: int, most: int) -> bytes:
+    """Return a pattern of an opcode with a length of one byte and as many bytes."""
+    branches = (
+        b"\\x%02x%b" % (length, after) + (b"%b{%d}" % (each, length) if length else b"")
+        for length in range(least, most)
+    )
+    return b"%b(?:%b)" % (code, b"|".join(branches))

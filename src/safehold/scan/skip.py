@@ -1,0 +1,250 @@
+"""Steps over runs, see runs.py: where to try, how far, and whether the GETs in one are harmless.
+
+A run must do nothing but push its values and put some in the memo. A GET can do more: find
+nothing, bring in a global, or a tuple that takes long to hash. So each index that a run gets must
+be known by then, and be none of these; otherwise the run ends before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
+
+from safehold.scan.memo import Memo
+from safehold.scan.runs import LARGE, NUMBERS, SOUND, index_of, patterns, puts_among
+from safehold.scan.values import Box, Data, Global, Reader, Run, weighs_more
+
+# Shorter runs are not worth a match.
+_SHORTEST: Final = 24
+# How far a match may look at first, and at most; it doubles while runs reach that far, so that
+# the bytes which are read in vain stay fewer than those which are not.
+_FIRST_WINDOW: Final = 2**12
+_LEAST_WINDOW: Final = 2**8
+_LAST_WINDOW: Final = 2**20
+# After a match in vain so many bytes more are not tried than after the one before; the first few
+# are free where a container begins. A run that had to be read counts as several.
+_STEP: Final = 16
+_FREE: Final = 4
+_REGRET: Final = 4
+_LONGEST_WAIT: Final = 2**12
+# Unread runs of so many bytes are read rather than end a run at a GET.
+_READ_AT_ONCE: Final = 2**13
+# So much of the end of a longer run is read when its last value is needed.
+_TAIL: Final = 2**9
+_WHOLE: Final = 2**11
+# A tuple that takes longer to hash is left to the machine.
+_HEAVIEST: Final = 64
+# After so many tries in a large source, the patterns for deeper nesting are compiled.
+_FIRST_TRIES: Final = 8
+# Next to this many other values above a mark, nobody counts which of them are keys.
+_MOST_COUNTED: Final = 64
+
+
+class Stepping(Reader, Protocol):
+    """What a run is stepped over in: the machine, as it stands."""
+
+    size: int
+    limit: int
+    pos: int
+    proto: int
+    stack: list[Any]
+    marks: list[int]
+    fence: int
+    kept: Memo
+
+    @property
+    def most_values(self) -> int:
+        """How many values the stack may hold."""
+
+
+class Skipper:
+    """Decides where the machine steps over a run."""
+
+    __slots__ = (
+        "_heights",
+        "_tries",
+        "_unread",
+        "_until",
+        "_vain",
+        "_window",
+        "next_scalar",
+        "next_try",
+    )
+
+    def __init__(self, *, skip: bool) -> None:
+        # Runs are tried from these offsets on: at a container or a mark, and at a scalar.
+        self.next_try = self.next_scalar = 0 if skip and SOUND else sys.maxsize
+        self._tries = 0
+        self._window = _FIRST_WINDOW
+        # Where runs are on the stack, and how long; a value takes a byte or more.
+        self._heights: list[tuple[int, int]] = []
+        self._unread = 0
+        # A GET at which a run was too short, where the next one ends as well.
+        self._until = 0
+        # Matches in vain and runs that had to be read, less those that had not.
+        self._vain = 0
+
+    def skip(self, m: Stepping, start: int, *, scalar: bool = False) -> bool:
+        """Push the run that begins at an offset and step over it; False if there is none."""
+        if m.limit - start < _SHORTEST:
+            return False
+        pairs = _in_dict(m)
+        if pairs and not _at_key(m):
+            return False
+        full = self._is_full(m)
+        run = _numbers(m, start) if full else self._run(m, start, pairs=pairs)
+        if run is None:
+            self._wait(start, scalar=scalar)
+            return False
+        self._vain //= 2
+        if run.stop - start > self._window // 2:
+            self._window = min(2 * self._window, _LAST_WINDOW)
+        if not full:
+            self._heights.append((len(m.stack), run.stop - run.start))
+            self._unread += run.stop - run.start
+        m.stack.append(run)
+        m.kept.defer(run)
+        m.pos = run.stop
+        return True
+
+    def _is_full(self, m: Stepping) -> bool:
+        """Whether runs on the stack may hold more values than may be there."""
+        while self._heights and self._heights[-1][0] >= len(m.stack):
+            self._unread -= self._heights.pop()[1]
+        return self._unread > m.most_values
+
+    def _run(self, m: Stepping, start: int, *, pairs: bool) -> Run | None:
+        self._tries += 1
+        forms = patterns(framed=m.proto > 3, deep=m.size >= LARGE and self._tries > _FIRST_TRIES)
+        pattern = forms.pairs if pairs else forms.values
+        end = min(m.limit, start + self._window)
+        if start < self._until < end:
+            end, self._until = self._until, 0
+        stop = _end(pattern, m.data, start, end)
+        if stop == end < m.limit:
+            # What follows may belong to the last value.
+            stop = _end(pattern, m.data, start, end - 1)
+        if stop > start and end < m.limit and not pairs:
+            taker = forms.taker.match(m.data, stop, m.limit)
+            stop = stop if taker is None else taker.end()
+        if stop - start < _SHORTEST:
+            return None
+        run = Run(m, forms, start, stop, pairs=pairs)
+        run.stop = self._checked(m, pattern, run)
+        return run if run.stop - start >= _SHORTEST else None
+
+    def _wait(self, position: int, *, scalar: bool) -> None:
+        self._window = max(self._window // 2, _LEAST_WINDOW)
+        if self.next_try == sys.maxsize:
+            return
+        self._vain += 1
+        wait = min(_STEP * self._vain, _LONGEST_WAIT)
+        self.next_scalar = position + wait
+        if not scalar and self._vain > _FREE:
+            self.next_try = position + wait
+
+    def last_values(self, m: Stepping, run: Run) -> list[Any]:
+        """Return the values of a run that ends in the middle of something; of a long one some.
+
+        A run before the others stands for the rest.
+        """
+        parts = self._parts(m, run) if run.stop - run.start > _WHOLE else []
+        if not parts or not m.kept.split(run, parts):
+            return run.unfolded()
+        m.kept.open(parts[1], m)
+        return [parts[0], *parts[1].unfolded()]
+
+    def _parts(self, m: Stepping, run: Run) -> list[Run]:
+        pattern = run.forms.pairs if run.pairs else run.forms.values
+        at = _end(pattern, m.data, run.start, run.stop - _TAIL)
+        while run.start < at < run.stop:
+            if _end(pattern, m.data, at, run.stop) == run.stop:
+                head = Run(m, run.forms, run.start, at, pairs=run.pairs)
+                return [head, Run(m, run.forms, at, run.stop, pairs=run.pairs)]
+            # It takes values from before, so that the cut is made after it.
+            found = run.forms.taker.match(m.data, at, run.stop)
+            at = found.end() if found is not None else run.stop
+        return []
+
+    def regret(self, run: Run) -> None:
+        """Hear that a run had to be read after all."""
+        if self.next_try != sys.maxsize:
+            self._vain += _REGRET
+            wait = min(_STEP * self._vain, _LONGEST_WAIT)
+            self.next_try = self.next_scalar = max(self.next_try, run.stop + wait)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Try no runs meanwhile."""
+        kept = self.next_try, self.next_scalar
+        self.next_try = self.next_scalar = sys.maxsize
+        try:
+            yield
+        finally:
+            self.next_try, self.next_scalar = kept
+
+    def _checked(self, m: Stepping, pattern: re.Pattern[bytes], run: Run) -> int:
+        """Return where a run ends at the latest because of what it gets."""
+        forms = run.forms
+        taken = set(forms.gets.findall(m.data, run.start, run.stop)) - {b""}
+        if not taken:
+            return run.stop
+        bad = _harmful(m, run, taken)
+        if bad and m.kept.log and m.kept.waiting <= _READ_AT_ONCE:
+            m.kept.resolve(m)
+            bad = _harmful(m, run, taken)
+        if not bad:
+            return run.stop
+        self._window = max(self._window // 2, _LEAST_WINDOW)
+        matches = forms.gets.finditer(m.data, run.start, run.stop)
+        first = next(match.start(1) for match in matches if match.group(1) in bad)
+        stop = _end(pattern, m.data, run.start, first)
+        self._until = first if stop - run.start < _SHORTEST else 0
+        return stop
+
+
+def _numbers(m: Stepping, start: int) -> Run | None:
+    """Return a run of values that take no memory, of which the stack may hold any number."""
+    stop = _end(NUMBERS, m.data, start, min(m.limit, start + _LAST_WINDOW))
+    forms = patterns(framed=m.proto > 3, deep=False)
+    return Run(m, forms, start, stop, pairs=False) if stop - start >= _SHORTEST else None
+
+
+def _end(pattern: re.Pattern[bytes], data: Data, start: int, limit: int) -> int:
+    found = pattern.match(data, start, limit)
+    return start if found is None else found.end()
+
+
+def _harmful(m: Stepping, run: Run, codes: set[bytes]) -> set[bytes]:
+    """Return which GETs do more than to push, or may find what the run itself puts."""
+    if m.kept.gaps:
+        return codes
+    indexes = set(map(index_of, codes))
+    bad = m.kept.unsettled(indexes, m)
+    bad |= puts_among(run.forms, m.data, run.start, run.stop, indexes - bad)
+    bad |= {index for index in indexes - bad if not _is_harmless(m.kept.known[index])}
+    return {code for code in codes if index_of(code) in bad}
+
+
+def _is_harmless(value: Any) -> bool:
+    if type(value) is tuple:
+        return not weighs_more(value, _HEAVIEST)
+    return type(value) is not Global
+
+
+def _in_dict(m: Stepping) -> bool:
+    """Whether the values above the last mark are keys and values of a dict."""
+    box = m.stack[m.fence - 1] if m.marks and m.fence else None
+    return type(box) is Box and box.kind == "dict"
+
+
+def _at_key(m: Stepping) -> bool:
+    """Whether there is an even number of them so far."""
+    if len(m.stack) - m.fence > _MOST_COUNTED:
+        return False
+    above = m.stack[m.fence :]
+    runs = [value for value in above if type(value) is Run]
+    return len(above) % 2 == len(runs) % 2 and all(run.pairs for run in runs)
