@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import IO
 
 from safehold._cli import _output, _shared
 from safehold.allow import PRESETS, AllowList
-from safehold.errors import ConfigError
+from safehold.errors import ConfigError, MissingExtra
 from safehold.policy import Policy, default_policy
 from safehold.scan import FileReport, Verdict, scan_file, scan_paths
 from safehold.scan.entries import Found, list_directory
@@ -58,14 +59,16 @@ def reports(options: argparse.Namespace) -> Iterator[FileReport]:
         for path in filter(os.path.isfile, artifacts):
             yield from _given(scan_found(Found(path, named=False), settings))
         artifacts = [path for path in artifacts if not os.path.isfile(path)]
-    yield from scan_paths(
-        artifacts,
-        limits,
-        allow=allow,
-        exclude=options.exclude,
-        jobs=options.jobs,
-        digests=digests,
-    )
+    with _cluster(options.backend):
+        yield from scan_paths(
+            artifacts,
+            limits,
+            allow=allow,
+            exclude=options.exclude,
+            jobs=options.jobs or (1 if options.backend == "loky" else -1),
+            backend=options.backend,
+            digests=digests,
+        )
     for path in paths:
         if _is_source(path):
             yield from _hidden(scan_found(Found(path, named=False), settings))
@@ -75,6 +78,20 @@ def reports(options: argparse.Namespace) -> Iterator[FileReport]:
 def _given(report: FileReport | None) -> Iterator[FileReport]:
     if report is not None:
         yield report
+
+
+@contextlib.contextmanager
+def _cluster(backend: str) -> Iterator[None]:
+    """Connect to the cluster of Dask that its settings name, or start one on this machine."""
+    if backend != "dask":
+        yield
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise MissingExtra("distributed", "dask") from error
+    with Client():
+        yield
 
 
 def _hidden(report: FileReport | None) -> Iterator[FileReport]:

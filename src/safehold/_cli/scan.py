@@ -41,7 +41,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         f"(default: what {_shared.VARIABLE} names, if it is set)",
     )
     parser.add_argument(
-        "--jobs", type=_jobs, default=1, metavar="N", help="processes to use; -1 for all cores"
+        "--jobs",
+        type=_jobs,
+        metavar="N",
+        help="workers to use; -1 for all cores (default: 1, or all of another backend)",
+    )
+    parser.add_argument(
+        "--backend",
+        choices=("loky", "threading", "dask", "ray"),  # of scan.parallel; a test compares
+        default="loky",
+        help="where workers run: processes or threads here, or a cluster that exists",
     )
     parser.add_argument(
         "--exclude",

@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO
 
 from safehold.allow import AllowList
+from safehold.errors import ConfigError
 from safehold.policy import Limits
 from safehold.scan.entries import Found
 from safehold.scan.judge import GlobalUse
 from safehold.scan.one import Settings, scan_data, scan_found, too_large, unreadable
-from safehold.scan.parallel import scan_in_parallel
+from safehold.scan.parallel import BACKENDS, scan_in_parallel
 from safehold.scan.remote import find_objects, is_url
 from safehold.scan.report import FileReport, Scan, Verdict
 from safehold.scan.rules import RULES
@@ -75,6 +76,7 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
     own: frozenset[str] = frozenset(),
     exclude: Sequence[str] = (),
     jobs: int = 1,
+    backend: str = "loky",
     progress: Progress | None = None,
     digests: bool = False,
     hub_names: bool = True,
@@ -87,19 +89,25 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
         allow: as for `scan_path`.
         own: as for `scan_path`.
         exclude: as for `scan_path`.
-        jobs: processes to use; -1 for as many as there are cores.
+        jobs: workers to use; -1 for as many as there are cores.
+        backend: of joblib, where the workers are: processes (``loky``), ``threading``, or the
+            cluster of a client that exists (``dask``, ``ray``).
         progress: called with each report before it is yielded.
         hub_names: call a file in a cache of Hugging Face ``ORG/NAME@REVISION/FILE`` and read it
             once, whatever number of snapshots has it.
         digests: say what the SHA-256 of each artifact is.
 
     Raises:
-        MissingExtra: more than one job is asked for and joblib is not installed.
+        MissingExtra: more than one job is asked for and joblib, or what the backend needs, is
+            not installed.
+        ConfigError: the backend is unknown or has no workers.
     """
+    if backend not in BACKENDS:
+        raise ConfigError(f"no backend {backend!r}: one of {', '.join(BACKENDS)}")
     settings = Settings.of(limits, allow, own, digests=digests)
     found = (one for path in paths for one in _find(path, exclude, hub_names=hub_names))
     one_by_one = (scan_found(one, settings) for one in found)
-    for report in one_by_one if jobs == 1 else scan_in_parallel(found, settings, jobs):
+    for report in one_by_one if jobs == 1 else scan_in_parallel(found, settings, jobs, backend):
         if report is None:
             continue
         if progress is not None:
