@@ -158,7 +158,8 @@ import distributed, sys
 from safehold.scan import scan_path, scan_paths
 
 if __name__ == "__main__":
-    with distributed.LocalCluster(2, dashboard_address=None) as cluster, distributed.Client(cluster):
+    made = distributed.LocalCluster(2, dashboard_address=None)
+    with made as cluster, distributed.Client(cluster):
         found = tuple(scan_paths([sys.argv[1]], jobs=2, backend="dask"))
     assert found == scan_path(sys.argv[1]).files
     print(len(found))
