@@ -94,23 +94,6 @@ def test_threads_report_the_same(tmp_path):
     assert found == scan_path(tmp_path).files
 
 
-def test_files_are_not_listed_before_they_are_read(tmp_path, monkeypatch):
-    """A million files make no list: the walk stays some batches ahead of the reports."""
-    monkeypatch.setattr(parallel, "_MOST_FILES", 2)
-    seen = []
-
-    def walk():
-        for number in range(1000):
-            seen.append(number)
-            yield Found(str(tmp_path / f"{number}.pkl"), named=True)
-
-    reports = parallel.scan_in_parallel(walk(), Settings.of(None, None), 2)
-    next(reports)
-    assert len(seen) < 100
-    reports.close()
-    assert len(seen) < 200
-
-
 def test_a_walk_that_fails_is_not_taken_for_its_end(tmp_path):
     def walk():
         for number in range(200):
