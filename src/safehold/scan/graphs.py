@@ -85,6 +85,8 @@ def _add(message: Message, part: Field, nodes: dict[str, _Node]) -> None:
     if node.operation in ("Const", PRINTS, "TextLineReader"):
         for row in attributes:
             node.strings.extend(_strings(message, row))
+    if name in nodes:
+        name = f"{name}\0{len(nodes)}"  # a million equal names must not take a million steps each
     while name in nodes:
         name += "'"
     nodes[name] = node

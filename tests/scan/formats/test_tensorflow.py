@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 
 import pytest
 
@@ -189,3 +190,10 @@ def test_tflite(names, verdict):
 def test_broken_tflite_is_not_clean():
     for end in (8, 12, 20, 30):
         assert scan_bytes(lite("FlexErf")[:end], "a.tflite").verdict == "suspicious"
+
+
+def test_nodes_of_one_name_take_no_longer_than_others():
+    started = time.process_time()
+    report = scan_bytes(graph(node("WriteFile", "w")) + b"\x0a\0" * 30_000, "x.pb")
+    assert time.process_time() - started < 5
+    assert report.verdict == "malicious"
