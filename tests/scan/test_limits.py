@@ -6,9 +6,12 @@ import gzip
 import io
 import pickle
 import struct
+import subprocess
+import sys
 import time
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -200,3 +203,33 @@ def test_file_beyond_the_limit(tmp_path):
     [report] = scan_path(path, Limits(artifact=100)).files
     assert (report.verdict, rules(report)) == ("suspicious", {"SH105"})
     assert rules(scan_bytes(path.read_bytes(), "a.pkl", Limits(artifact=100))) == {"SH105"}
+
+
+_PEAK = """
+import mmap, sys
+from pathlib import Path
+from safehold.scan import scan_bytes
+def peak():
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
+scan_bytes(b"\\x80\\x04].", "a.pkl")
+before = peak()
+with open(sys.argv[1], "rb") as file:
+    data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+assert scan_bytes(data, "a.pkl").verdict == "clean"
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell")
+def test_bytes_of_a_mapped_array_are_not_touched(tmp_path):
+    size = 500 * 10**6
+    path = tmp_path / "a.pkl"
+    with path.open("wb") as file:
+        file.write(b"\x80\x05\x96" + struct.pack("<Q", size))
+        file.truncate(3 + 8 + size)
+        file.seek(0, io.SEEK_END)
+        file.write(b".")
+    command = [sys.executable, "-c", _PEAK, str(path)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert int(said) < 30 * 2**20

@@ -57,6 +57,8 @@ class Memo:
 
     def defer(self, run: Run) -> None:
         """Remember that a run may put something."""
+        if self._seen == len(self.log) and self._asked <= run.unset:
+            self._seen += 1
         self.log.append(run)
         self.waiting += run.stop - run.start
 

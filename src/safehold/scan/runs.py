@@ -103,8 +103,9 @@ def puts_among(
         return set()
     if not _bytes_of_puts(frozenset(indexes)).search(data, start, stop):
         return set()
-    found = set(forms.puts.findall(data, start, stop)) - {b""}
-    return {index for index in map(index_of, found) if index in indexes}
+    wanted = {b"q%c" % index for index in indexes if index < 2**8}
+    wanted |= {b"r" + index.to_bytes(4, "little") for index in indexes if index < 2**32}
+    return set(map(index_of, wanted.intersection(forms.puts.findall(data, start, stop))))
 
 
 def index_of(opcode: bytes) -> int:

@@ -22,12 +22,12 @@ _SHORTEST: Final = 24
 # How far a match may look at first, and at most; it doubles while runs reach that far, so that
 # the bytes which are read in vain stay fewer than those which are not.
 _FIRST_WINDOW: Final = 2**12
-_LEAST_WINDOW: Final = 2**8
+_LEAST_WINDOW: Final = 2**7
 _LAST_WINDOW: Final = 2**20
 # After a match in vain so many bytes more are not tried than after the one before; the first few
 # are free where a container begins. A run that had to be read counts as several.
 _STEP: Final = 16
-_FREE: Final = 4
+_FREE: Final = 8
 _REGRET: Final = 4
 _LONGEST_WAIT: Final = 2**12
 # Unread runs of so many bytes are read rather than end a run at a GET.
@@ -224,7 +224,9 @@ def _harmful(m: Stepping, run: Run, codes: set[bytes]) -> set[bytes]:
         return codes
     indexes = set(map(index_of, codes))
     bad = m.kept.unsettled(indexes, m)
-    bad |= puts_among(run.forms, m.data, run.start, run.stop, indexes - bad)
+    found = puts_among(run.forms, m.data, run.start, run.stop, indexes)
+    run.unset = indexes - found
+    bad |= found
     bad |= {index for index in indexes - bad if not _is_harmless(m.kept.known[index])}
     return {code for code in codes if index_of(code) in bad}
 

@@ -100,7 +100,7 @@ class Run:
     the box that they were put into.
     """
 
-    __slots__ = ("forms", "owner", "pairs", "reader", "start", "stop", "values")
+    __slots__ = ("forms", "owner", "pairs", "reader", "start", "stop", "unset", "values")
 
     def __init__(
         self, reader: Reader, forms: Patterns, start: int, stop: int, *, pairs: bool
@@ -111,6 +111,8 @@ class Run:
         self.stop = stop
         self.pairs = pairs
         self.owner: Box | None = None
+        # Indexes that it does not set, as far as that was looked at.
+        self.unset: set[int] = set()
         self.values: list[Any] | None = None
 
     def unfolded(self) -> list[Any]:

@@ -15,6 +15,7 @@ from safehold.scan.graphs import Fault, check_graph, is_operation
 from safehold.scan.operations import HOSTILE, OTHERS, PRINTS, READS
 from safehold.scan.protobuf import BrokenError, Field, Message, TooManyError
 from safehold.scan.references import leads_outside
+from safehold.scan.streams import begins_like_pickle
 from safehold.scan.visit import Source, Visit
 
 _SAVED: Final = "saved_model.pb"
@@ -40,7 +41,9 @@ def read(source: Source, visit: Visit) -> str | None:
     expected = name in (_SAVED, _NOTES)
     message = Message(source.data)
     try:
-        if name == _NOTES or _begins_with(message, (1, 4), b"_tf_keras"):
+        # Keras finds its notes by their name; most files that begin like a pickle are one.
+        notes = not begins_like_pickle(source.data) and _begins_with(message, (1, 4), b"_tf_keras")
+        if name == _NOTES or notes:
             return _read_notes(source, visit, message)
         roots = _roots(message)
         if roots:
