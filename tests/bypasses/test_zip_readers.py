@@ -251,13 +251,3 @@ def test_what_stands_in_place_of_the_file_is_named(data, form):
     report = scan_bytes(data, "model.pkl")
     assert (report.format, report.verdict) == (form, "suspicious")
     assert "not the file itself" in report.findings[0].message
-
-
-@pytest.mark.extras
-def test_real_torch_export_is_clean(tmp_path):
-    torch = pytest.importorskip("torch")
-    path = tmp_path / "m.pt2"
-    model = torch.nn.Linear(2, 2)
-    torch.export.save(torch.export.export(model, (torch.ones(1, 2),)), path)
-    report = scan_bytes(path.read_bytes(), "m.pt2")
-    assert (report.format, report.verdict) == ("torch export", "clean"), report

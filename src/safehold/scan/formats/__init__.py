@@ -29,6 +29,7 @@ from safehold.scan.formats import (
     tar,
     tensorflow,
     text,
+    torch_graph,
     yaml,
 )
 from safehold.scan.formats import zip as zip_format
@@ -52,6 +53,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     onnx,
     skops,  # schema.json of a .skops archive
     jinja,  # chat templates
+    torch_graph,  # the JSON in an archive of torch.export
     pointer,  # Git LFS, web pages
     mlflow,  # MLmodel
     notebook,
