@@ -14,6 +14,7 @@ import pytest
 
 from safehold.policy import Limits
 from safehold.scan import entries, isolated, one, reading, scan_file, scan_path, scan_paths
+from safehold.scan.inert.process import PROCESSES
 from tests.bypasses.payloads import named, stream
 
 EVIL = stream(named("os", "system"))
@@ -51,7 +52,8 @@ def meanwhile(monkeypatch, act):
 
 @pytest.fixture
 def alone(monkeypatch):
-    """As if no other thread ran; those that other tests left behind are idle."""
+    """As if no other thread or child were there; those that other tests left behind are idle."""
+    PROCESSES.close()
     monkeypatch.setattr(one, "is_possible", lambda: True)
 
 

@@ -40,7 +40,8 @@ def reports(options: argparse.Namespace) -> Iterator[FileReport]:
     limits = policy.limits if policy is not None else None
     allow = AllowList.of({*PRESETS, *(_own_names(policy) if policy is not None else ())})
     digests = _output.wants_digests(options)
-    settings = Settings.of(limits, allow, digests=digests)
+    paranoid = options.paranoid
+    settings = Settings.of(limits, allow, digests=digests, paranoid=paranoid)
     paths = [path for path in options.paths if path != STDIN]
     if options.hf_cache is not None:
         paths.append(options.hf_cache or _hub())
@@ -51,7 +52,12 @@ def reports(options: argparse.Namespace) -> Iterator[FileReport]:
             yield from _source_from(sys.stdin.buffer, options.stdin_name, settings, policy)
         else:
             yield scan_file(
-                sys.stdin.buffer, options.stdin_name, limits, allow=allow, digests=digests
+                sys.stdin.buffer,
+                options.stdin_name,
+                limits,
+                allow=allow,
+                digests=digests,
+                paranoid=paranoid,
             )
     artifacts = [path for path in paths if not _is_source(path)]
     if options.skip_others:
@@ -68,6 +74,7 @@ def reports(options: argparse.Namespace) -> Iterator[FileReport]:
             jobs=options.jobs or (1 if options.backend == "loky" else -1),
             backend=options.backend,
             digests=digests,
+            paranoid=paranoid,
         )
     for path in paths:
         if _is_source(path):

@@ -53,6 +53,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="where workers run: processes or threads here, or a cluster that exists",
     )
     parser.add_argument(
+        "--paranoid",
+        action="store_true",
+        help="read harmless pickles a second time, too, with CPython's own loader in a confined "
+        "process",
+    )
+    parser.add_argument(
         "--exclude",
         action="append",
         default=[],

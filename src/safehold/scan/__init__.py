@@ -53,6 +53,7 @@ def scan_path(
     allow: AllowList | None = None,
     own: frozenset[str] = frozenset(),
     exclude: Sequence[str] = (),
+    paranoid: bool = False,
 ) -> Scan:
     """Scan a file, or every artifact below a directory or URL.
 
@@ -63,8 +64,10 @@ def scan_path(
         own: exact dotted names of the caller's own classes. They may be instantiated and given
             state, but not called with arguments: any constructor could be misused that way.
         exclude: glob patterns of names, or of paths below ``path``, to leave out.
+        paranoid: read pickles that seem harmless a second time, with CPython's own loader in a
+            confined process; all others are read so in any case.
     """
-    found = scan_paths([path], limits, allow=allow, own=own, exclude=exclude)
+    found = scan_paths([path], limits, allow=allow, own=own, exclude=exclude, paranoid=paranoid)
     return Scan(tuple(found))
 
 
@@ -75,6 +78,7 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
     allow: AllowList | None = None,
     own: frozenset[str] = frozenset(),
     exclude: Sequence[str] = (),
+    paranoid: bool = False,
     jobs: int = 1,
     backend: str = "loky",
     progress: Progress | None = None,
@@ -89,6 +93,7 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
         allow: as for `scan_path`.
         own: as for `scan_path`.
         exclude: as for `scan_path`.
+        paranoid: as for `scan_path`.
         jobs: workers to use; -1 for as many as there are cores.
         backend: of joblib, where the workers are: processes (``loky``), ``threading``, or the
             cluster of a client that exists (``dask``, ``ray``).
@@ -104,7 +109,7 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
     """
     if backend not in BACKENDS:
         raise ConfigError(f"no backend {backend!r}: one of {', '.join(BACKENDS)}")
-    settings = Settings.of(limits, allow, own, digests=digests)
+    settings = Settings.of(limits, allow, own, digests=digests, paranoid=paranoid)
     found = (one for path in paths for one in _find(path, exclude, hub_names=hub_names))
     one_by_one = (scan_found(one, settings) for one in found)
     for report in one_by_one if jobs == 1 else scan_in_parallel(found, settings, jobs, backend):
@@ -122,9 +127,10 @@ def scan_bytes(
     *,
     allow: AllowList | None = None,
     own: frozenset[str] = frozenset(),
+    paranoid: bool = False,
 ) -> FileReport:
     """Scan bytes that have no path; ``name`` stands in the report."""
-    settings = Settings.of(limits, allow, own)
+    settings = Settings.of(limits, allow, own, paranoid=paranoid)
     most = settings.limits.artifact
     whole = bytes(data) if isinstance(data, bytearray) else data
     if isinstance(whole, memoryview):
@@ -143,13 +149,14 @@ def scan_file(
     allow: AllowList | None = None,
     own: frozenset[str] = frozenset(),
     digests: bool = False,
+    paranoid: bool = False,
 ) -> FileReport:
     """Scan what an open binary file holds from where it stands to its end.
 
     It need not be seekable. More than a few MiB go to a temporary file, and more than the
     limit is not read.
     """
-    settings = Settings.of(limits, allow, own, digests=digests)
+    settings = Settings.of(limits, allow, own, digests=digests, paranoid=paranoid)
     most = settings.limits.artifact
     spool = Spool()
     try:

@@ -145,6 +145,13 @@ class Judge:
         # Insertion order is the order in the file.
         self.uses: dict[tuple[str, str, str], None] = {}
 
+    def copy(self) -> Judge:
+        """Return another that saw the same so far."""
+        found = Judge(self.names)
+        found._notes.update(self._notes)
+        found.uses.update(self.uses)
+        return found
+
     @property
     def notes(self) -> list[Note]:
         """Everything noted so far, in order."""

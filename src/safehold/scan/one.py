@@ -30,6 +30,7 @@ class Settings:
     """What applies to every file of a scan.
 
     ``expendable``: this process may die of a file, as somebody else notices and goes on.
+    ``paranoid``: harmless pickles are read twice, too, see inert.
     ``digests``: reports say what the SHA-256 of the bytes is.
     """
 
@@ -37,6 +38,7 @@ class Settings:
     names: Names
     expendable: bool = False
     digests: bool = False
+    paranoid: bool = False
 
     @classmethod
     def of(
@@ -46,10 +48,12 @@ class Settings:
         own: frozenset[str] = frozenset(),
         *,
         digests: bool = False,
+        paranoid: bool = False,
     ) -> Settings:
         """Fill in the limits of the default policy and all presets where none are given."""
         listed = AllowList.of(PRESETS) if allow is None else allow
-        return cls(limits or Limits(), Names(listed, own), digests=digests)
+        names = Names(listed, own)
+        return cls(limits or Limits(), names, digests=digests, paranoid=paranoid)
 
 
 def scan_found(found: Found, settings: Settings) -> FileReport | None:
@@ -101,7 +105,7 @@ def _scan_opened(opened: Opened, found: Found, settings: Settings) -> FileReport
 
 def scan_data(data: Data, path: str, settings: Settings, *, named: bool) -> FileReport | None:
     """Return the report of bytes; None if they are in no format and nobody asked for them."""
-    visit = Visit(path, settings.limits, settings.names, FORMATS, otherwise)
+    visit = Visit(path, settings.limits, settings.names, FORMATS, otherwise, settings.paranoid)
     source = Source(data, path, named=named)
     try:
         name = visit.scan(source)

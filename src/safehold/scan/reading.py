@@ -7,12 +7,12 @@ that touches it: so they are read by a child, see `isolated`, or from a copy of 
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import stat
 from types import TracebackType
 from typing import Final, Self
 
+from safehold.scan.mapped import Mapped
 from safehold.scan.spool import Spool
 from safehold.scan.values import Data
 
@@ -78,7 +78,7 @@ class Opened:
 
     def mapped(self) -> Data:
         """Return the content as it is in the file, from now on."""
-        return memoryview(mmap.mmap(self._handle, self.size, access=mmap.ACCESS_READ))
+        return memoryview(Mapped(self._handle, self.size))
 
     def copied(self) -> Data:
         """Return the content from a temporary file that only this process has."""

@@ -25,8 +25,13 @@ _HOSTILE = frozenset(
 
 
 def makes_malicious(rule: str) -> bool:
-    """Say whether one finding of this rule makes a file malicious."""
-    return rule in _HOSTILE
+    """Say whether one finding of this rule makes a file malicious, or may do so."""
+    return rule in _HOSTILE or rule == rules.READERS_DISAGREE.id
+
+
+def _hides_names(finding: Finding) -> bool:
+    """Whether a loader reaches names in it that the scanner's own reader does not see."""
+    return finding.rule is rules.READERS_DISAGREE and "unseen" in finding.detail
 
 
 class Verdict(enum.StrEnum):
@@ -40,8 +45,9 @@ class Verdict(enum.StrEnum):
     @classmethod
     def of(cls, findings: Iterable[Finding]) -> Verdict:
         """Return the verdict that findings amount to."""
+        findings = tuple(findings)
         ids = {finding.rule.id for finding in findings}
-        if ids & _HOSTILE:
+        if ids & _HOSTILE or any(map(_hides_names, findings)):
             return cls.MALICIOUS
         if rules.UNREADABLE_FILE.id in ids:
             return cls.ERROR

@@ -116,7 +116,17 @@ EMBEDDED_CODE = Rule(
     cvss=_MAY_RUN_CODE,
     score=7.7,
 )
-
+READERS_DISAGREE = Rule(
+    id="SH110",
+    name="readers-disagree",
+    title="Two readers see different things in the artifact",
+    why="The scanner's reader and CPython's own should see the same; what misleads one hides code.",
+    remedy="Do not load the file; if you trust its author, report it, as it shows a fault here.",
+    severity=Severity.CRITICAL,
+    cwe=436,
+    cvss=_RUNS_CODE,
+    score=10.0,
+)
 OUTSIDE_FILE = Rule(
     id="SH121",
     name="outside-file",
@@ -161,6 +171,7 @@ RULES: tuple[Rule, ...] = (
     TRAILING_DATA,
     ESCAPING_MEMBER,
     EMBEDDED_CODE,
+    READERS_DISAGREE,
     OUTSIDE_FILE,
     HOSTILE_TEMPLATE,
     GRAPH_OPERATION,

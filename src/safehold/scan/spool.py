@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import mmap
 import tempfile
 from typing import Any, Final
 
+from safehold.scan.mapped import Mapped
 from safehold.scan.values import Data
 
 # More than this goes to a temporary file.
@@ -39,7 +39,7 @@ class Spool:
             return bytes(self._memory)
         with self._file:
             self._file.flush()
-            return memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
+            return memoryview(Mapped(self._file.fileno(), self.size))
 
     def close(self) -> None:
         """Drop what was written, where it is not read after all."""

@@ -101,6 +101,8 @@ class Visit:
     names: Names
     formats: tuple[Format, ...]
     otherwise: Callable[[Source, Visit], str]
+    # Whether the second reader is asked about harmless bytes as well, see inert.
+    paranoid: bool = False
     findings: list[Finding] = field(default_factory=list)
     uses: dict[GlobalUse, None] = field(default_factory=dict)
     plain: bool = True

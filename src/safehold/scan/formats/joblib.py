@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from safehold.scan import rules
+from safehold.scan import inert, rules
 from safehold.scan.dtypes import parse_dtype
+from safehold.scan.inert.compare import Ours
 from safehold.scan.judge import Judge, Names
 from safehold.scan.machine import Machine
 from safehold.scan.opcodes import run
@@ -35,6 +36,9 @@ _MODULES: Final = (
     "sklearn.externals.joblib.numpy_pickle",
     "sklearn.externals.joblib.numpy_pickle_compat",
 )
+_WRAPPERS: Final = tuple(
+    (module, name) for module in _MODULES for name in (_WRAPPER[1], *sorted(_OLD_WRAPPERS))
+)
 
 
 def _is_wrapper(module: str, name: str) -> bool:
@@ -48,7 +52,9 @@ def read(source: Source, visit: Visit) -> str | None:
         return None
     visit.first_taken = True
     judge = Judge(visit.names)
-    machine, outcome = run(source.data, judge, arrays=Arrays(judge, visit.names))
+    arrays = Arrays(judge, visit.names)
+    machine, outcome = run(source.data, judge, arrays=arrays)
+    alone = Ours(judge.copy(), machine, outcome)
     following: list[Judge] = []
     if outcome.complete:
         following = read_following(source, visit.names, machine, outcome)
@@ -59,6 +65,10 @@ def read(source: Source, visit: Visit) -> str | None:
     merge(judge, (note for note in first.judge.notes if note.counts_anyway))
     for one in (judge, *following):
         visit.take(source, one)
+    if inert.is_due(visit, (judge, *following)):
+        inert.check_arrays(source, visit, alone, arrays.steps, _WRAPPERS)
+        # As a pickle it need not end well.
+        inert.check(source, visit, strict=False)
     return "joblib"
 
 
@@ -68,6 +78,8 @@ class Arrays:
     def __init__(self, judge: Judge, names: Names) -> None:
         self._judge = judge
         self._names = names
+        # Where the file stood before and after each, for the second reader.
+        self.steps: list[tuple[int, int] | None] = []
 
     def __call__(self, machine: Machine, target: Any) -> Any:
         """Return what stands on the stack afterwards: the array, or the target as it was.
@@ -81,6 +93,7 @@ class Arrays:
         if maker.name in _OLD_WRAPPERS:
             message = "reads its arrays from other files beside it"
             self._judge.note(rules.UNKNOWN_GLOBAL, message, machine.pos, {"global": maker.dotted})
+            self.steps.append(None)
             return Opaque("array")
         self._skip(machine, target)
         return Opaque("array")
@@ -95,7 +108,9 @@ class Arrays:
         dtype = parse_dtype(state.get("dtype"))
         if dtype is None:
             raise Broken("an array wrapper whose dtype cannot be told")
+        before = machine.file_position
         if dtype.has_objects:
+            self.steps.append((before, -1))
             self._nested(machine)
             return
         count = _count(state.get("shape"))
@@ -110,6 +125,7 @@ class Arrays:
         if position > machine.size:
             raise Ended("the file ends inside the bytes of an array")
         machine.move_file(position)
+        self.steps.append((before, position))
 
     def _nested(self, machine: Machine) -> None:
         judge = Judge(self._names)

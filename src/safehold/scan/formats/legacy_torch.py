@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from safehold.scan import rules
+from safehold.scan import inert, rules
 from safehold.scan.judge import Judge
 from safehold.scan.opcodes import run
 from safehold.scan.outcome import Outcome
@@ -31,7 +31,11 @@ def read(source: Source, visit: Visit) -> str | None:
     if first is None or not _is_magic(source, first.outcome):
         return None
     visit.first_taken = True
-    _read_streams(source, visit)
+    judge = Judge(visit.names.with_extra(NAMES))
+    _read_streams(source, judge)
+    visit.take(source, judge)
+    if inert.is_due(visit, (judge,)):
+        inert.check(source, visit, streams=_STREAMS)
     return "torch"
 
 
@@ -41,15 +45,13 @@ def _is_magic(source: Source, outcome: Outcome) -> bool:
     return type(outcome.top) is int and outcome.top == _MAGIC
 
 
-def _read_streams(source: Source, visit: Visit) -> None:
-    judge = Judge(visit.names.with_extra(NAMES))
+def _read_streams(source: Source, judge: Judge) -> None:
     stop = 0
     storages: dict[str, int] | None = {}
     for index in range(_STREAMS):
         machine, outcome = run(source.data, judge, start=stop)
         if not outcome.complete:
             judge.broken(outcome.reason, outcome.stop)
-            visit.take(source, judge)
             return
         stop = outcome.stop
         if index == _OBJECT:
@@ -65,7 +67,6 @@ def _read_streams(source: Source, visit: Visit) -> None:
     elif left > expected:
         message = "bytes after the end of the storages"
         judge.note(rules.TRAILING_DATA, message, stop + expected, {"bytes": left - expected})
-    visit.take(source, judge)
 
 
 def _storages(persistent: list[Any]) -> dict[str, int] | None:

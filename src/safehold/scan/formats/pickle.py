@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from safehold.scan import rules
+from safehold.scan import inert, rules
 from safehold.scan.judge import Judge, Names
 from safehold.scan.opcodes import run
 from safehold.scan.streams import (
@@ -34,6 +34,7 @@ def read(source: Source, visit: Visit) -> str | None:
         return _read_persistent(source, visit)
     first = read_first(source, visit)
     if first is None or visit.first_taken:
+        _ask_anyway(source, visit)
         return None
     following = (
         read_following(source, visit.names, first.machine, first.outcome)
@@ -41,6 +42,7 @@ def read(source: Source, visit: Visit) -> str | None:
         else []
     )
     if not _convincing(source, first, following):
+        _ask_anyway(source, visit)
         return None
     _report(source, visit, first, following, visit.names)
     return "pickle"
@@ -80,6 +82,14 @@ def _report(
         visit.take(source, judge)
     if not first.outcome.complete:
         report_hidden(source, visit, first.outcome.stop, names)
+    if inert.is_due(visit, (first.judge, *following)):
+        inert.check(source, visit)
+
+
+def _ask_anyway(source: Source, visit: Visit) -> None:
+    """Ask the second reader whether bytes that are no pickle for the first are one for it."""
+    if visit.paranoid and not visit.first_taken and len(source.data):
+        inert.check(source, visit, strict=False)
 
 
 def _convincing(source: Source, first: First, following: list[Judge]) -> bool:

@@ -8,7 +8,7 @@ import struct
 import tarfile
 from typing import Final
 
-from safehold.scan import rules
+from safehold.scan import inert, rules
 from safehold.scan.judge import Judge
 from safehold.scan.opcodes import run
 from safehold.scan.values import Data, Global
@@ -146,11 +146,14 @@ def _last(name: str) -> str:
 def _read_torch(here: Source, visit: Visit, kind: str) -> None:
     """Read a member of torch's tar format: its pickles, and the raw bytes between them."""
     judge = Judge(visit.names.with_extra(NAMES))
-    stop = _Parts(here.data, judge, kind).read()
+    parts = _Parts(here.data, judge, kind)
+    stop = parts.read()
     if stop is not None and stop < len(here.data):
         detail = {"bytes": len(here.data) - stop}
         judge.note(rules.TRAILING_DATA, "bytes after the last part", stop, detail)
     visit.take(here, judge)
+    if inert.is_due(visit, (judge,)):
+        inert.check(here, visit, starts=parts.starts)
 
 
 class _Parts:
@@ -161,6 +164,8 @@ class _Parts:
         self._judge = judge
         self._kind = kind
         self._pos = 0
+        # Where the pickles stand.
+        self.starts: list[int] = []
 
     def read(self) -> int | None:
         """Return where the last part ends, or None after a note that says why not."""
@@ -185,6 +190,7 @@ class _Parts:
         return self._pos
 
     def _pickle(self) -> object:
+        self.starts.append(self._pos)
         machine, outcome = run(self._data, self._judge, start=self._pos)
         self._pos = outcome.stop
         if not outcome.complete:
