@@ -39,7 +39,10 @@ _PLAIN: Final = frozenset(
 
 
 class GlobalUse(NamedTuple):
-    """A name that an artifact carries, and what happens to it: named, called or instantiated."""
+    """A name that an artifact carries, and what happens to it: named, called or instantiated.
+
+    A ``member`` is no name of the file's own: ``getattr(Class, "member")`` gives it.
+    """
 
     name: str
     role: str
@@ -194,8 +197,11 @@ class Judge:
 
     def named(self, module: str, name: str, protocol: int, offset: int) -> Global:
         """Judge a name by itself and return it as a value."""
+        return self._looked_up(module, name, protocol, offset, "named")
+
+    def _looked_up(self, module: str, name: str, protocol: int, offset: int, role: str) -> Global:
         status = self.names.status(module, name, protocol)
-        self._used(status, "named")
+        self._used(status, role)
         found = Global(module, name, protocol, guarded=status.known and status.danger is not None)
         if not status.known:
             self._unwanted(status, found, offset)
@@ -301,7 +307,7 @@ class Judge:
         if not isinstance(owner, Global) or not isinstance(name, str):
             return made
         status = self.names.status(owner.module, owner.name, owner.protocol)
-        return self.named(status.module, f"{status.name}.{name}", 4, offset)
+        return self._looked_up(status.module, f"{status.name}.{name}", 4, offset, "member")
 
     def _used(self, status: Status, role: str) -> None:
         key = (status.module[:_LONGEST_NAME], status.name[:_LONGEST_NAME], role)
