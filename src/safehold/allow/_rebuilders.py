@@ -87,6 +87,21 @@ def _factory(args: tuple[Any, ...]) -> bool:
     return len(args) <= 1 and all(arg is None or named(arg) is not None for arg in args)
 
 
+def _cython(packages: tuple[str, ...]) -> Rule:
+    """Cython calls ``__new__`` of what it is given, and sets what a dict in the state holds."""
+    is_class = _class_of(*packages)
+
+    def rule(args: tuple[Any, ...]) -> bool:
+        state = args[2:]
+        if state and type(state[0]) is tuple:
+            state = state[0]
+        elif state and state[0] is not None:
+            return False
+        return is_class(args) and not any(getattr(part, "odd", False) for part in state)
+
+    return rule
+
+
 _NEW_OBJECT: dict[tuple[str, str], Rule] = {
     (module, "newObj"): _class_of("sklearn")
     for module in (
@@ -123,8 +138,7 @@ _OFFSETS = "pandas._libs.tslibs.offsets"
 def rebuilder(module: str, qualname: str) -> Rule | None:
     """Return the rule for one name, or None."""
     if _CYTHON.fullmatch(qualname):
-        # Cython calls `__new__` of what it is given.
-        return _class_of(module.partition(".")[0], "sklearn", "_loss")
+        return _cython((module.partition(".")[0], "sklearn", "_loss"))
     if module == _OFFSETS:
         return _offset
     return _REBUILDERS.get((module, qualname))

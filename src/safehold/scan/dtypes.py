@@ -65,7 +65,7 @@ def _with_state(text: str, named: DType, value: Made) -> DType | None:
     size, flags = state[5], state[7]
     if type(size) is not int or type(flags) is not int:
         return None
-    extended = text.lstrip("<>|=")[:1] in {"V", "S", "U", "a"}
+    extended = _is_extended(text)
     fields = state[4]
     objects = named.has_objects or bool(flags & _HAS_OBJECTS)
     if isinstance(fields, Box) and not fields.whole:
@@ -73,6 +73,12 @@ def _with_state(text: str, named: DType, value: Made) -> DType | None:
     if extended and size >= 0:
         return DType(size, objects)
     return DType(named.size, objects)
+
+
+def _is_extended(text: str) -> bool:
+    """Whether numpy takes the size from the state; a lone ``c`` is text of one character."""
+    bare = text.lstrip("<>|=")
+    return bare == "c" or bare[:1] in {"V", "S", "U", "a"}
 
 
 # Flags that numpy sets exactly when there are objects: without them it takes bytes for pointers.
@@ -91,7 +97,9 @@ def check_state(made: Made, state: Any) -> str | None:
     if text is None or outer is None or not _has_form(state):
         return "is given a state that cannot be told"
     size, flags = state[5], state[7]
-    extended = text.lstrip("<>|=")[:1] in {"V", "S", "U", "a"}
+    if text.lstrip("<>|=")[:1] in {"M", "m"} and not (len(state) == 9 and type(state[8]) is tuple):
+        return "is given a state without its unit of time"
+    extended = _is_extended(text)
     parts = _parts(state, size if extended else outer.size)
     if parts is None or (extended and size < 0):
         return "is given fields that cannot be told, or that lie beyond its end"
@@ -188,6 +196,9 @@ def parse_descr(descr: Any, depth: int = 0) -> DType | None:
 
 
 def _repeated(inner: DType, shape: Any) -> DType | None:
+    if not inner.size:
+        # For numpy, ``("S", 10)`` is a text of ten bytes.
+        return None
     count = 1
     for length in shape if isinstance(shape, tuple) else (shape,):
         if type(length) is not int or length < 0:

@@ -112,10 +112,18 @@ def _is_of(value: Any, kind: type) -> bool:
     return type(value) is kind
 
 
-def items_fault(target: Made, keys: list[Any] | None) -> str | None:
-    """Return what is wrong with adding items, or None; ``keys`` of a dict, None for a list."""
+def items_fault(target: Made, keys: list[Any] | None, *, function: bool) -> str | None:
+    """Return what is wrong with adding items, or None; ``keys`` of a dict, None for a list.
+
+    ``function``: it was made by one that gives it all that it holds, methods maybe included.
+    """
     if target.built:
         return "is given items after its state"
+    if function:
+        return "is given items, which is whole without them"
+    if keys is not None and _package(target.maker) == "pandas":
+        # A frame calls a key that can be called.
+        return "is given items by key"
     if keys is None:
         return "is given items after items with keys" if target.keyed else None
     target.keyed = True

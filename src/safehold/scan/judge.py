@@ -285,7 +285,8 @@ class Judge:
             if target.kind not in kinds:
                 self.broken(f"items of another kind added to a {target.kind}", offset)
         elif isinstance(target, Made):
-            self._changed(target, items_fault(target, keys), offset)
+            function = self._is_function(target)
+            self._changed(target, items_fault(target, keys, function=function), offset)
         else:
             self.broken("items added to a value that takes none", offset)
 
@@ -369,6 +370,12 @@ class Judge:
         if not isinstance(maker, Global):
             return False
         return self.names.status(maker.module, maker.name, maker.protocol).own
+
+    def _is_function(self, target: Made) -> bool:
+        maker = target.maker
+        if not isinstance(maker, Global):
+            return False
+        return self.names.status(maker.module, maker.name, maker.protocol).role == "function"
 
     def _form(self, status: Status, maker: Global, args: tuple[Any, ...], offset: int) -> Made:
         form = (status.module, status.name)

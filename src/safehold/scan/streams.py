@@ -91,6 +91,12 @@ def names_danger(judge: Judge) -> bool:
     return any(note.rule is rules.DANGEROUS_GLOBAL for note in judge.notes)
 
 
+def names_something(note: Note) -> bool:
+    """Whether it is about a name that reads as one, which numbers do not hold by chance."""
+    dotted = note.detail.get("global") or str(note.detail.get("instance", "")).partition("(")[0]
+    return "." in dotted and _NAME.fullmatch(dotted) is not None
+
+
 def is_hostile(judge: Judge) -> bool:
     """Whether a judge saw more than something unknown or unreadable."""
     return any(note.rule in _HOSTILE for note in judge.notes)
@@ -129,6 +135,25 @@ def read_following(source: Source, names: Names, machine: Machine, outcome: Outc
         close(source, judge, machine, outcome)
         stop = outcome.stop
     judges[-1].note(rules.LIMIT_EXCEEDED, f"more than {_MOST_STREAMS} streams in a row", stop)
+    return judges
+
+
+def read_plainly(data: Data, names: Names, first: First) -> list[Judge]:
+    """Read the streams that repeated loads of one file find, as far as the bytes are streams.
+
+    For files whose own loader steps over bytes that ``pickle.load`` takes for opcodes.
+    """
+    judges: list[Judge] = []
+    memo, outcome = first.machine.memo, first.outcome
+    for _ in range(_MOST_STREAMS):
+        start = outcome.stop
+        if not outcome.complete or start >= len(data):
+            return judges
+        judge = Judge(names)
+        machine, outcome = run(data, judge, start=start)
+        judges.append(_read_again(data, start, memo, machine, judge) if memo else judge)
+        memo = memo or machine.memo
+    judges[-1].note(rules.LIMIT_EXCEEDED, "more streams than are read", outcome.stop)
     return judges
 
 

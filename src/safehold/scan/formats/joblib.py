@@ -20,8 +20,10 @@ from safehold.scan.outcome import Broken, Ended
 from safehold.scan.streams import (
     close,
     merge,
+    names_something,
     read_first,
     read_following,
+    read_plainly,
     report_hidden,
 )
 from safehold.scan.values import Box, Global, Made, Opaque
@@ -63,6 +65,8 @@ def read(source: Source, visit: Visit) -> str | None:
     close(source, judge, machine, outcome)
     # Array bytes are no opcodes, so reading them as such ends badly: few findings count.
     merge(judge, (note for note in first.judge.notes if note.counts_anyway))
+    for one in read_plainly(source.data, visit.names, first):
+        merge(judge, filter(names_something, one.notes))
     for one in (judge, *following):
         visit.take(source, one)
     if inert.is_due(visit, (judge, *following)):

@@ -16,6 +16,7 @@ from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
 
 _CHUNK: Final = 2**16
+_DICTIONARY: Final = (2**16).to_bytes(4, "little")
 # Streams in a row: so many, or as many as there are KiB. An empty one costs more than its bytes.
 _MOST_STREAMS: Final = 10_000
 
@@ -111,9 +112,9 @@ def _begins_well(data: Data, pos: int, packing: _Packing) -> bool:
     if packing.name == "zlib":
         return not int.from_bytes(head[:2], "big") % 31 and _unpacks(zlib.decompressobj(), head)
     if packing.name == "lzma":
-        memory = unpacking.LZMA_MEMORY
-        made = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=memory)
-        return _is_lzma_header(head) and _unpacks(made, head)
+        # So little needs no large dictionary, and one too large is no reason to look away.
+        made = lzma.LZMADecompressor(lzma.FORMAT_ALONE)
+        return _is_lzma_header(head) and _unpacks(made, head[:1] + _DICTIONARY + head[5:])
     # Frames that are stepped over, up to one that is not.
     end = pos + 8 + int.from_bytes(head[4:8], "little")
     rest = tuple(one for one in _PACKINGS if one.family == packing.family)
@@ -121,11 +122,15 @@ def _begins_well(data: Data, pos: int, packing: _Packing) -> bool:
 
 
 def _unpacks(unpacker: Any, head: bytes) -> bool:
-    """Whether something comes out, or the stream is whole and empty; another may follow it."""
+    """Whether something comes out, or the stream is whole and empty; another may follow it.
+
+    Empty blocks may stand in front for as long as somebody likes.
+    """
     try:
-        return bool(unpacker.decompress(head, 4096)) or bool(unpacker.eof)
+        found = bool(unpacker.decompress(head, 4096)) or bool(unpacker.eof)
     except ERRORS:
         return False
+    return found or len(head) == _CHUNK
 
 
 def _is_lzma_header(head: bytes) -> bool:
