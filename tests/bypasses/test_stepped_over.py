@@ -133,6 +133,38 @@ def test_a_key_that_a_frame_calls(kind):
     assert scan_bytes(data, "model.pkl").verdict == "malicious"
 
 
+def test_a_calendar_that_is_a_series_of_holidays():
+    """An item of a series is an attribute of it; pandas before 3 calls that of a calendar."""
+    series = pd.Series([decimal.Decimal], index=pd.Index(["holidays"], dtype=object), dtype=object)
+    offset = named("pandas._libs.tslibs.offsets", "CustomBusinessDay")
+    calendar = Raw(pickle.dumps(series, 2)[2:-1])
+    assert scan_bytes(stream(calendar, protocol=2), "model.pkl").verdict == "clean"
+    data = stream(call(offset, 1, False, "Mon Tue", None, calendar), protocol=2)
+    assert scan_bytes(data, "model.pkl").verdict == "suspicious"
+
+
+def test_keys_that_are_compared_by_a_method_of_their_categories():
+    categories = named("collections", "OrderedDict").opcodes + b")R}("
+    categories += value("dtype") + value("O") + value("equals")
+    categories += named("decimal", "Decimal").opcodes + b"ub"
+    made = named("pandas.core.dtypes.dtypes", "CategoricalDtype").opcodes + b")\x81}("
+    key = made + value("categories") + categories + value("ordered") + b"\x88ub"
+    data = b"\x80\x02}(" + key + b"N" + key + b"Nu."
+    with pytest.raises(TypeError, match="Decimal"):
+        pickle.loads(data)
+    assert scan_bytes(data, "model.pkl").verdict == "malicious"
+    plain = pickle.dumps({pd.CategoricalDtype(["a", "b"]): 1, pd.CategoricalDtype(): 2})
+    assert scan_bytes(plain, "model.pkl").verdict == "clean"
+
+
+def test_an_index_is_given_no_attributes():
+    index = pickle.dumps(pd.Index(["a"], dtype=object), 2)[2:-1]
+    data = b"\x80\x02" + index + b"}" + value("equals") + named("decimal", "Decimal").opcodes
+    data += b"sb."
+    assert "equals" in vars(pickle.loads(data))
+    assert scan_bytes(data, "model.pkl").verdict == "malicious"
+
+
 @pytest.mark.parametrize("kind", ["M8", "m8[s]"])
 def test_a_dtype_of_dates_without_its_unit(kind):
     """numpy itself would read the unit through a null pointer."""

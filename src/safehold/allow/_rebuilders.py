@@ -17,6 +17,9 @@ _ZONE = re.compile(r"(?!dateutil)[A-Za-z0-9_+:-]+(?:/(?!dateutil)[A-Za-z0-9_+-]+
 # What dumps give to offsets and blocks: numbers, arrays, dates and other offsets.
 _PLAIN_MAKERS = re.compile(r"numpy\b.*|datetime|dateutil\.relativedelta|pandas\b.*|builtins")
 
+# Their items are attributes, too.
+_WITH_ITEMS = frozenset({"DataFrame", "Series"})
+
 
 def _class_of(*packages: str, ending: str = "") -> Rule:
     """The first argument is a class of these packages, by name."""
@@ -57,7 +60,10 @@ def _offset(args: tuple[Any, ...]) -> bool:
     """A calendar's ``holidays`` are called; real dumps hold numpy's calendar or none."""
     makers = [named(arg.maker) for arg in args if hasattr(arg, "maker")]
     return all(
-        maker is not None and _PLAIN_MAKERS.fullmatch(maker[0]) is not None for maker in makers
+        maker is not None
+        and maker[1] not in _WITH_ITEMS
+        and _PLAIN_MAKERS.fullmatch(maker[0]) is not None
+        for maker in makers
     )
 
 

@@ -57,8 +57,9 @@ def state_fault(target: Made, state: Any, *, own: bool) -> str | None:
         return _special_fault(target, maker, state)
     if isinstance(state, Made) and not own and _package(state.maker) not in _STATES:
         return "is given a state that cannot be told"
-    if _shadows(called_method(maker), state):
-        return "is given a method that its class calls"
+    fault = _method_fault(target, maker, state)
+    if fault is not None:
+        return fault
     for part in state if isinstance(state, tuple) and len(state) == 2 else (state,):
         if isinstance(part, Box) and part.kind == "dict":
             if part.odd and not own:
@@ -130,6 +131,26 @@ def items_fault(target: Made, keys: list[Any] | None, *, function: bool) -> str 
     if _name(target.maker)[0] not in _PLAIN_HOMES and any(map(is_odd_key, keys)):
         return "is given a special name"
     return None
+
+
+def _method_fault(target: Made, maker: tuple[str, str], state: Any) -> str | None:
+    if _shadows(called_method(maker), state):
+        return "is given a method that its class calls"
+    if _package(target.maker) == "pandas" and maker[1].startswith("_new_"):
+        return "is given a state, which is whole without one"
+    if maker[1] == "CategoricalDtype" and not _is_index(state):
+        return "is given categories that are no index"
+    return None
+
+
+def _is_index(state: Any) -> bool:
+    """Two dtypes that are keys are compared by a method of their categories."""
+    if not isinstance(state, Box) or not state.whole:
+        return False
+    categories = state.get("categories")
+    if categories is None:
+        return True
+    return isinstance(categories, Made) and _package(categories.maker) in {"pandas", "numpy"}
 
 
 def _shadows(method: str | None, state: Any) -> bool:
