@@ -6,10 +6,11 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
 
 from safehold._cli import _output, _shared
+from safehold._cli._since import Revision
 from safehold.allow import PRESETS, AllowList
 from safehold.errors import ConfigError, MissingExtra
 from safehold.policy import Policy, default_policy
@@ -45,6 +46,9 @@ def reports(options: argparse.Namespace) -> Iterator[FileReport]:
     paths = [path for path in options.paths if path != STDIN]
     if options.hf_cache is not None:
         paths.append(options.hf_cache or _hub())
+    keep: Callable[[str], bool] = _everything
+    if options.since is not None:
+        paths, keep = _changed(options.since, paths, options)
     if not options.paths and not paths:
         raise ConfigError("nothing to scan: name a file, a directory, a URL or -")
     if STDIN in options.paths:
@@ -62,7 +66,7 @@ def reports(options: argparse.Namespace) -> Iterator[FileReport]:
     artifacts = [path for path in paths if not _is_source(path)]
     if options.skip_others:
         # What is not there, or no file, is an error as ever.
-        for path in filter(os.path.isfile, artifacts):
+        for path in filter(keep, filter(os.path.isfile, artifacts)):
             yield from _given(scan_found(Found(path, named=False), settings))
         artifacts = [path for path in artifacts if not os.path.isfile(path)]
     with _cluster(options.backend):
@@ -75,11 +79,36 @@ def reports(options: argparse.Namespace) -> Iterator[FileReport]:
             backend=options.backend,
             digests=digests,
             paranoid=paranoid,
+            keep=keep,
         )
     for path in paths:
+        if _is_source(path) and not os.path.isdir(path) and not keep(path):
+            continue
         if _is_source(path):
             yield from _hidden(scan_found(Found(path, named=False), settings))
-        yield from _sources(path, policy, options.exclude)
+        yield from _sources(path, policy, options.exclude, keep)
+
+
+def _everything(_path: str) -> bool:
+    return True
+
+
+def _changed(
+    since: str, paths: list[str], options: argparse.Namespace
+) -> tuple[list[str], Callable[[str], bool]]:
+    """Return what of the paths is to be looked at, and what says whether a file has changed.
+
+    Raises:
+        ConfigError: there is nothing to compare with.
+    """
+    if STDIN in options.paths or any(map(is_url, paths)):
+        raise ConfigError("--since compares files of a checkout: leave out URLs and -")
+    revision = Revision.of(since)
+    for path in paths:
+        revision.check(path)
+    # Of a path that is gone, the revision may know; other missing ones are an error as ever.
+    left = [path for path in paths if os.path.lexists(path) or not revision.has(path)]
+    return left if paths else [os.path.relpath(revision.top)], revision.differs
 
 
 def _given(report: FileReport | None) -> Iterator[FileReport]:
@@ -111,14 +140,16 @@ def _is_source(path: str) -> bool:
     return path.endswith(_SUFFIXES) and not is_url(path)
 
 
-def _sources(path: str, policy: Policy | None, exclude: list[str]) -> Iterator[FileReport]:
+def _sources(
+    path: str, policy: Policy | None, exclude: list[str], keep: Callable[[str], bool]
+) -> Iterator[FileReport]:
     """Yield a report for a source file, or for those below a directory that have findings."""
     if os.path.isdir(path):
         known = policy or default_policy(path)
         cached = list(_repositories(path))
         for repository in cached:
             for found in find_in_repository(repository, exclude):
-                if _is_source(found.shown) and not found.problem:
+                if _is_source(found.shown) and not found.problem and keep(found.path):
                     audit = audit_file(found.path, policy=known, name=found.shown)
                     yield _report(audit, found.shown)
         if path in cached:
@@ -126,7 +157,8 @@ def _sources(path: str, policy: Policy | None, exclude: list[str]) -> Iterator[F
         names = [os.path.basename(repository) for repository in cached]
         try:
             for audit in audit_tree(path, policy=known, exclude=[*exclude, *names]):
-                yield _report(audit, os.path.join(path, audit.path))
+                if keep(os.path.join(path, audit.path)):
+                    yield _report(audit, os.path.join(path, audit.path))
         except OSError as error:
             yield unreadable(path, error.strerror or str(error))
     elif _is_source(path):

@@ -33,6 +33,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave out files given by name that are neither artifact nor source, as hooks do",
     )
+    parser.add_argument(
+        "--since",
+        metavar="REV",
+        help="only files that differ from this git revision, or are not in it; without PATH all "
+        "of the checkout",
+    )
     _output.arguments(parser)
     parser.add_argument(
         "--policy",

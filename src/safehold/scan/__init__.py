@@ -84,6 +84,7 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
     progress: Progress | None = None,
     digests: bool = False,
     hub_names: bool = True,
+    keep: Callable[[str], bool] | None = None,
 ) -> Iterator[FileReport]:
     """Scan several paths and yield each file's report as soon as it is there.
 
@@ -101,6 +102,7 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
         hub_names: call a file in a cache of Hugging Face ``ORG/NAME@REVISION/FILE`` and read it
             once, whatever number of snapshots has it.
         digests: say what the SHA-256 of each artifact is.
+        keep: says of the path of each file that is found whether to scan it; all if not given.
 
     Raises:
         MissingExtra: more than one job is asked for and joblib, or what the backend needs, is
@@ -110,7 +112,12 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
     if backend not in BACKENDS:
         raise ConfigError(f"no backend {backend!r}: one of {', '.join(BACKENDS)}")
     settings = Settings.of(limits, allow, own, digests=digests, paranoid=paranoid)
-    found = (one for path in paths for one in _find(path, exclude, hub_names=hub_names))
+    found = (
+        one
+        for path in paths
+        for one in _find(path, exclude, hub_names=hub_names)
+        if keep is None or one.problem or keep(one.path)
+    )
     one_by_one = (scan_found(one, settings) for one in found)
     for report in one_by_one if jobs == 1 else scan_in_parallel(found, settings, jobs, backend):
         if report is None:
