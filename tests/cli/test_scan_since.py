@@ -152,6 +152,13 @@ def test_links_are_always_followed(tree, tmp_path, capsys):
     assert scanned(capsys) == (1, {"link.pkl": "malicious"})
 
 
+def test_a_file_that_became_a_link_to_the_same_bytes_is_scanned(tree, tmp_path, capsys):
+    (tree / "m" / "same.pkl").rename(tmp_path / "outside")
+    (tree / "m" / "same.pkl").symlink_to(tmp_path / "outside")
+
+    assert scanned(capsys) == (0, {"m/same.pkl": "clean"})
+
+
 def test_an_index_that_claims_no_change_is_not_believed(tree, capsys):
     git(tree, "update-index", "--assume-unchanged", "m/changed.pkl")
     git(tree, "update-index", "--skip-worktree", "m/same.pkl")
@@ -244,9 +251,13 @@ def test_without_git_or_with_one_of_the_checkout_it_is_an_error(tree, monkeypatc
 
 
 def test_a_checkout_that_git_does_not_trust_is_an_error(tree, monkeypatch, capsys):
-    monkeypatch.setattr(_since, "_ENVIRONMENT", {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"})
+    stranger = {**_since._ENVIRONMENT, "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    monkeypatch.setattr(_since, "_ENVIRONMENT", stranger)
 
-    assert f"safe.directory {tree}" in refused(capsys, "HEAD")
+    error = refused(capsys, "HEAD")
+
+    assert "does not trust" in error
+    assert f"git config --global --add safe.directory {tree}" in error
 
 
 def test_no_program_of_the_configuration_runs(tree, tmp_path, capsys):
