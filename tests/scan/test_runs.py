@@ -319,3 +319,13 @@ def test_many_runs_that_the_memo_depends_on_take_linear_time():
     started = time.process_time()
     scan_bytes(data)
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize("index", [-1, -(2**40), 2**32, 2**64])
+def test_a_text_may_ask_for_a_memo_index_that_no_put_of_a_run_writes(index):
+    data = b"\x80\x02]q\x00(" + b"K\x01" * 50 + b"eg%d\n0." % index
+    assert verdict_of(scan_bytes(data, "a.pkl")) == ("suspicious", "SH103")
+
+
+def verdict_of(report):
+    return report.verdict, *{finding.rule.id for finding in report.findings}

@@ -39,10 +39,7 @@ _PLAIN: Final = frozenset(
 
 
 class GlobalUse(NamedTuple):
-    """A name that an artifact carries, and what happens to it: named, called or instantiated.
-
-    A ``member`` is no name of the file's own: ``getattr(Class, "member")`` gives it.
-    """
+    """A name that an artifact carries, and what happens to it: named, called or instantiated."""
 
     name: str
     role: str
@@ -197,11 +194,13 @@ class Judge:
 
     def named(self, module: str, name: str, protocol: int, offset: int) -> Global:
         """Judge a name by itself and return it as a value."""
-        return self._looked_up(module, name, protocol, offset, "named")
-
-    def _looked_up(self, module: str, name: str, protocol: int, offset: int, role: str) -> Global:
         status = self.names.status(module, name, protocol)
-        self._used(status, role)
+        self._used(status, "named")
+        return self._as_value(status, module, name, protocol, offset)
+
+    def _as_value(
+        self, status: Status, module: str, name: str, protocol: int, offset: int
+    ) -> Global:
         found = Global(module, name, protocol, guarded=status.known and status.danger is not None)
         if not status.known:
             self._unwanted(status, found, offset)
@@ -304,11 +303,12 @@ class Judge:
         return Global("<extension>", str(code), 4)
 
     def _member(self, made: Made, owner: Any, name: Any, offset: int) -> Made | Global:
-        """Judge what a call of getattr gives by the name that it has."""
+        """Judge what a call of getattr gives by its name, which is none of the file's own."""
         if not isinstance(owner, Global) or not isinstance(name, str):
             return made
         status = self.names.status(owner.module, owner.name, owner.protocol)
-        return self._looked_up(status.module, f"{status.name}.{name}", 4, offset, "member")
+        module, dotted = status.module, f"{status.name}.{name}"
+        return self._as_value(self.names.status(module, dotted, 4), module, dotted, 4, offset)
 
     def _used(self, status: Status, role: str) -> None:
         key = (status.module[:_LONGEST_NAME], status.name[:_LONGEST_NAME], role)

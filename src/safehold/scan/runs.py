@@ -99,12 +99,14 @@ def puts_among(
     forms: Patterns, data: bytes | memoryview, start: int, stop: int, indexes: set[int]
 ) -> set[int]:
     """Return which of the indexes a run sets by PUT."""
+    # A GET in text may ask for any number; no PUT of a run writes another than these.
+    indexes = {index for index in indexes if 0 <= index < 2**32}
     if forms.puts is None or not indexes:
         return set()
     if not _bytes_of_puts(frozenset(indexes)).search(data, start, stop):
         return set()
     wanted = {b"q%c" % index for index in indexes if index < 2**8}
-    wanted |= {b"r" + index.to_bytes(4, "little") for index in indexes if index < 2**32}
+    wanted |= {b"r" + index.to_bytes(4, "little") for index in indexes}
     return set(map(index_of, wanted.intersection(forms.puts.findall(data, start, stop))))
 
 
@@ -117,7 +119,7 @@ def index_of(opcode: bytes) -> int:
 def _bytes_of_puts(indexes: frozenset[int]) -> re.Pattern[bytes]:
     """Return a pattern of what looks like these PUTs, wherever an opcode may begin."""
     short = b"".join(b"\\x%02x" % index for index in indexes if index < 2**8)
-    wide = (re.escape(index.to_bytes(4, "little")) for index in indexes if index < 2**32)
+    wide = (re.escape(index.to_bytes(4, "little")) for index in indexes)
     return _compiled(b"q[%b]|r(?:%b)" % (short or b"^\\x00-\\xff", b"|".join(wide)))
 
 
