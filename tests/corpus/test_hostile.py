@@ -11,7 +11,11 @@ from importlib.util import find_spec
 import pytest
 
 from safehold._cli import main
+from safehold.policy import Limits
 from safehold.scan import scan_path
+from safehold.scan.formats import FORMATS, otherwise, possible
+from safehold.scan.one import Settings
+from safehold.scan.visit import Source, Visit
 from tests.corpus.cases import write
 from tests.corpus.hostile import CASES
 from tests.corpus.loaded import ROOT, loaded, told
@@ -55,6 +59,25 @@ def test_every_file_gets_its_verdict(watched):
     wanted = {case.id: case.verdict for case in CASES}
     harmless = [row for row in watched if row["verdict"] not in {wanted[row["id"]], "malicious"}]
     assert not harmless
+
+
+def test_what_a_first_byte_rules_out_would_not_have_been_read(made):
+    names = Settings.of(None, None).names
+    files = [(case.path.read_bytes(), case.path.name) for case in made]
+    # Other bytes in front, as a polyglot has them.
+    fronts = [bytes([first]) for first in range(256)]
+    files += [(front + data, name) for data, name in files[::40] for front in fronts]
+    files += [(b"\x80\x04" + data, name) for data, name in files]
+    ruled_out = 0
+    for data, name in files:
+        asked = possible(data)
+        for row in FORMATS:
+            if row not in asked:
+                visit = Visit(name, Limits(), names, possible, otherwise)
+                found = row.read(Source(data, name, named=True), visit)
+                assert (found, visit.findings) == (None, []), (row, name, data[:16])
+                ruled_out += 1
+    assert ruled_out > 10_000
 
 
 def test_no_scan_touches_a_canary(watched):

@@ -228,3 +228,14 @@ def test_numbers_that_begin_like_a_pickle_are_left_out_of_an_archive():
 )
 def test_names_of_artifacts(name, expected):
     assert is_artifact_name(name) is expected
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n", "\r\n", "\t"])
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"],
+)
+@pytest.mark.parametrize("shape", ['{"py/object": "os.system"}', '[{"py/object": "os.system"}]'])
+def test_documents_are_read_whatever_their_first_byte_is(shape, encoding, blank):
+    data = (blank + shape).encode(encoding)
+    assert scan_bytes(data, "a.json").verdict == "malicious"

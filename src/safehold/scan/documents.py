@@ -12,6 +12,8 @@ from safehold.scan.values import Data
 
 LARGEST: Final = 16 * 2**20
 _BLANKS: Final = b" \t\r\n"
+FIRSTS: Final = _BLANKS + b"{[\x00\xef\xfe\xff"
+"""First bytes of a document that `begins` with a bracket, in any encoding, with a mark or not."""
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),

@@ -13,7 +13,7 @@ from safehold.findings import Finding, Location, Rule
 from safehold.policy import Limits
 from safehold.scan import rules
 from safehold.scan.entries import Found
-from safehold.scan.formats import FORMATS, otherwise
+from safehold.scan.formats import otherwise, possible
 from safehold.scan.isolated import Died, is_possible, isolated
 from safehold.scan.judge import Names
 from safehold.scan.reading import READ_WHOLE, Opened, TooLarge, open_regular
@@ -105,7 +105,7 @@ def _scan_opened(opened: Opened, found: Found, settings: Settings) -> FileReport
 
 def scan_data(data: Data, path: str, settings: Settings, *, named: bool) -> FileReport | None:
     """Return the report of bytes; None if they are in no format and nobody asked for them."""
-    visit = Visit(path, settings.limits, settings.names, FORMATS, otherwise, settings.paranoid)
+    visit = Visit(path, settings.limits, settings.names, possible, otherwise, settings.paranoid)
     source = Source(data, path, named=named)
     try:
         name = visit.scan(source)

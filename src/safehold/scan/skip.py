@@ -189,7 +189,16 @@ class Skipper:
     def _checked(self, m: Stepping, pattern: re.Pattern[bytes], run: Run) -> int:
         """Return where a run ends at the latest because of what it gets."""
         forms = run.forms
-        taken = set(forms.gets.findall(m.data, run.start, run.stop)) - {b""}
+        if m.kept.log or m.kept.gaps:
+            taken = set(forms.gets.findall(m.data, run.start, run.stop)) - {b""}
+        else:
+            # Nothing is unread that may put something, so the first GET of what nobody put ends
+            # the run, whatever follows.
+            taken, first = _taken(m, run)
+            if first < run.stop:
+                self._window = max(self._window // 2, _LEAST_WINDOW)
+                run.stop = _end(pattern, m.data, run.start, first)
+                self._until = first if run.stop - run.start < _SHORTEST else 0
         if not taken:
             return run.stop
         bad = _harmful(m, run, taken)
@@ -204,6 +213,21 @@ class Skipper:
         stop = _end(pattern, m.data, run.start, first)
         self._until = first if stop - run.start < _SHORTEST else 0
         return stop
+
+
+def _taken(m: Stepping, run: Run) -> tuple[set[bytes], int]:
+    """Return the GETs of a run up to the first of what is unknown or harmful, and where that is."""
+    taken: set[bytes] = set()
+    known = m.kept.known
+    for match in run.forms.gets.finditer(m.data, run.start, run.stop):
+        code = match[1]
+        if not code or code in taken:
+            continue
+        index = index_of(code)
+        if index not in known or not _is_harmless(known[index]):
+            return taken, match.start(1)
+        taken.add(code)
+    return taken, run.stop
 
 
 def _numbers(m: Stepping, start: int) -> Run | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from safehold.findings import Finding, Location, Rule
@@ -31,6 +32,7 @@ _PATH_FILES: Final = re.compile(r"(?:site|dist)-packages[/\\][^/\\]*$")
 _PACKED: Final = (".gz", ".bz2", ".xz", ".lzma", ".z", ".lz4", ".zst")
 
 
+@lru_cache(maxsize=64)
 def is_artifact_name(name: str) -> bool:
     """Whether a file of this name is expected to be an artifact."""
     lower = name.lower()
@@ -86,7 +88,11 @@ class Source:
 
 
 class Format(Protocol):
-    """One format: a module with this function."""
+    """One format: a module with this function.
+
+    A module whose files can only begin with some bytes has them as ``FIRSTS`` as well, and is not
+    asked about bytes that begin otherwise. One without is asked about all.
+    """
 
     def read(self, source: Source, visit: Visit, /) -> str | None:
         """Read a source and return the format's name, or None if the bytes are another's."""
@@ -99,7 +105,7 @@ class Visit:
     path: str
     limits: Limits
     names: Names
-    formats: tuple[Format, ...]
+    formats: Callable[[Data], tuple[Format, ...]]
     otherwise: Callable[[Source, Visit], str]
     # Whether the second reader is asked about harmless bytes as well, see inert.
     paranoid: bool = False
@@ -124,7 +130,7 @@ class Visit:
             return "unknown"
         found = []
         taken, self.first_taken = self.first_taken, False
-        for row in self.formats:
+        for row in self.formats(source.data):
             name = row.read(source, self)
             if name is not None:
                 found.append(name)

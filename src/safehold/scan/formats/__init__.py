@@ -33,6 +33,7 @@ from safehold.scan.formats import (
     yaml,
 )
 from safehold.scan.formats import zip as zip_format
+from safehold.scan.values import Data
 from safehold.scan.visit import Format
 
 FORMATS: Final[tuple[Format, ...]] = (
@@ -61,3 +62,15 @@ FORMATS: Final[tuple[Format, ...]] = (
     text,  # JSON
 )
 otherwise = pickle.otherwise
+
+
+def _begun(first: int) -> tuple[Format, ...]:
+    return tuple(row for row in FORMATS if first in getattr(row, "FIRSTS", (first,)))
+
+
+_BY_FIRST: Final = tuple(map(_begun, range(256)))
+
+
+def possible(data: Data) -> tuple[Format, ...]:
+    """Return the formats that the first byte leaves possible: those that accept it are asked."""
+    return _BY_FIRST[data[0]] if len(data) else FORMATS

@@ -10,6 +10,7 @@ from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
 
 _MAGIC: Final = b"GGUF"
+FIRSTS: Final = _MAGIC[:1]
 _WIDTHS: Final = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _STRING, _ARRAY = 8, 9
 _DEEPEST: Final = 4

@@ -6,8 +6,10 @@ from typing import Any, Final
 
 from safehold.scan import rules
 from safehold.scan.configuration import check_tree, is_configuration
-from safehold.scan.documents import LARGEST, Keys, parse
+from safehold.scan.documents import FIRSTS, LARGEST, Keys, parse
 from safehold.scan.visit import Source, Visit
+
+__all__ = ["FIRSTS", "read"]
 
 _KEYS: Final = Keys("class_name")
 

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from safehold.scan import rules
-from safehold.scan.documents import LARGEST, begins, parse
+from safehold.scan.documents import FIRSTS, LARGEST, begins, parse
 from safehold.scan.visit import Source, Visit
+
+__all__ = ["FIRSTS", "read"]
 
 _SUFFIX: Final = ".ipynb"
 _SHORTEST: Final = 16

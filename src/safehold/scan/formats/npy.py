@@ -10,6 +10,7 @@ from safehold.scan.dtypes import DType, parse_descr
 from safehold.scan.visit import Source, Visit
 
 _MAGIC: Final = b"\x93NUMPY"
+FIRSTS: Final = _MAGIC[:1]
 # numpy itself refuses longer headers unless told otherwise.
 _LONGEST_HEADER: Final = 65_536
 # Text that needs no parser to go wrong; numpy writes none of these.

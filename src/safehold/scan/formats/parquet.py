@@ -10,6 +10,7 @@ from safehold.scan import rules
 from safehold.scan.pages import MAGIC, BrokenError, Parquet, parse
 from safehold.scan.visit import Source, Visit
 
+FIRSTS: Final = MAGIC[:1]
 _SCHEMA: Final = b"ARROW:schema"
 # Arrow before 14.0.1 unpickled what a column of this type carries (CVE-2023-47248).
 _PICKLED: Final = b"arrow.py_extension_type"

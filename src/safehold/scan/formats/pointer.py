@@ -13,6 +13,7 @@ _PAGE: Final = re.compile(
     rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head)\b", re.IGNORECASE
 )
 _LONGEST_POINTER: Final = 1024
+FIRSTS: Final = b"v< \t\n\r\f\v\xef"
 
 
 def read(source: Source, visit: Visit) -> str | None:

@@ -17,6 +17,7 @@ from safehold.scan import rules
 from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
 
+FIRSTS: Final = sfh1.MAGIC[:1]
 # What these hold names nothing that is called, whatever the bytes are.
 _VALUES: Final = frozenset({"json", "msgpack"})
 # Names that make the payload wanted in a format of artifacts.

@@ -10,9 +10,11 @@ from typing import Any, Final
 
 from safehold import dangers
 from safehold.scan import rules
-from safehold.scan.documents import LARGEST, Keys, as_utf8, begins, parse
+from safehold.scan.documents import FIRSTS, LARGEST, Keys, as_utf8, begins, parse
 from safehold.scan.templates import check_template
 from safehold.scan.visit import Source, Visit
+
+__all__ = ["FIRSTS", "read"]
 
 _PICKLED: Final = frozenset(
     """
