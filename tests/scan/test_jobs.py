@@ -115,7 +115,19 @@ def test_tasks_are_of_like_size(tmp_path, monkeypatch):
     groups = [
         [int(one.path.rsplit("/", 1)[1]) for one in group] for group in parallel.batches(found)
     ]
-    assert groups == [[0, 1, 2], [3], [4], [5, 6], [7], [8]]
+    assert groups == [[0], [1, 2], [3], [4], [5, 6], [7], [8]]
+
+
+def test_a_few_files_are_shared_out_as_well(tmp_path):
+    found = [Found(str(tmp_path / str(number)), named=True) for number in range(24)]
+    assert [len(group) for group in parallel.batches(found)] == [1, 2, 3, 4, 5, 6, 3]
+
+
+def test_many_files_make_few_tasks():
+    found = [Found(str(number), named=True) for number in range(10_000)]
+    groups = list(parallel.batches(found))
+    assert max(map(len, groups)) == 64
+    assert len(groups) < 200
 
 
 def test_unknown_backend():

@@ -21,7 +21,8 @@ from safehold.scan.report import FileReport
 BACKENDS: Final = ("loky", "threading", "dask", "ray")
 """Where workers run: processes here, threads here, an existing cluster."""
 # A task of a worker ends at so many files or bytes: small files cost less than handing them over,
-# and nobody should wait for one worker that got all the large ones.
+# and nobody should wait for one worker that got all the large ones. The first is one file, each
+# further one may hold one more, so that a few files that take long are shared out as well.
 _MOST_FILES: Final = 64
 _MOST_BYTES: Final = 16 * 2**20
 
@@ -150,12 +151,13 @@ def _workers(backend: str) -> Callable[..., Any]:
 def batches(found: Iterable[Found]) -> Iterator[list[Found]]:
     """Group files into tasks, in their order."""
     batch: list[Found] = []
-    size = 0
+    size, most = 0, 1
     for one in found:
         more = _size(one)
-        if batch and (len(batch) == _MOST_FILES or size + more > _MOST_BYTES):
+        if batch and (len(batch) == most or size + more > _MOST_BYTES):
             yield batch
             batch, size = [], 0
+            most = min(most + 1, _MOST_FILES)
         batch.append(one)
         size += more
     if batch:
