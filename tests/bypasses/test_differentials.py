@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import pickletools
 
 import pytest
@@ -64,6 +65,14 @@ def test_frame_longer_than_the_file_is_not_clean():
     assert scan_bytes(data, "a.pkl").verdict != "clean"
     found = {finding.message for finding in scan_bytes(data, "a.pkl").findings}
     assert "a frame is longer than the file" in found
+
+
+def test_pickle_that_is_cut_off_is_broken_and_no_attack():
+    whole = pickle.dumps({"weights": [1.5] * 300, "name": "a long text" * 20}, protocol=4)
+    for end in range(12, len(whole), 37):
+        report = scan_bytes(whole[:end], "a.pkl")
+        assert report.verdict == "suspicious", end
+        assert "SH104" not in {finding.rule.id for finding in report.findings}
 
 
 @pytest.mark.parametrize("get", [b"h\x05", b"j\x05\0\0\0", b"g5\n"])

@@ -248,3 +248,9 @@ def test_modules_that_import_from_each_other_end(tree):
 def test_a_copy_of_safehold_keeps_the_real_libraries(tree):
     root = tree({"vendor/safehold/compat/pickle.py": UNSAFE, "safehold/mine.py": UNSAFE})
     assert outcomes(root) == {"safehold/mine.py": "migrated"}
+
+
+def test_a_link_that_leads_to_itself_hides_no_source(tree):
+    root = tree({"a.py": UNSAFE, "z/b.py": UNSAFE})
+    (root / "loop.pkl").symlink_to("loop.pkl")
+    assert list(outcomes(root)) == ["a.py", "z/b.py"]

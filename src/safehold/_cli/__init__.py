@@ -69,6 +69,7 @@ def build_parser(verbs: Iterable[str] = VERBS) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; usage errors raise SystemExit(2)."""
+    _replace_closed_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     # No option before the verb takes a value, so the verb is the first word without a dash.
     verb = next((word for word in arguments if not word.startswith("-")), "")
@@ -94,6 +95,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(printable(line), file=sys.stderr)
         return ERROR
     return code
+
+
+def _replace_closed_streams() -> None:
+    """Put the null device where a stream was closed, as by ``>&-``: the exit code still tells.
+
+    Else messages would go to standard output in place of standard error, and a file that is
+    opened later would get the number of the closed stream.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  open until the end
 
 
 def _say(kind: str, error: BaseException, code: int) -> int:

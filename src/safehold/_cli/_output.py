@@ -288,8 +288,8 @@ def _origin(environment: Mapping[str, str], directory: str) -> Origin | None:
 
 def _also(text: str) -> tuple[str, str]:
     form, _, name = text.partition("=")
-    if form not in FORMATS or not name:
-        message = f"FORMAT=FILE with one of {', '.join(FORMATS)}"
+    if form not in FORMATS or name in {"", _STDOUT}:
+        message = f"FORMAT=FILE with a file and one of {', '.join(FORMATS)}"
         raise argparse.ArgumentTypeError(message)
     return form, name
 
@@ -297,9 +297,15 @@ def _also(text: str) -> tuple[str, str]:
 def _time(text: str) -> datetime:
     if text == "now":
         return datetime.now(UTC)
-    made = datetime.fromisoformat(text)
+    try:
+        made = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("a time as 2026-01-31T12:00:00Z, or now") from None
     return made.replace(tzinfo=UTC) if made.tzinfo is None else made.astimezone(UTC)
 
 
 def _date(text: str) -> date:
-    return date.fromisoformat(text)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("a date as 2027-01-31") from None

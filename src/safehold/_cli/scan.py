@@ -74,7 +74,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _jobs(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
     if number < -1 or number == 0:
         raise argparse.ArgumentTypeError("a positive number, or -1 for all cores")
     return number

@@ -192,8 +192,11 @@ def _is_over(known: Known, today: date) -> bool:
 
 
 def _read(path: str) -> _File:
-    with open(path, "rb") as file:
-        data = file.read(_LARGEST + 1)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise _broken(path, error.strerror or str(error)) from error
     if len(data) > _LARGEST:
         raise _broken(path, f"it is larger than {_LARGEST} bytes")
     try:

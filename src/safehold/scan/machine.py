@@ -249,10 +249,11 @@ class Machine:
 
         Reading from a file, the C loader reads a frame ahead and, asked for more bytes than are
         left of it, drops those and reads what follows the frame: another stream than that of a
-        reader that has all bytes at hand.
+        reader that has all bytes at hand. Where nothing follows, the file is cut off, no more.
         """
-        message = "something is read across the end of a frame"
-        self.judge.note(rules.ATTACK_CONSTRUCTION, message, self.pos)
+        if self.resume is not None and self.resume < self.size:
+            message = "something is read across the end of a frame"
+            self.judge.note(rules.ATTACK_CONSTRUCTION, message, self.pos)
         self.limit = self.size
         self.resume = None
 

@@ -199,7 +199,7 @@ def _entries(top: str, exclude: tuple[str, ...]) -> Iterator[tuple[_Candidate, b
             if exclude and _is_excluded(relative, entry.name, exclude):
                 continue
             if entry.is_symlink():
-                if _may_be_source(entry.name) or entry.is_dir():
+                if _may_be_source(entry.name) or os.path.isdir(entry.path):
                     yield _Candidate(entry.path, relative, _is_named(entry.name)), True
             elif entry.is_dir(follow_symlinks=False):
                 if not (
