@@ -127,7 +127,7 @@ def test_reader_that_fails_is_an_error_and_not_the_end(tmp_path, monkeypatch):
     def fail(source, visit):
         raise KeyError("a defect")
 
-    monkeypatch.setattr(safehold.scan.formats.npy, "read", fail)
+    monkeypatch.setattr(safehold.scan.formats.tar, "read", fail)
     (tmp_path / "m.pkl").write_bytes(GOOD)
     assert verdicts(tmp_path) == {"m.pkl": "error"}
     assert scan_bytes(GOOD).verdict == "error"
