@@ -221,7 +221,7 @@ def test_what_may_not_be_read_is_an_error_and_hides_nothing_else(here, capsys):
 
 
 def test_an_extra_that_is_missing(here, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "fsspec", None)
+    monkeypatch.setitem(sys.modules, "fsspec.core", None)
     assert scan("memory://box/a.pkl") == documented()["a missing extra"]
     assert "safehold[remote]" in "".join(capsys.readouterr())
     monkeypatch.setitem(sys.modules, "distributed", None)
