@@ -28,6 +28,10 @@ _NEVER = (
 _FINE = frozenset(
     {"os.scandir", "os.listdir", "os.fwalk", "os.walk", "sys._getframe", "object.__getattr__"}
 )
+# The second reader is a process of its own, which these two start, talk to, and hand bytes over to:
+# for that they ask the interpreter where in a mapping the bytes lie.
+_TALKERS = tuple(os.path.join("inert", name) for name in ("process.py", "handing.py"))
+_TALK = ("socket.", "fcntl.", "subprocess.", "os.", "ctypes.", "builtins.id")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -50,8 +54,20 @@ class Watch:
                 self.seen.append(f"open {path} {mode} {flags}")
         elif event == "compile" and args[1] == "<unknown>":
             pass  # `ast.literal_eval` parses a header of numpy; running it would be `exec`
+        elif event.startswith(_TALK) and self._is_talk():
+            pass
         elif event.startswith(_NEVER) and not self._in_room(event, args):
             self.seen.append(f"{event} {str(args)[:200]}")
+
+    def _is_talk(self) -> bool:
+        """Whether the innermost frame of safehold is one that talks to the second reader."""
+        frame = sys._getframe(2)
+        while frame is not None:
+            name = frame.f_code.co_filename
+            if os.sep + "safehold" + os.sep in name:
+                return name.endswith(_TALKERS)
+            frame = frame.f_back
+        return False
 
     def _in_room(self, event: str, args: tuple[Any, ...]) -> bool:
         """Whether it is about the folder of temporary files."""
@@ -71,6 +87,7 @@ def main() -> None:
         importlib.import_module(name)
     for name in (*_CODECS, "unicode-escape"):
         codecs.lookup(name)
+    package.scan_path(rows[0]["path"])  # what the second reader needs is there from here on
     watch = Watch(room)
     sys.addaudithook(watch)
     result = []
