@@ -95,7 +95,7 @@ class Chunks:
         """
         try:
             self.open_each(indexes, payload)
-        except BaseException:
+        except BaseException:  # also an interrupt: the payload stays in use
             if self._read is not None:
                 for index in indexes:
                     part = payload[index * CHUNK : (index + 1) * CHUNK]

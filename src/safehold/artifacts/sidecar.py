@@ -63,7 +63,7 @@ class Pair:
                 if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
                     raise _NoSidecarError from error
                 raise
-        except BaseException:
+        except BaseException:  # also an interrupt: nobody else can close what is open here
             self.close()
             raise
 

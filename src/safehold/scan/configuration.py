@@ -11,12 +11,13 @@ import binascii
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 from safehold import dangers
 from safehold.scan import rules
 from safehold.scan.bytecode import dangerous_names, decode
-from safehold.scan.documents import LARGEST
+from safehold.scan.documents import LARGEST, texts_of
 from safehold.scan.references import leads_outside
 from safehold.scan.visit import Source, Visit
 
@@ -124,7 +125,7 @@ def _is_function_of_layers(package: str, below: list[str]) -> bool:
 def _check_lambda(source: Source, visit: Visit, name: str, config: Any) -> None:
     message = "a layer that carries Python bytecode"
     visit.note(source, rules.EMBEDDED_CODE, message, None, {"class_name": name})
-    for text in _texts(config):
+    for text in _texts(source, visit, config):
         code = decode(text)
         names = dangerous_names(code) if code else []
         if names:
@@ -136,7 +137,7 @@ def _check_wrapper(source: Source, visit: Visit, config: Any) -> None:
     """Read what TorchModuleWrapper gives to ``torch.load`` (CVE-2025-49655)."""
     message = "a layer that carries a pickled PyTorch module"
     visit.note(source, rules.EMBEDDED_CODE, message)
-    for text in _texts(config):
+    for text in _texts(source, visit, config):
         for data in _unpacked(text):
             if visit.count_member(source) and visit.admit(source, len(data)):
                 member = f"{source.member or ''}@module"
@@ -171,15 +172,7 @@ def _check_file(source: Source, visit: Visit, key: str, path: str) -> None:
         visit.note(source, rules.UNREADABLE_STREAM, message, None, detail)
 
 
-def _texts(tree: Any) -> Iterator[str]:
-    waiting = [tree]
-    for _ in range(_MOST_NODES):
-        if not waiting:
-            return
-        node = waiting.pop()
-        if isinstance(node, str):
-            yield node
-        elif isinstance(node, dict):
-            waiting.extend(node.values())
-        elif isinstance(node, list):
-            waiting.extend(node)
+def _texts(source: Source, visit: Visit, tree: Any) -> Iterator[str]:
+    message = "a configuration larger than any model needs"
+    over = partial(visit.note, source, rules.LIMIT_EXCEEDED, message)
+    return texts_of(tree, _MOST_NODES, over)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from safehold.scan.values import Data
@@ -74,3 +74,28 @@ def parse(data: Data, hook: Callable[[list[tuple[str, Any]]], dict[str, Any]] | 
         return json.loads(bytes(as_utf8(data)), object_pairs_hook=hook)
     except (ValueError, RecursionError):
         return None
+
+
+def texts_of(
+    tree: Any, most: int, over: Callable[[], None], *, joined: bool = False
+) -> Iterator[str]:
+    """Yield the texts of a tree; a list of nothing but texts is one if they are to be ``joined``.
+
+    ``over`` is called if there are more nodes than ``most``: what follows them is not yielded.
+    """
+    waiting = [tree]
+    for _ in range(most):
+        if not waiting:
+            return
+        node = waiting.pop()
+        if isinstance(node, str):
+            yield node
+        elif isinstance(node, dict):
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            if joined and node and all(isinstance(one, str) for one in node):
+                yield "".join(node)
+            else:
+                waiting.extend(node)
+    if waiting:
+        over()

@@ -185,3 +185,10 @@ def test_other_json_of_a_directory_is_left_out(tmp_path):
 def test_configuration_is_bounded(monkeypatch):
     monkeypatch.setattr("safehold.scan.configuration._MOST_NODES", 10)
     assert rules(scan_bytes(archive(model(DENSE)), "a.keras")) == {"SH105"}
+
+
+def test_bytecode_behind_more_nodes_than_are_read_is_told():
+    filling = "[]," * 1_100_000
+    config = f'{{"function": ["AAAA"], "arguments": [{filling}0]}}'
+    text = f'{{"module": "keras.layers", "class_name": "Lambda", "config": {config}}}'
+    assert {"SH105", "SH109"} <= rules(scan_bytes(text.encode(), "config.json"))

@@ -81,3 +81,12 @@ def test_harmless_pickle_is_clean(tmp_path):
 def test_notebook_that_is_no_json_is_searched(tmp_path):
     (only,) = scanned(tmp_path, notebook(f"x = '{encoded(BAD)}'")[:-1])
     assert only.verdict == "malicious"
+
+
+def test_a_pickle_behind_more_texts_than_are_read_is_not_left_out(tmp_path):
+    """The last of a tree is read first, so the filling stands behind the cell."""
+    evil = "x = " + encoded(stream(named("os", "system")))
+    text = f'{{"cells": [{{"source": "{evil}"}}], "metadata": [{"[]," * 1_100_000}0]}}'
+    [report] = scanned(tmp_path, text)
+    assert report.verdict != "clean"
+    assert "SH105" in {finding.rule.id for finding in report.findings}

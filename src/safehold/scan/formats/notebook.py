@@ -6,10 +6,11 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from safehold.scan import rules
-from safehold.scan.documents import FIRSTS, LARGEST, begins, parse
+from safehold.scan.documents import FIRSTS, LARGEST, begins, parse, texts_of
 from safehold.scan.visit import Source, Visit
 
 __all__ = ["FIRSTS", "read"]
@@ -47,7 +48,7 @@ def read(source: Source, visit: Visit) -> str | None:
     if tree is None:
         texts: Iterator[str] = iter([bytes(source.data).decode("utf-8", "replace")])
     else:
-        texts = _texts(tree)
+        texts = texts_of(tree, _MOST_TEXTS, partial(_note_rest, source, visit), joined=True)
     count = 0
     for text in texts:
         for data in _embedded(text):
@@ -59,22 +60,9 @@ def read(source: Source, visit: Visit) -> str | None:
     return "notebook" if source.named or count else None
 
 
-def _texts(tree: Any) -> Iterator[str]:
-    """Yield the texts of a tree; the lines of a list of texts are one."""
-    waiting = [tree]
-    for _ in range(_MOST_TEXTS):
-        if not waiting:
-            return
-        node = waiting.pop()
-        if isinstance(node, str):
-            yield node
-        elif isinstance(node, dict):
-            waiting.extend(node.values())
-        elif isinstance(node, list):
-            if node and all(isinstance(one, str) for one in node):
-                yield "".join(node)
-            else:
-                waiting.extend(node)
+def _note_rest(source: Source, visit: Visit) -> None:
+    visit.note(source, rules.LIMIT_EXCEEDED, "more texts than are read here")
+    visit.recognised = True  # also where nothing that was read is a pickle
 
 
 def _embedded(text: str) -> Iterator[bytes]:
