@@ -22,7 +22,8 @@ from typing import Any, Final
 
 from safehold.allow import AllowList
 from safehold.scan import rules
-from safehold.scan.judge import Judge, Names
+from safehold.scan.judge import Judge
+from safehold.scan.names import Names
 from safehold.scan.opcodes import run
 from safehold.scan.outcome import Outcome
 from safehold.scan.values import Blob, Box, Global, Made, Opaque

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from safehold.allow import AllowList
 from safehold.scan import scan_bytes
-from safehold.scan.judge import Judge, Names
+from safehold.scan.judge import Judge
+from safehold.scan.names import Names
 from safehold.scan.opcodes import run
 from tests.scan.streams import grow
 

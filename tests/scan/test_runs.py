@@ -12,7 +12,8 @@ import pytest
 from safehold.allow import PRESETS, AllowList
 from safehold.scan import scan_bytes
 from safehold.scan import skip as skipping
-from safehold.scan.judge import Judge, Names
+from safehold.scan.judge import Judge
+from safehold.scan.names import Names
 from safehold.scan.opcodes import run
 from safehold.scan.values import Box, Global, Made, Opaque, Run
 from tests.scan.streams import grow

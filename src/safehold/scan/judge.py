@@ -10,12 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from safehold import dangers
-from safehold.allow import AllowList
-from safehold.dangers import Danger
 from safehold.findings import Rule
 from safehold.scan import rules
 from safehold.scan.instances import items_fault, state_fault
+from safehold.scan.names import Names, Status
 from safehold.scan.values import UNKNOWN, Box, Global, Made, Opaque, argument, call_text, show
 
 # Of one kind per artifact; a hostile file can hold a different name every few bytes.
@@ -62,74 +60,6 @@ class Note:
         in order, which array bytes do not hold by chance.
         """
         return self.rule is rules.DANGEROUS_GLOBAL or "instance" in self.detail
-
-
-class Status(NamedTuple):
-    """What is known about a name."""
-
-    module: str
-    name: str
-    role: str | None
-    own: bool
-    danger: Danger | None
-
-    @property
-    def known(self) -> bool:
-        """Whether an artifact may name it."""
-        return self.role is not None or self.own
-
-
-class Names:
-    """Looks names up in the allow list and the dangers, once per name."""
-
-    def __init__(
-        self,
-        allow: AllowList,
-        own: frozenset[str] = frozenset(),
-        extra: Mapping[tuple[str, str], str] | None = None,
-    ) -> None:
-        # Exact names in the allow list are the caller's own classes, with the same few roles.
-        listed = frozenset(name.replace(":", ".") for name in allow.names if "." in name)
-        self._allow = allow
-        self._own = own | listed
-        self._extra = extra or {}
-        self._known: dict[tuple[str, str, bool], Status] = {}
-        self._more: Names | None = None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle what the names are made of; a worker looks them up for itself."""
-        return Names, (self._allow, self._own, self._extra)
-
-    def with_extra(self, extra: Mapping[tuple[str, str], str]) -> Names:
-        """Return the same names and, with their roles, those of one container format."""
-        if self._more is None:
-            self._more = Names(self._allow, self._own, extra)
-        return self._more
-
-    def status(self, module: str, name: str, protocol: int) -> Status:
-        """Return what is known of a name under a pickle protocol."""
-        key = (module, name, protocol < 3)
-        found = self._known.get(key)
-        if found is None:
-            found = self._look_up(module, name, protocol)
-            if len(self._known) < 2**16:
-                self._known[key] = found
-        return found
-
-    def arguments_ok(self, status: Status, args: tuple[Any, ...]) -> bool:
-        """Whether real dumps make such a call."""
-        return self._allow.arguments_ok(status.module, status.name, args)
-
-    def _look_up(self, module: str, name: str, protocol: int) -> Status:
-        danger = dangers.lookup(module, name)
-        if protocol < 3:
-            module, name = dangers.modern(module, name)
-        dotted = f"{module}.{name}"
-        own = danger is None and dotted in self._own
-        role = None if own else self._allow.role(module, name)
-        if role is None and danger is None:
-            return Status(module, name, self._extra.get((module, name)), own, None)
-        return Status(module, name, role, own, danger)
 
 
 class Judge:

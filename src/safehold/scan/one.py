@@ -15,7 +15,7 @@ from safehold.scan import rules
 from safehold.scan.entries import Found
 from safehold.scan.formats import otherwise, possible
 from safehold.scan.isolated import Died, is_possible, isolated
-from safehold.scan.judge import Names
+from safehold.scan.names import Names
 from safehold.scan.reading import READ_WHOLE, Opened, TooLarge, open_regular
 from safehold.scan.remote import FetchError, fetch
 from safehold.scan.report import FileReport, Verdict

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from safehold.allow import model_places
-from safehold.scan.judge import GlobalUse, Names
+from safehold.scan.judge import GlobalUse
+from safehold.scan.names import Names
 from safehold.scan.nodes import (
     PICKLE,
     BrokenError,

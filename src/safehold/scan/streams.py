@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from safehold.findings import Rule
 from safehold.scan import rules
-from safehold.scan.judge import Judge, Names, Note
+from safehold.scan.judge import Judge, Note
 from safehold.scan.machine import Machine
+from safehold.scan.names import Names
 from safehold.scan.opcodes import run
 from safehold.scan.outcome import Outcome
 from safehold.scan.values import Data

@@ -11,7 +11,8 @@ from typing import Any, Final, Protocol
 from safehold.findings import Finding, Location, Rule
 from safehold.policy import Limits
 from safehold.scan import rules
-from safehold.scan.judge import GlobalUse, Judge, Names, Note
+from safehold.scan.judge import GlobalUse, Judge, Note
+from safehold.scan.names import Names
 from safehold.scan.spool import Spool
 from safehold.scan.values import Data
 

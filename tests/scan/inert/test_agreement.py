@@ -19,7 +19,8 @@ import pytest
 from safehold.scan import Verdict, inert, opcodes, scan_bytes, scan_path
 from safehold.scan.inert.answers import Reading
 from safehold.scan.inert.compare import Ours, differences
-from safehold.scan.judge import Judge, Names
+from safehold.scan.judge import Judge
+from safehold.scan.names import Names
 from safehold.scan.opcodes import run
 from tests.scan.streams import grow
 

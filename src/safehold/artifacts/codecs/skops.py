@@ -25,7 +25,7 @@ from safehold.errors import (
     SafeholdError,
     TypeNotAllowed,
 )
-from safehold.scan.judge import Names
+from safehold.scan.names import Names
 from safehold.scan.schema import File, Schema
 
 try:

@@ -13,8 +13,9 @@ from typing import Any, Final
 from safehold.scan import inert, rules
 from safehold.scan.dtypes import parse_dtype
 from safehold.scan.inert.compare import Ours
-from safehold.scan.judge import Judge, Names
+from safehold.scan.judge import Judge
 from safehold.scan.machine import Machine
+from safehold.scan.names import Names
 from safehold.scan.opcodes import run
 from safehold.scan.outcome import Broken, Ended
 from safehold.scan.streams import (

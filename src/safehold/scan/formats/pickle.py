@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 from safehold.scan import inert, rules
-from safehold.scan.judge import Judge, Names
+from safehold.scan.judge import Judge
+from safehold.scan.names import Names
 from safehold.scan.opcodes import run
 from safehold.scan.streams import (
     First,
