@@ -11,13 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from safehold.sfh1 import SUITES
 from tests import tracing
 
 # A shared machine makes deadlines fail at random; the blob reproduces what failed.
-settings.register_profile("safehold", deadline=None, print_blob=True)
+settings.register_profile(
+    "safehold",
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("safehold")
 
 # A whole module of tests that need an extra says so in this line, before it imports the extra.

@@ -31,7 +31,7 @@ def value_of(writer: int, number: int) -> dict[str, object]:
 
 def writes(world: World, path: Path, writer: int, until: float) -> list[list[int]]:
     done = []
-    while time.monotonic() < until:
+    while not done or time.monotonic() < until:
         info = world.store.dump(value_of(writer, len(done)), path)
         done.append([info.generation, writer, len(done)])
     return done

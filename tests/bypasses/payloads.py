@@ -34,7 +34,7 @@ LOADERS = {
 }
 
 
-def runs(data: bytes, marker: Path, loader: str = "pickle", wait: float = 2.0) -> bool:
+def runs(data: bytes, marker: Path, loader: str = "pickle", wait: float = 60) -> bool:
     """Load the bytes in a process of its own and return whether the payload ran."""
     path = marker.with_name("victim.bin")
     path.write_bytes(data)
@@ -43,7 +43,7 @@ def runs(data: bytes, marker: Path, loader: str = "pickle", wait: float = 2.0) -
         [sys.executable, "-W", "ignore", "-c", program, str(path)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=60,
+        timeout=300,
         check=False,
         cwd=marker.parent,
     )

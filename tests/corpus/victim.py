@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 Loader = Callable[[str], Any]
 
 _AT_ONCE = 3
-_SECONDS = 20
+_SECONDS = 60
 _LATE = 2.0  # a program that was started, or a thread, may take a moment
 _ROOM = 3 * 2**30
 # A file that exhausts its reader gets less of everything.

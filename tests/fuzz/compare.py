@@ -23,6 +23,7 @@ from typing import Any, Final
 from safehold.allow import AllowList
 from safehold.scan import rules
 from safehold.scan.judge import Judge
+from safehold.scan.memo import Memo
 from safehold.scan.names import Names
 from safehold.scan.opcodes import run
 from safehold.scan.outcome import Outcome
@@ -153,7 +154,7 @@ class Reading:
 def read(data: bytes, *, python: bool = False) -> list[Reading]:
     """Read streams in a row with the memo kept."""
     found: list[Reading] = []
-    memo: dict[int, Any] = {}
+    memo = Memo()
     extensions: set[int] = set()
     stop = 0
     for _ in range(MOST_STREAMS):
@@ -163,7 +164,7 @@ def read(data: bytes, *, python: bool = False) -> list[Reading]:
         top = shown(outcome.top) if outcome.complete else None
         found.append(Reading(watcher, outcome, top, len(machine.persistent)))
         stop = outcome.stop
-        memo = machine.memo
+        machine.leave_memo()
         if not outcome.complete or stop >= len(data) or watcher.framed is not None:
             break
     return found

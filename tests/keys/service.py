@@ -10,7 +10,7 @@ import threading
 from safehold.errors import ConfigError
 from safehold.keys.sources import MAX_BYTES, Wanted
 
-_SECONDS = 10
+_SECONDS = 60
 
 
 def read(wanted: Wanted) -> bytes:

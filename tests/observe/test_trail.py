@@ -80,7 +80,7 @@ def in_child(work):
             work()
             status = 0
         os._exit(status)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:

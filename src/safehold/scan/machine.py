@@ -63,6 +63,7 @@ class Machine:
         "stack",
         "start",
         "table",
+        "unfolded",
     )
 
     def __init__(
@@ -71,7 +72,7 @@ class Machine:
         judge: Judge,
         *,
         start: int = 0,
-        memo: dict[int, Any] | None = None,
+        memo: Memo | None = None,
         arrays: Callable[[Machine, Any], Any] | None = None,
         skip: bool = True,
     ) -> None:
@@ -80,7 +81,7 @@ class Machine:
         self.judge = judge
         self.start = start
         self.pos = start
-        self.kept = Memo({} if memo is None else memo)
+        self.kept = Memo() if memo is None else memo
         self.skipper = Skipper(skip=skip)
         self.table: tuple[Handler, ...] = ()
         # Called with each value that got a state, see formats/joblib.py.
@@ -89,7 +90,9 @@ class Machine:
         self.marks: list[int] = []
         self.fence = 0
         self.proto = 0
-        self.blocks = sys.getallocatedblocks()
+        # How many objects there were, and the bytes of runs that were read, see `_count_objects`.
+        self.blocks: int | None = None
+        self.unfolded = 0
         self.persistent: list[Any] = []
         # How many buffers from outside the stream it takes.
         self.buffers = 0
@@ -130,8 +133,17 @@ class Machine:
             raise Exhausted(f"more than {MAX_STACK} values on the stack")
         if len(self.kept.known) + len(self.kept.log) > MAX_MEMO:
             raise Exhausted(f"more than {MAX_MEMO} values in the memo")
-        # Values inside values count as well; the interpreter knows how many objects there are.
-        if sys.getallocatedblocks() - self.blocks > MAX_OBJECTS:
+        self._count_objects()
+
+    def _count_objects(self) -> None:
+        """Count values inside values as well; the interpreter knows how many objects there are.
+
+        It walks the heap of the whole process to tell, so it is first asked where there may be
+        some: after so many opcodes or bytes of runs, not where each of many short streams starts.
+        """
+        if self.blocks is None:
+            self.blocks = sys.getallocatedblocks()
+        elif sys.getallocatedblocks() - self.blocks > MAX_OBJECTS:
             raise Exhausted(f"more than {MAX_OBJECTS} values kept")
 
     def _stopped(self) -> Outcome:
@@ -338,6 +350,9 @@ class Machine:
 
     def replay(self, run: Run) -> None:
         """Follow the opcodes of a run, one by one, on a stack of its own."""
+        self.unfolded += run.stop - run.start
+        if self.blocks is None and self.unfolded > _STRIDE:
+            self._count_objects()
         kept = self.pos, self.limit, self.resume, self.stack, self.marks, self.fence
         self.pos, self.limit, self.resume = run.start, run.stop, None
         self.stack, self.marks, self.fence = [], [], 0
@@ -357,8 +372,12 @@ class Machine:
     @property
     def memo(self) -> dict[int, Any]:
         """Everything that was remembered, by index."""
+        return self.leave_memo().known
+
+    def leave_memo(self) -> Memo:
+        """Return the memo as a later stream finds it."""
         self.kept.resolve(self)
-        return self.kept.known
+        return self.kept
 
     def put(self, index: int) -> None:
         """Remember the value on top.

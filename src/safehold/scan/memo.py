@@ -15,29 +15,24 @@ class Memo:
     """Values by index; ``log`` is what was put while an earlier run was unread.
 
     An entry of the log is a run, or an index (None for MEMOIZE) and its value. The log is
-    replayed in order, so that each value gets the index that a loader gives it.
+    replayed in order, so that each value gets the index that a loader gives it. One memo may
+    serve stream after stream: nothing here takes longer because of what earlier ones put.
     """
 
-    __slots__ = ("_asked", "_found", "_gaps", "_restarts", "_seen", "known", "log", "waiting")
+    __slots__ = ("_asked", "_found", "_restarts", "_seen", "gaps", "known", "log", "waiting")
 
-    def __init__(self, known: dict[int, Any]) -> None:
-        self.known = known
+    def __init__(self) -> None:
+        self.known: dict[int, Any] = {}
+        # Whether an index may be unset below one that is set: MEMOIZE could set either.
+        self.gaps = False
         self.log: list[Run | tuple[int | None, Any]] = []
         # Bytes of the runs in the log.
         self.waiting = 0
-        self._gaps = None if known else False
         # Which of some indexes the log sets, as far as it was looked at.
         self._asked: set[int] = set()
         self._found: set[int] = set()
         self._seen = 0
         self._restarts = 0
-
-    @property
-    def gaps(self) -> bool:
-        """Whether an index may be unset below one that is set: MEMOIZE could set either."""
-        if self._gaps is None:
-            self._gaps = max(self.known, default=-1) >= len(self.known)
-        return self._gaps
 
     def put(self, index: int, value: Any) -> None:
         """Set what a PUT says."""
@@ -45,7 +40,7 @@ class Memo:
             self.log.append((index, value))
         else:
             if index > len(self.known):
-                self._gaps = True
+                self.gaps = True
             self.known[index] = value
 
     def memoize(self, value: Any) -> None:
@@ -92,7 +87,7 @@ class Memo:
     def unsettled(self, indexes: set[int], reader: Reader) -> set[int]:
         """Return which indexes are unknown, or may be set again by what is in the log."""
         if not self.log:
-            return indexes - self.known.keys()
+            return self._unknown(indexes)
         if self.gaps:
             return indexes
         # Without gaps, MEMOIZE sets what is not known yet.
@@ -102,7 +97,7 @@ class Memo:
             self._restarts += 1
         if self._restarts > _MOST_RESTARTS:
             self.resolve(reader)
-            return indexes - self.known.keys()
+            return self._unknown(indexes)
         for entry in self.log[self._seen :]:
             if isinstance(entry, Run):
                 self._found |= puts_among(
@@ -111,7 +106,11 @@ class Memo:
             elif entry[0] in self._asked:
                 self._found.add(entry[0])
         self._seen = len(self.log)
-        return indexes - self.known.keys() | indexes & self._found
+        return self._unknown(indexes) | indexes & self._found
+
+    def _unknown(self, indexes: set[int]) -> set[int]:
+        # Less the view of its keys, the dict would be walked from end to end.
+        return {index for index in indexes if index not in self.known}
 
     def resolve(self, reader: Reader) -> None:
         """Read the runs of the log, but for those that neither put nor get anything."""

@@ -9,6 +9,7 @@ from safehold.scan.containers import CONTAINERS, as_tuple, flat
 from safehold.scan.judge import Judge
 from safehold.scan.literals import LITERALS, length_of
 from safehold.scan.machine import Handler, Machine
+from safehold.scan.memo import Memo
 from safehold.scan.numbers import parse_index
 from safehold.scan.outcome import Broken, Outcome
 from safehold.scan.values import UNKNOWN, Blob, Box, Data, Opaque, Run
@@ -21,7 +22,7 @@ def run(
     judge: Judge,
     *,
     start: int = 0,
-    memo: dict[int, Any] | None = None,
+    memo: Memo | None = None,
     arrays: Callable[[Machine, Any], Any] | None = None,
     most: int | None = None,
     skip: bool = True,

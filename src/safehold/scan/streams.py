@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from safehold.findings import Rule
 from safehold.scan import rules
 from safehold.scan.judge import Judge, Note
 from safehold.scan.machine import Machine
+from safehold.scan.memo import Memo
 from safehold.scan.names import Names
 from safehold.scan.opcodes import run
 from safehold.scan.outcome import Outcome
@@ -119,7 +120,7 @@ def read_following(source: Source, names: Names, machine: Machine, outcome: Outc
     data, stop = source.data, outcome.stop
     if stop >= len(data):
         return judges
-    memo = machine.memo
+    memo = machine.leave_memo()
     for _ in range(_MOST_STREAMS):
         if stop >= len(data):
             return judges
@@ -129,10 +130,10 @@ def read_following(source: Source, names: Names, machine: Machine, outcome: Outc
         if not outcome.complete:
             _trailing(source, stop, outcome, judge, names)
             return judges
-        if memo:
+        if memo.known:
             judge = judges[-1] = _read_again(data, stop, memo, machine, judge)
         else:
-            memo = machine.memo
+            memo = machine.leave_memo()
         close(source, judge, machine, outcome)
         stop = outcome.stop
     judges[-1].note(rules.LIMIT_EXCEEDED, f"more than {_MOST_STREAMS} streams in a row", stop)
@@ -145,22 +146,23 @@ def read_plainly(data: Data, names: Names, first: First) -> list[Judge]:
     For files whose own loader steps over bytes that ``pickle.load`` takes for opcodes.
     """
     judges: list[Judge] = []
-    memo, outcome = first.machine.memo, first.outcome
+    memo, outcome = first.machine.leave_memo(), first.outcome
     for _ in range(_MOST_STREAMS):
         start = outcome.stop
         if not outcome.complete or start >= len(data):
             return judges
         judge = Judge(names)
         machine, outcome = run(data, judge, start=start)
-        judges.append(_read_again(data, start, memo, machine, judge) if memo else judge)
-        memo = memo or machine.memo
+        if memo.known:
+            judge = _read_again(data, start, memo, machine, judge)
+        else:
+            memo = machine.leave_memo()
+        judges.append(judge)
     judges[-1].note(rules.LIMIT_EXCEEDED, "more streams than are read", outcome.stop)
     return judges
 
 
-def _read_again(
-    data: Data, start: int, memo: dict[int, Any], fresh: Machine, judge: Judge
-) -> Judge:
+def _read_again(data: Data, start: int, memo: Memo, fresh: Machine, judge: Judge) -> Judge:
     """Read a later stream with the memo that the earlier ones left, too.
 
     One Unpickler keeps its memo from stream to stream, so ``memo`` is changed here. A stream that
@@ -169,6 +171,7 @@ def _read_again(
     """
     other = Judge(judge.names)
     again, outcome = run(data, other, start=start, memo=memo)
+    again.leave_memo()
     main, extra = judge, other
     if fresh.missing and outcome.complete and not again.missing:
         main, extra = other, judge

@@ -18,6 +18,7 @@ from safehold.scan.inert.compare import Ours, differences
 from safehold.scan.inert.limits import Allowance
 from safehold.scan.inert.process import PROCESSES, Unavailable
 from safehold.scan.judge import Judge
+from safehold.scan.memo import Memo
 from safehold.scan.opcodes import run
 from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
@@ -95,7 +96,7 @@ class _Readings:
         self._data = data
         self._names = visit.names
         self._known: dict[int, Ours] = {}
-        self._memo: dict[int, Any] = {}
+        self._memo = Memo()
 
     def __call__(self, theirs: Reading) -> Ours:
         """Return the same stream as the machine reads it."""
@@ -106,9 +107,10 @@ class _Readings:
             self._known = {theirs.start: self._run(theirs.start, None)}
         return self._known[theirs.start]
 
-    def _run(self, start: int, memo: dict[int, Any] | None) -> Ours:
+    def _run(self, start: int, memo: Memo | None) -> Ours:
         judge = Judge(self._names)
         machine, outcome = run(self._data, judge, start=start, memo=memo)
+        machine.leave_memo()
         return Ours(judge, machine, outcome)
 
 
