@@ -20,6 +20,11 @@ LOADERS = {
     "stream": "import io, pickle; pickle.load(io.BytesIO(open(path, 'rb').read()))",
     "twice": "import pickle; f = open(path, 'rb'); pickle.load(f); pickle.load(f)",
     "five times": "import pickle; f = open(path, 'rb'); [pickle.load(f) for _ in range(5)]",
+    "six times": (
+        "import pickle; f = open(path, 'rb')\n"
+        "class U(pickle.Unpickler): persistent_load = lambda self, name: None\n"
+        "for _ in range(6): U(f).load()"
+    ),
     "one unpickler": "import pickle; u = pickle.Unpickler(open(path, 'rb')); u.load(); u.load()",
     "python": "import pickle; pickle._Unpickler(open(path, 'rb')).load()",
     "extension": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pathlib
 import pickle
 import struct
 import tarfile
@@ -33,6 +34,11 @@ def tensor(**about):
     hooks = named("collections", "OrderedDict").opcodes + b")R"
     args = storage(**about).opcodes + value(0) + value((2, 2)) + value((2, 1)) + b"\x89" + hooks
     return Raw(rebuild + b"(" + args + b"tR")
+
+
+def tensor_of(count):
+    """The object of a file with one storage of so many items, by its persistent id alone."""
+    return storage(count=count).opcodes
 
 
 def legacy(obj, tail=None, keys=("0",)):
@@ -132,3 +138,45 @@ def test_names_of_torch_count_in_torch_files_alone():
     data = stream(named("torch._utils", "_rebuild_tensor_v2"))
     report = scan_bytes(data, "m.pkl", allow=AllowList.of(["numpy"]))
     assert report.verdict == "suspicious"
+
+
+def ran(data, marker):
+    """Whether six loads that know persistent ids run it, as readers of the old format do."""
+    return runs(data, marker, "six times")
+
+
+def test_sixth_load_on_the_handle_of_the_old_format(marker):
+    """`pickle.load` takes the bytes of the storages for opcodes."""
+    data = legacy(Raw(b"}"), tail=stream(system(marker), protocol=2), keys=())
+    assert ran(data, marker)
+    assert scan_bytes(data, "m.pt").verdict == "malicious"
+
+
+def test_storages_that_are_a_stream(marker):
+    """A size that is opcodes, and bytes that go on with them: torch itself sees plain weights."""
+    evil = stream(system(marker), protocol=2)
+    count = -(-(len(evil) - 8) // 4)
+    tail = evil.ljust(8 + 4 * count, b"\0")
+    data = legacy(Raw(tensor_of(count)), tail=tail)
+    assert ran(data, marker)
+    assert scan_bytes(data, "m.pt").verdict == "malicious"
+
+
+def test_files_of_the_old_format_in_a_row():
+    one = legacy(tensor())
+    report = scan_bytes(one * 3, "m.pt")
+    assert (report.verdict, report.format) == ("clean", "torch")
+    second = scan_bytes(one + legacy(system(pathlib.Path("x"))), "m.pt")
+    assert second.verdict == "malicious"
+    assert "SH107" in {finding.rule.id for finding in scan_bytes(one + b"rest", "m.pt").findings}
+
+
+def test_pickle_behind_the_storages(marker):
+    data = legacy(tensor()) + stream(system(marker))
+    assert scan_bytes(data, "m.pt").verdict == "malicious"
+
+
+def test_weights_that_look_like_opcodes_are_clean():
+    for item in (b"(", b"]", b"K", b"c", b"\x80", b"."):
+        tail = struct.pack("<q", 4) + item * 16
+        assert scan_bytes(legacy(tensor(), tail=tail), "m.pt").verdict == "clean", item

@@ -96,6 +96,19 @@ def _zlib(path: str) -> Any:
     return pickle.loads(zlib.decompress(_open(path).read()))
 
 
+def _lz4(path: str) -> Any:
+    import lz4.frame
+
+    return pickle.load(lz4.frame.open(path))
+
+
+def _zstd(path: str) -> Any:
+    import zstandard
+
+    reader = zstandard.ZstdDecompressor().stream_reader(_open(path), read_across_frames=True)
+    return pickle.load(io.BufferedReader(reader))
+
+
 def _layers(path: str) -> Any:
     """Unpack whatever wraps the pickle, as services do that take any upload."""
     import bz2
@@ -242,6 +255,8 @@ LOADERS: dict[str, Loader] = {
     "bz2": _unpacked("bz2", "open"),
     "lzma": _unpacked("lzma", "open"),
     "zlib": _zlib,
+    "lz4": _lz4,
+    "zstd": _zstd,
     "layers": _layers,
     "zip": _zip,
     "zip in gzip": _zip_in_gzip,
@@ -250,19 +265,25 @@ LOADERS: dict[str, Loader] = {
     "tar": _tar,
     "small reads": _shelve,
     "joblib": _joblib,
+    "joblib lz4": _joblib,
     "joblib mapped": _joblib_mapped,
     "numpy": _numpy,
     "torch": _torch,
     "pandas": _pandas,
+    "pandas zstd": _pandas,
     "yaml": _yaml,
     "keras": _keras,
 }
 NEEDS = {
     "joblib": ("joblib", "numpy"),
     "joblib mapped": ("joblib", "numpy"),
+    "joblib lz4": ("joblib", "numpy", "lz4"),
+    "lz4": ("lz4",),
+    "zstd": ("zstandard",),
     "numpy": ("numpy",),
     "torch": ("torch",),
     "pandas": ("pandas",),
+    "pandas zstd": ("pandas", "zstandard"),
     "yaml": ("yaml",),
     "keras": ("keras",),
 }

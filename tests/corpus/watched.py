@@ -6,6 +6,7 @@ Prints, as JSON, what the audit hook saw per file, and what the reports say.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import importlib
 import json
 import os
@@ -15,9 +16,14 @@ import tempfile
 from typing import Any
 
 # Codecs that reading text and old strings needs, a module each.
-_CODECS = "ascii latin-1 utf-8 utf-16-le utf-16-be utf-32-le utf-32-be raw-unicode-escape".split()
+_CODECS = (
+    "ascii latin-1 utf-8 utf-8-sig utf-16 utf-32 utf-16-le utf-16-be utf-32-le utf-32-be "
+    "raw-unicode-escape"
+).split()
 # Modules that reading unpacks with; they are loaded once, so no later import is excused.
 _TOOLS = "bz2 gzip lzma tarfile tempfile zipfile zlib mmap json".split()
+# Those of extras, which unpack as well.
+_LIBRARIES = ("lz4.frame", "zstandard", "compression.zstd")
 _NEVER = (
     "exec", "compile", "import", "os.", "subprocess.", "socket.", "ctypes.", "pty.", "shutil.",
     "pickle.", "marshal.", "code.", "function.__new__", "object.", "builtins.", "sys.", "signal.",
@@ -85,6 +91,9 @@ def main() -> None:
         importlib.import_module(found.name)
     for name in _TOOLS:
         importlib.import_module(name)
+    for name in _LIBRARIES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     for name in (*_CODECS, "unicode-escape"):
         codecs.lookup(name)
     package.scan_path(rows[0]["path"])  # what the second reader needs is there from here on

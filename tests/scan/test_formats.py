@@ -89,6 +89,12 @@ GOOD = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n"
         (npy(GOOD.replace("'<f4'", "[('a', '<i2'), ('b', '<f8', (3,))]"), bytes(52)), set()),
         (npy(GOOD, bytes(8)) * 2, set()),
         (npy(GOOD, bytes(7)), {"SH103"}),
+        (npy(GOOD.replace("(2,)", "(2L,)"), bytes(8)), set()),  # as Python 2 wrote it
+        (npy(GOOD.replace("(2,)", "(1L, 2 L)"), bytes(8)), set()),
+        (npy(GOOD.replace("(2,)", "(2L,)").replace("'<f4'", "[('2L', '<f4')]"), bytes(8)), set()),
+        (npy(GOOD.replace("(2,)", "(2L,)"), bytes(7)), {"SH103"}),
+        (npy(GOOD.replace("(2,)", "(2L,)"), bytes(8), version=3), {"SH103"}),
+        (npy(GOOD.replace("(2,)", "(2Lx,)"), bytes(8)), {"SH103"}),
         (npy(GOOD, bytes(9)), {"SH107"}),
         (npy(GOOD, bytes(8), version=9), {"SH103"}),
         (npy("{'descr': 1}", bytes(8)), {"SH103"}),

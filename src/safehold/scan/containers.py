@@ -8,12 +8,13 @@ from typing import Any, Final
 from safehold.scan import rules
 from safehold.scan.machine import Handler, Machine
 from safehold.scan.runs import MANY
-from safehold.scan.values import UNKNOWN, Box, Global, Opaque, Run, weighs_more
+from safehold.scan.values import UNKNOWN, Blob, Box, Global, Opaque, Run, is_unhashable, weighs_more
 
 # Hashing one key may visit this many items.
 _HEAVIEST_KEY: Final = 10_000
 # A tuple with more items is kept as a kind only.
 _KEPT_TUPLE: Final = MANY - 1
+_MAYBE_UNHASHABLE: Final = frozenset({tuple, Box, Blob})
 
 
 def _empty_box(kind: str) -> Handler:
@@ -122,8 +123,9 @@ def _appends(m: Machine) -> None:
 
 def _add_items(m: Machine) -> None:
     items = _members(m.above_mark())
-    _check_keys(m, items)
-    _add(m, m.top(), items, ("set",))
+    target = m.top()
+    _check_keys(m, items, hashed=isinstance(target, Box))
+    _add(m, target, items, ("set",))
 
 
 def _add(m: Machine, target: Any, items: list[Any], kinds: tuple[str, ...]) -> None:
@@ -151,7 +153,7 @@ def _put_items(m: Machine, target: Any, items: list[Any]) -> None:
         _set_items(m, target, items)
     else:
         items = flat(items)
-        _check_keys(m, items)
+        _check_keys(m, items, hashed=False)
         m.judge.extended(target, ("dict",), m.pos, items[::2])
 
 
@@ -205,13 +207,20 @@ def _has_form(run: Run, form: re.Pattern[bytes]) -> bool:
     return form.fullmatch(run.reader.data, run.start, run.stop) is not None
 
 
-def _check_keys(m: Machine, keys: list[Any]) -> None:
-    """A key is hashed, and a tuple hashes what it holds, as often as it holds it."""
-    for key in keys if tuple in map(type, keys) else ():
-        if type(key) is tuple and weighs_more(key, _HEAVIEST_KEY):
-            message = "a key that takes far longer to hash than to read"
-            m.judge.note(rules.LIMIT_EXCEEDED, message, m.pos)
-            return
+def _check_keys(m: Machine, keys: list[Any], *, hashed: bool = True) -> None:
+    """A key is hashed, and a tuple hashes what it holds, as often as it holds it.
+
+    ``hashed``: it is known that loading hashes them, so that it ends where one cannot be.
+    """
+    kinds = set(map(type, keys))
+    if tuple in kinds:
+        for key in keys:
+            if type(key) is tuple and weighs_more(key, _HEAVIEST_KEY):
+                message = "a key that takes far longer to hash than to read"
+                m.judge.note(rules.LIMIT_EXCEEDED, message, m.pos)
+                return
+    if hashed and kinds & _MAYBE_UNHASHABLE and any(map(is_unhashable, keys)):
+        m.judge.broken("a key that cannot be hashed", m.pos)
 
 
 CONTAINERS: Final[dict[int, Handler]] = {

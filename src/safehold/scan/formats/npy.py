@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import Any, Final
 
 from safehold.scan import rules
@@ -15,6 +16,8 @@ FIRSTS: Final = _MAGIC[:1]
 _LONGEST_HEADER: Final = 65_536
 # Text that needs no parser to go wrong; numpy writes none of these.
 _FORBIDDEN: Final = (b"\\", b"\0", b"lambda")
+# Python 2 wrote its long integers with an L, which numpy drops up to version 2 of the format.
+_LONG: Final = re.compile(r"""("[^"]*"|'[^']*')|(?<!\w)(\d++)(?:\s*+L(?!\w))++""")
 
 
 class _Broken(Exception):
@@ -72,8 +75,11 @@ def _read_one(source: Source, visit: Visit, pos: int) -> int:
 def _parse_header(raw: bytes, major: int) -> tuple[DType, int] | None:
     if any(text in raw for text in _FORBIDDEN):
         return None
+    text = raw.decode("utf-8" if major == 3 else "latin-1", "replace").strip()
+    if major < 3:
+        text = _LONG.sub(lambda match: match[1] or match[2], text)
     try:
-        found: Any = ast.literal_eval(raw.decode("utf-8" if major == 3 else "latin-1").strip())
+        found: Any = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
     if not isinstance(found, dict) or set(found) != {"descr", "fortran_order", "shape"}:
