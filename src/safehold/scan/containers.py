@@ -8,13 +8,12 @@ from typing import Any, Final
 from safehold.scan import rules
 from safehold.scan.machine import Handler, Machine
 from safehold.scan.runs import MANY
-from safehold.scan.values import UNKNOWN, Blob, Box, Global, Opaque, Run, is_unhashable, weighs_more
+from safehold.scan.values import UNKNOWN, Box, Global, Opaque, Run, weighs_more
 
 # Hashing one key may visit this many items.
 _HEAVIEST_KEY: Final = 10_000
 # A tuple with more items is kept as a kind only.
 _KEPT_TUPLE: Final = MANY - 1
-_MAYBE_UNHASHABLE: Final = frozenset({tuple, Box, Blob})
 
 
 def _empty_box(kind: str) -> Handler:
@@ -123,9 +122,8 @@ def _appends(m: Machine) -> None:
 
 def _add_items(m: Machine) -> None:
     items = _members(m.above_mark())
-    target = m.top()
-    _check_keys(m, items, hashed=isinstance(target, Box))
-    _add(m, target, items, ("set",))
+    _check_keys(m, items)
+    _add(m, m.top(), items, ("set",))
 
 
 def _add(m: Machine, target: Any, items: list[Any], kinds: tuple[str, ...]) -> None:
@@ -153,7 +151,7 @@ def _put_items(m: Machine, target: Any, items: list[Any]) -> None:
         _set_items(m, target, items)
     else:
         items = flat(items)
-        _check_keys(m, items, hashed=False)
+        _check_keys(m, items)
         m.judge.extended(target, ("dict",), m.pos, items[::2])
 
 
@@ -207,20 +205,13 @@ def _has_form(run: Run, form: re.Pattern[bytes]) -> bool:
     return form.fullmatch(run.reader.data, run.start, run.stop) is not None
 
 
-def _check_keys(m: Machine, keys: list[Any], *, hashed: bool = True) -> None:
-    """A key is hashed, and a tuple hashes what it holds, as often as it holds it.
-
-    ``hashed``: it is known that loading hashes them, so that it ends where one cannot be.
-    """
-    kinds = set(map(type, keys))
-    if tuple in kinds:
-        for key in keys:
-            if type(key) is tuple and weighs_more(key, _HEAVIEST_KEY):
-                message = "a key that takes far longer to hash than to read"
-                m.judge.note(rules.LIMIT_EXCEEDED, message, m.pos)
-                return
-    if hashed and kinds & _MAYBE_UNHASHABLE and any(map(is_unhashable, keys)):
-        m.judge.broken("a key that cannot be hashed", m.pos)
+def _check_keys(m: Machine, keys: list[Any]) -> None:
+    """A key is hashed, and a tuple hashes what it holds, as often as it holds it."""
+    for key in keys if tuple in map(type, keys) else ():
+        if type(key) is tuple and weighs_more(key, _HEAVIEST_KEY):
+            message = "a key that takes far longer to hash than to read"
+            m.judge.note(rules.LIMIT_EXCEEDED, message, m.pos)
+            return
 
 
 CONTAINERS: Final[dict[int, Handler]] = {

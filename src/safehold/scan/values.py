@@ -323,22 +323,3 @@ def weighs_more(value: Any, most: int) -> bool:
                 return True
             waiting.extend(item)
     return False
-
-
-_UNHASHABLE: Final = frozenset({"list", "dict", "set", "bytearray"})
-_LOOKED_AT: Final = 10_000
-
-
-def is_unhashable(value: Any) -> bool:
-    """Whether `hash` refuses a value, or a tuple something in it, as far as that was looked at."""
-    waiting = [value]
-    for _ in range(_LOOKED_AT):
-        if not waiting:
-            return False
-        item = waiting.pop()
-        if isinstance(item, Box | Blob):
-            if item.kind in _UNHASHABLE:
-                return True
-        elif type(item) is tuple:
-            waiting.extend(item[:_LOOKED_AT])
-    return False

@@ -44,7 +44,7 @@ YAML: dict[str, Callable[[Path], str]] = {
     "verbatim": lambda m: _apply(m, "!<tag:yaml.org,2002:python/object/apply:os.system>"),
     "escaped": lambda m: _apply(m, "!!python/object/apply:os%2Esystem"),
     "escaped-verbatim": lambda m: _apply(
-        m, "!<tag:yaml.org,2002:%70ython/object/apply:os.syste%6d>"
+        m, "!<tag:yaml.org,2002:%70ython/object/apply:os.s%79stem>"
     ),
     "handle": lambda m: (
         "%TAG !x! tag:yaml.org,2002:python/object/apply:\n---\n" + _apply(m, "!x!os.system")

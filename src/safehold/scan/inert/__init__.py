@@ -141,7 +141,8 @@ def _compare(
                 more["not confined"] = list(answer.missing)
             if one.unseen:
                 more["unseen"] = len(one.unseen)
-            visit.note(source, rules.READERS_DISAGREE, one.message, theirs.start, more)
+            rule = rules.UNREADABLE_STREAM if one.refused else rules.READERS_DISAGREE
+            visit.note(source, rule, one.message, theirs.start, more)
             _judge_unseen(source, visit, one.unseen, theirs.start)
 
 

@@ -12,15 +12,21 @@ from safehold.scan.machine import Machine
 from safehold.scan.outcome import Outcome
 
 _SHOWN: Final = 8
+# A key or a member that is a list: no reader is misled, and what a GET puts there is not followed.
+_UNHASHABLE: Final = "TypeError: unhashable type"
 
 
 @dataclass
 class Difference:
-    """What the readers disagree about; ``unseen`` are names that only the loader reached."""
+    """What the readers disagree about; ``unseen`` are names that only the loader reached.
+
+    ``refused``: the loader does not take a value that the scanner has no need to look at.
+    """
 
     message: str
     unseen: list[Name] = field(default_factory=list)
     detail: dict[str, Any] = field(default_factory=dict)
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,8 @@ def differences(ours: Ours, theirs: Reading) -> list[Difference]:
         found.append(Difference("the readers find arrays at different places"))
     elif theirs.how == "stop":
         found += _ends(ours, theirs)
+    elif theirs.how == "broken" and ours.quiet and theirs.why.startswith(_UNHASHABLE):
+        found.append(Difference("a key that cannot be hashed", refused=True))
     elif theirs.how == "broken" and ours.quiet:
         found.append(Difference("CPython's loader refuses what the scanner reads to its end"))
     return found
