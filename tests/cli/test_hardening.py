@@ -393,7 +393,8 @@ def test_progress_counts_the_files_of_each_stage(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setattr(_progress, "_QUIET_SECONDS", -1.0)
     shown: list[str] = []
-    monkeypatch.setattr("rich.status.Status.update", lambda _self, text: shown.append(str(text)))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(_progress.Line, "show", lambda _self, text: shown.append(text))
     with _progress.progress() as tell:
         for stage in ("sources", "sources", "plan"):
             tell(stage, "a.py")

@@ -159,9 +159,17 @@ MATRIX = {
         options("--reason", "without --write-baseline"),
         list,
     ],
+    "a URL of an unknown kind, or one that a server refuses": [
+        lambda: ["no-such-kind://x/m.pkl"],
+        lambda: ["http://127.0.0.1:9/m.pkl"],
+    ],
+    "no such revision for `--since`, no checkout, no git": [
+        options("--since", "none"),
+    ],
     "an output that cannot be written": [
         options("--output", "none/out.json", "--format", "json"),
         options("--also", "json=none/out.json"),
+        options("--output", ".", "--format", "json"),
     ],
 }
 
@@ -193,6 +201,14 @@ def test_the_code_is_the_documented_one(here, capsys, row, number):
     assert "_jobs" not in err  # no name of the implementation
     assert "_time" not in err
     assert "_date" not in err
+
+
+@pytest.mark.parametrize(
+    "more", [["--quiet"], ["--format", "json"], ["--quiet", "--format", "html"]]
+)
+@pytest.mark.parametrize(("name", "code"), [("good.pkl", 0), ("evil.pkl", 1), ("none", 2)])
+def test_how_it_is_told_changes_no_code(here, capsys, name, code, more):
+    assert scan(name, *more) == code
 
 
 def test_what_may_not_be_read_is_an_error_and_hides_nothing_else(here, capsys):

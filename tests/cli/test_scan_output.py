@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import pty
+import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +123,100 @@ def test_a_write_that_fails_leaves_the_old_file(files, call, monkeypatch):
 
 def test_a_device_is_not_replaced(files, call):
     assert call("scan", "m", "--output", "/dev/full").code == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [("m", "Is a directory"), ("m/", "Is a directory"), ("s", "not a file that can be written")],
+)
+@pytest.mark.parametrize("option", ["--output", "--also", "--write-baseline"])
+def test_what_cannot_be_written_is_told_before_the_scan(
+    files, call, monkeypatch, path, error, option
+):
+    monkeypatch.setattr("safehold._cli._scanning.scan_paths", None)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("s")
+    done = call("scan", "m", option, f"json={path}" if option == "--also" else path)
+
+    assert done.code == 2
+    assert error in done.err
+
+
+def test_a_directory_that_takes_no_files_is_told_before_the_scan(files, call, monkeypatch):
+    monkeypatch.setattr("safehold._cli._scanning.scan_paths", None)
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: "out" not in path and real(path, mode))
+    (files / "out").mkdir()
+
+    done = call("scan", "m", "--output", "out/a.json")
+
+    assert done.code == 2
+    assert "nothing can be written there" in done.err
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_standard_output_by_its_name(files, call, name):
+    plain = call("scan", "m", "--format", "json")
+    named = call("scan", "m", "--format", "json", "--output", name)
+
+    assert (named.code, named.out) == (plain.code, plain.out)
+    assert os.path.islink("/dev/stdout")
+
+
+def test_a_document_may_go_nowhere(files, call):
+    nowhere = ["--output", "/dev/null", "--also", "json=/dev/null"]
+    done = call("scan", "m", *nowhere, "--also", "html=h")
+
+    assert (done.code, done.out, done.err) == (1, "", "")
+    assert Path("h").exists()
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+def test_a_document_may_go_to_a_pipe(files):
+    """As a shell makes one of >(...)."""
+    command = [sys.executable, "-m", "safehold", "scan", "m", "--also", "json=/dev/stderr"]
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+
+    assert done.returncode == 1
+    assert json.loads(done.stderr)["summary"]["files"] == 2
+    assert "m/good.pkl: clean" in done.stdout
+    reads, writes = os.pipe()
+    command[-1] = f"json=/dev/fd/{writes}"
+    done = subprocess.run(command, capture_output=True, check=False, pass_fds=[writes])
+    os.close(writes)
+    with open(reads) as pipe:
+        assert json.load(pipe)["summary"]["files"] == 2
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_quiet_prints_findings_that_count_and_nothing_else(files, call):
+    loud = call("scan", "m").out.splitlines()
+    done = call("scan", "m", "--quiet")
+
+    assert done.code == 1
+    assert done.out.splitlines() == [line for line in loud if "suspicious  SH102" in line]
+    assert len(loud) > len(done.out.splitlines()) == 1
+    assert call("scan", "m/good.pkl", "--quiet").out == ""
+
+
+def test_quiet_leaves_documents_as_they_are(files, call):
+    for form in ("json", "sarif", "html"):
+        assert (
+            call("scan", "m", "--format", form, "--quiet").out
+            == call("scan", "m", "--format", form).out
+        )
+    call("scan", "m", "--quiet", "--output", "quiet.txt")
+    call("scan", "m", "--output", "loud.txt")
+    assert Path("quiet.txt").read_text() == Path("loud.txt").read_text() != ""
+
+
+def test_quiet_says_nothing_of_what_is_known(files, call):
+    assert call("scan", "m", "--write-baseline", "known.json", "--quiet").out == ""
+    (files / "m" / "unknown.pkl").write_bytes(GOOD)
+    loud = call("scan", "m", "--baseline", "known.json")
+    done = call("scan", "m", "--baseline", "known.json", "--quiet")
+    assert "no longer found" in loud.err
+    assert (done.code, done.out, done.err) == (0, "", "")
 
 
 def test_without_a_time_two_runs_give_the_same_bytes(files, call):

@@ -191,3 +191,28 @@ def test_cluster_of_ray(tmp_path):
     finally:
         ray.shutdown()
     assert found == scan_path(tmp_path).files
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_the_second_reader_is_asked_in_workers_too(tmp_path, backend):
+    # Harmless, and more objects than the loader may have memory for.
+    (tmp_path / "many.pkl").write_bytes(b"\x80\x02(" + b"}" * 5_000_000 + b"l.")
+    (tmp_path / "few.pkl").write_bytes(GOOD)
+
+    def found(*, paranoid):
+        reports = scan_paths([tmp_path], jobs=2, backend=backend, paranoid=paranoid)
+        return {one.path[-8:]: [f.rule.id for f in one.findings] for one in reports}
+
+    assert found(paranoid=False) == {"/few.pkl": [], "many.pkl": []}
+    assert found(paranoid=True) == {"/few.pkl": [], "many.pkl": ["SH105"]}
+
+
+def test_workers_that_are_kept_read_from_where_the_scan_is_started(tmp_path, monkeypatch):
+    for folder, data in (("a", GOOD), ("b", EVIL)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "m.pkl").write_bytes(data)
+        (tmp_path / folder / "n.pkl").write_bytes(data)
+    for folder, verdict in (("a", "clean"), ("b", "malicious")):
+        monkeypatch.chdir(tmp_path / folder)
+        found = [(one.path, str(one.verdict)) for one in scan_paths(["."], jobs=2)]
+        assert found == [("./m.pkl", verdict), ("./n.pkl", verdict)]

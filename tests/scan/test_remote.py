@@ -6,6 +6,7 @@ import pickle
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
@@ -149,10 +150,47 @@ def test_file_systems_within_others_are_refused(url):
     assert "archives are read without it" in text
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/m.pkl", "no-such-scheme://x/m.pkl"])
-def test_a_kind_of_url_whose_package_is_missing_is_an_error(url, monkeypatch):
-    monkeypatch.setitem(sys.modules, "s3fs", None)
-    assert message(url)[0] == "error"
+@pytest.mark.parametrize(
+    ("url", "module", "package"),
+    [
+        ("s3://bucket/m.pkl", "s3fs", "s3fs"),
+        ("S3://bucket/m.pkl", "s3fs", "s3fs"),
+        ("gs://bucket/m.pkl", "gcsfs", "gcsfs"),
+        ("abfs://box@account/m.pkl", "adlfs", "adlfs"),
+        ("az://box/m.pkl", "adlfs", "adlfs"),
+        ("hf://org/name/m.pkl", "huggingface_hub", "huggingface_hub"),
+        ("sftp://u:hidden@h/m.pkl", "paramiko", "paramiko"),
+    ],
+)
+def test_a_kind_of_url_whose_package_is_missing_names_what_to_install(
+    url, module, package, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, module, None)
+    text = "needs a package that is not installed: pip install"
+    kind = url.partition("://")[0].lower()
+    assert message(url) == ("error", f"could not be read: {kind}:// {text} {package}")
+
+
+def test_every_package_is_one_for_a_kind_that_fsspec_knows():
+    assert remote._PACKAGES.keys() <= set(fsspec.available_protocols())
+    assert set(remote._WITHOUT) <= set(fsspec.available_protocols())
+
+
+def test_an_unknown_kind_of_url_names_the_known_ones_and_their_packages():
+    verdict, text = message("no-such-scheme://x/m.pkl")
+    assert verdict == "error"
+    assert "no kind of URL is called 'no-such-scheme'" in text
+    for part in ("http", "s3 and s3a (s3fs)", "(gcsfs)", "(adlfs)", "adds another one to fsspec"):
+        assert part in text
+
+
+@pytest.mark.parametrize("url", ["https://", "http:///", "http:///m.pkl"])
+def test_a_web_address_without_a_server_is_told(url):
+    assert message(url) == ("error", "could not be read: the URL names no server")
+
+
+def test_capitals_of_a_kind_do_not_matter(web):
+    assert list(found(web.replace("http", "HTTP") + "/m.pkl").values()) == ["malicious"]
 
 
 @pytest.mark.parametrize("package", ["fsspec.core", "aiohttp"])
@@ -184,7 +222,7 @@ class Server(BaseHTTPRequestHandler):
     def answer(self, body):
         path = self.path.partition("?")[0]
         if path.startswith("/status/"):
-            self.send_response(int(path.rsplit("/", 1)[1]))
+            self.send_response(int(path.split("/")[2]))
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
@@ -254,9 +292,16 @@ def test_pages_without_end(web, monkeypatch):
     ("path", "text"),
     [
         ("none.pkl", "not found"),
-        ("status/403", "status 403"),
-        ("status/500", "status 500"),
-        ("status/401?token=hidden", "status 401"),
+        ("none/", "not found"),
+        ("status/403", "the server refused it: the credentials may not read it"),
+        ("status/403/", "(status 403)"),
+        ("status/404/", "not found"),
+        ("status/410", "not found (status 410)"),
+        ("status/429", "too often"),
+        ("status/500", "the server failed; try again later (status 500)"),
+        ("status/503/", "(status 503)"),
+        ("status/418", "the server answered with status 418"),
+        ("status/401?token=hidden", "the server wants credentials"),
         ("cut/m.pkl", "ClientPayloadError"),
     ],
 )
@@ -264,6 +309,47 @@ def test_what_does_not_come_is_an_error(web, path, text):
     verdict, shown = message(f"{web}/{path}")
     assert verdict == "error"
     assert text in shown
+
+
+class Refused(FileNotFoundError):
+    """What the libraries of object stores raise, with what the server said."""
+
+
+def refused(**places):
+    error = Refused("x")
+    for name, value in places.items():
+        setattr(error, name, value)
+    return error
+
+
+def caused(error, **places):
+    """An error that hides another, as fsspec's file systems raise them."""
+    error.__cause__ = refused(**places)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (refused(), "not found"),
+        (refused(code=403), "(status 403)"),
+        (refused(response=SimpleNamespace(status_code=401)), "(status 401)"),
+        (caused(FileNotFoundError("x"), response=SimpleNamespace(status_code=403)), "(status 403)"),
+        (
+            caused(OSError("x"), response={"ResponseMetadata": {"HTTPStatusCode": 503}}),
+            "(status 503)",
+        ),
+        (refused(code="NoSuchKey"), "not found"),
+        (refused(code=0), "not found"),
+        (caused(PermissionError("x"), response={}), "permission denied"),
+    ],
+)
+def test_what_a_server_refused_is_not_told_as_missing(memory, monkeypatch, error, text):
+    def info(path):
+        raise error
+
+    monkeypatch.setattr(memory, "info", info)
+    assert text in message("memory://box/b.pkl")[1]
 
 
 def test_a_server_that_stops_sending(web, monkeypatch):
@@ -316,6 +402,12 @@ def test_secrets_of_a_url_are_never_shown(web, capsys):
         ("abfs://box@account.net/x", "abfs://box@account.net/x"),
         ("abfs://u:p@account.net/x", "abfs://...@account.net/x"),
         ("s3://bucket/a@b", "s3://bucket/a@b"),
+        ("zip://a::https://u:p@h/x?s=1#f", "zip://a::https://...@h/x?..."),
+        ("zip://a@b::https://u:p@h/x", "zip://...@b::https://...@h/x"),
+        ("simplecache::https://u:p@h/x", "simplecache::https://...@h/x"),
+        ("tar://m.pkl::zip://a::s3://k:p@b/x", "tar://m.pkl::zip://a::s3://...@b/x"),
+        ("https://h/x.pkl?a=b::c", "https://h/x.pkl?..."),
+        ("HF://org/name@main/x.pkl", "HF://org/name@main/x.pkl"),
     ],
 )
 def test_redacted(url, shown):

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from safehold._version import __version__
@@ -21,6 +24,7 @@ CLEAN = 0
 FINDINGS = 1
 ERROR = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+TERMINATED = 143  # 128 + SIGTERM
 BROKEN_PIPE = 141  # 128 + SIGPIPE: the reader left, so the result is not known to be clean
 
 # Verb -> the line that `safehold --help` shows; the module beside this one has the rest.
@@ -75,10 +79,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb = next((word for word in arguments if not word.startswith("-")), "")
     options = build_parser({verb}).parse_args(arguments)
     try:
-        code: int = options.run(options)
+        with _terminable():
+            code: int = options.run(options)
         sys.stdout.flush()  # a reader that has left shows here, not in the interpreter's exit
     except KeyboardInterrupt:
         return INTERRUPTED
+    except _Terminated:
+        return TERMINATED
     except BrokenPipeError:
         _discard_output()
         return BROKEN_PIPE
@@ -95,6 +102,28 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(printable(line), file=sys.stderr)
         return ERROR
     return code
+
+
+class _Terminated(BaseException):
+    """SIGTERM came: no error, and nothing may go on after it."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM unwind as Ctrl+C does: workers end, and half-written files go."""
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def stop(_number: int, _frame: object) -> None:
+        raise _Terminated
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _replace_closed_streams() -> None:

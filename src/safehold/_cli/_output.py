@@ -6,10 +6,13 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from itertools import combinations
+from typing import TYPE_CHECKING, Final
+
+from safehold._cli._targets import STDOUT, Target, descriptor_of, is_same_file
 
 if TYPE_CHECKING:
     from safehold.report.baseline import Baseline
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
 
 # `report.formats` has the table; a test compares. Here, so that no format is imported in vain.
 FORMATS: Final = ("text", "json", "sarif", "cyclonedx", "html", "codequality")
-_STDOUT: Final = "-"
 # The runner's mark, the repository (whole, or server and path), commit, branch, checkout.
 _RUNNERS: Final = (
     (
@@ -41,8 +43,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         metavar="FILE",
-        default=_STDOUT,
+        type=_output,
+        default=STDOUT,
         help="write it to FILE, whole or not at all, instead of standard output",
+    )
+    parser.add_argument(
+        "--quiet",
+        action="store_true",
+        help="print only findings that count for the exit code: no clean files, no sum, no notes, "
+        "no progress; documents of other formats stay as they are",
     )
     parser.add_argument(
         "--also",
@@ -97,8 +106,14 @@ def wants_digests(options: argparse.Namespace) -> bool:
     return bool(options.baseline or options.write_baseline or formats - {"text", "json"})
 
 
-def emit(reports: Iterable[FileReport], options: argparse.Namespace) -> int:
+def emit(
+    reports: Iterable[FileReport],
+    options: argparse.Namespace,
+    before: Callable[[], None] = lambda: None,
+) -> int:
     """Write what the reports say and return the exit code.
+
+    ``before`` is called before anything is printed.
 
     Raises:
         ConfigError: the baseline is broken, or options contradict each other.
@@ -108,19 +123,20 @@ def emit(reports: Iterable[FileReport], options: argparse.Namespace) -> int:
 
     _check(options)
     with ExitStack() as stack:
-        # Opened first: hours of scanning are not to end with a directory that is not there.
-        files = [_File.of(form, name, stack) for form, name in _wanted(options)]
+        files = [Target.of(form, name, stack) for form, name in _wanted(options)]
         if options.write_baseline:
-            target = _File.of("", options.write_baseline, stack)
+            target = Target.of("", options.write_baseline, stack)
             result, text = _renewed(reports, options)
             target.write(text)
         else:
             baseline = _baseline(options.baseline)
             marked = _marked(reports, baseline)
             # Lines are printed as they come; documents are written whole.
-            streams = options.format == "text" and options.output == _STDOUT
-            result = _result(_printed(marked) if streams else marked, baseline, options)
-        for line in result.stale:
+            if options.format == "text" and options.output == STDOUT:
+                marked = _printed(marked, before, quiet=options.quiet)
+            result = _result(marked, baseline, options)
+        before()
+        for line in () if options.quiet else result.stale:
             print(printable(f"safehold: baseline: {line}"), file=sys.stderr)
         _print(result, options)
         for file in files:
@@ -128,28 +144,8 @@ def emit(reports: Iterable[FileReport], options: argparse.Namespace) -> int:
     return result.code
 
 
-class _File(NamedTuple):
-    """A file that is to be written: its format, its open directory, its name there."""
-
-    format: str
-    directory: int
-    name: str
-
-    @classmethod
-    def of(cls, form: str, path: str, stack: ExitStack) -> _File:
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-        directory = os.open(os.path.dirname(path) or ".", flags)
-        stack.callback(os.close, directory)
-        return cls(form, directory, os.path.basename(path))
-
-    def write(self, text: str) -> None:
-        from safehold.replacing import replace_file
-
-        replace_file(self.directory, self.name, [text.encode("utf-8", "backslashreplace")])
-
-
 def _wanted(options: argparse.Namespace) -> list[tuple[str, str]]:
-    first = [] if options.output == _STDOUT else [(options.format, options.output)]
+    first = [] if options.output == STDOUT else [(options.format, options.output)]
     return [*first, *options.also]
 
 
@@ -158,7 +154,7 @@ def _check(options: argparse.Namespace) -> None:
 
     names = [name for _, name in _wanted(options)]
     names += [name for name in (options.baseline, options.write_baseline) if name]
-    if len({os.path.abspath(name) for name in names}) < len(names):
+    if any(is_same_file(first, second) for first, second in combinations(names, 2)):
         message = "two outputs have the same file; give each its own"
         raise ConfigError(message)
     if (options.reason or options.expires) and not options.write_baseline:
@@ -193,7 +189,7 @@ def _renewed(reports: Iterable[FileReport], options: argparse.Namespace) -> tupl
     )
     result = _result(_marked((entry.report for entry in found), new), new, options)
     left = sum(item.known is None for entry in result.entries for item in entry.items)
-    if left:
+    if left and not options.quiet:
         why = "the file has no digest, or it makes a file malicious and there is no --reason"
         print(f"safehold: baseline: findings left out: {left} ({why})", file=sys.stderr)
     return result, new.document()
@@ -225,29 +221,36 @@ def _is_whole(options: argparse.Namespace) -> bool:
     return not options.exclude and not getattr(options, "since", None)
 
 
-def _printed(entries: Iterable[Entry]) -> Iterator[Entry]:
+def _printed(
+    entries: Iterable[Entry], before: Callable[[], None], *, quiet: bool
+) -> Iterator[Entry]:
+    shared = sys.stdout.isatty()  # with what may stand on the last line
     for entry in entries:
-        _print_lines(entry)
+        if shared and (entry.items or not quiet):
+            before()
+        _print_lines(entry, quiet=quiet)
         yield entry
 
 
-def _print_lines(entry: Entry) -> None:
+def _print_lines(entry: Entry, *, quiet: bool) -> None:
     from safehold.report.formats.text import lines_of
 
-    for line in lines_of(entry, colour=_wants_colour()):
+    for line in lines_of(entry, colour=_wants_colour(), quiet=quiet):
         print(_encodable(line))
 
 
 def _print(result: Result, options: argparse.Namespace) -> None:
     """Print what standard output is still to get: the document, or the sum of the lines."""
-    if options.output != _STDOUT:
+    if options.output != STDOUT:
         return
     if options.format != "text":
         sys.stdout.write(_encodable(_document(options.format, result)))
         return
     if options.write_baseline:
         for entry in result.entries:
-            _print_lines(entry)
+            _print_lines(entry, quiet=options.quiet)
+    if options.quiet:
+        return
     from safehold.report.formats.text import summary_line
 
     print(summary_line(result))
@@ -288,10 +291,14 @@ def _origin(environment: Mapping[str, str], directory: str) -> Origin | None:
 
 def _also(text: str) -> tuple[str, str]:
     form, _, name = text.partition("=")
-    if form not in FORMATS or name in {"", _STDOUT}:
+    if form not in FORMATS or name in {"", STDOUT}:
         message = f"FORMAT=FILE with a file and one of {', '.join(FORMATS)}"
         raise argparse.ArgumentTypeError(message)
     return form, name
+
+
+def _output(text: str) -> str:
+    return STDOUT if descriptor_of(text) == 1 else text
 
 
 def _time(text: str) -> datetime:

@@ -85,7 +85,17 @@ def _jobs(text: str) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb; exit code 1 after a finding, 2 if a file could not be read."""
+    from contextlib import closing
+
     from safehold._cli import _output
+    from safehold._cli._progress import Gauge, Line
     from safehold._cli._scanning import reports
 
-    return _output.emit(reports(options), options)
+    line = Line()
+    gauge = Gauge(line) if line.is_possible and not options.quiet else None
+    try:
+        # Closed whatever happens: workers end before this process does.
+        with closing(reports(options, gauge)) as found:
+            return _output.emit(found, options, line.hide)
+    finally:
+        line.hide()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO
 
@@ -84,7 +85,8 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
     progress: Progress | None = None,
     digests: bool = False,
     hub_names: bool = True,
-    keep: Callable[[str], bool] | None = None,
+    keep: Callable[[Found], bool] | None = None,
+    visited: Callable[[Found], None] | None = None,
 ) -> Iterator[FileReport]:
     """Scan several paths and yield each file's report as soon as it is there.
 
@@ -102,7 +104,8 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
         hub_names: call a file in a cache of Hugging Face ``ORG/NAME@REVISION/FILE`` and read it
             once, whatever number of snapshots has it.
         digests: say what the SHA-256 of each artifact is.
-        keep: says of the path of each file that is found whether to scan it; all if not given.
+        keep: says of each local file that is found whether to scan it; all if not given.
+        visited: called with each file after it was scanned or left out, artifact or not.
 
     Raises:
         MissingExtra: more than one job is asked for and joblib, or what the backend needs, is
@@ -112,14 +115,22 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
     if backend not in BACKENDS:
         raise ConfigError(f"no backend {backend!r}: one of {', '.join(BACKENDS)}")
     settings = Settings.of(limits, allow, own, digests=digests, paranoid=paranoid)
-    found = (
-        one
-        for path in paths
-        for one in _find(path, exclude, hub_names=hub_names)
-        if keep is None or one.problem or keep(one.path)
-    )
-    one_by_one = (scan_found(one, settings) for one in found)
-    for report in one_by_one if jobs == 1 else scan_in_parallel(found, settings, jobs, backend):
+    handed: deque[Found] = deque()
+
+    def chosen() -> Iterator[Found]:
+        for path in paths:
+            for one in _find(path, exclude, hub_names=hub_names):
+                if keep is None or one.problem or one.root or keep(one):
+                    if visited is not None:
+                        handed.append(one)
+                    yield one
+                elif visited is not None:
+                    visited(one)
+
+    one_by_one = (scan_found(one, settings) for one in chosen())
+    for report in one_by_one if jobs == 1 else scan_in_parallel(chosen(), settings, jobs, backend):
+        if visited is not None:
+            visited(handed.popleft())  # reports come in the order of the files
         if report is None:
             continue
         if progress is not None:
@@ -164,6 +175,11 @@ def scan_file(
     limit is not read.
     """
     settings = Settings.of(limits, allow, own, digests=digests, paranoid=paranoid)
+    return scan_open(file, name, settings)
+
+
+def scan_open(file: IO[bytes], name: str, settings: Settings) -> FileReport:
+    """Scan an open file as `scan_file` does, by settings that are made already."""
     most = settings.limits.artifact
     spool = Spool()
     try:

@@ -62,7 +62,10 @@ def is_dir(entry: os.DirEntry[str], *, follow: bool = True) -> bool:
 def is_excluded(relative: str, patterns: Sequence[str]) -> bool:
     """Whether a path below the root, or its name, matches a pattern."""
     name = os.path.basename(relative)
-    return any(fnmatch(relative, pattern) or fnmatch(name, pattern) for pattern in patterns)
+    return any(
+        fnmatch(relative, pattern.rstrip("/")) or fnmatch(name, pattern.rstrip("/"))
+        for pattern in patterns
+    )
 
 
 def is_below(path: str, root: str) -> bool:

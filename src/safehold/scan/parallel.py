@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -39,12 +41,12 @@ def scan_in_parallel(
     workers = _workers(backend)
     # Threads share their process, which nobody would notice to be gone.
     worker = replace(settings, expendable=backend != "threading")
-    source = batches(found)
+    source = batches(map(_placed, found))
     while True:
         tasks = _Tasks(source)
         made: Iterator[Any] = ((scan_batch, (batch, worker), {}) for batch in tasks)
         try:
-            results = workers(jobs, return_as="generator")(made)
+            results = _started(workers, jobs, made)
             yield from _answers(results, tasks)
         except _WorkerLost as error:
             # No file raises: this is a worker that is gone, or that never was there.
@@ -106,7 +108,8 @@ def _answers(results: Any, tasks: _Tasks) -> Iterator[FileReport | None]:
     finally:
         # Nothing new for workers that are ended; what they say to that does not matter.
         tasks.ended = True
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # joblib's advice to those who stop early
             results.close()
 
 
@@ -116,11 +119,23 @@ def _alone(
     """Scan one file by a worker that has nothing else to do."""
     try:
         # Two, as one job would be this process itself.
-        [reports] = workers(2)([(scan_batch, ([found], settings), {})])
+        [reports] = _started(workers, 2, [(scan_batch, ([found], settings), {})])
     except Exception:  # noqa: BLE001  as above; what it is depends on the backend
         return [unreadable(found.shown, "the worker that read it was ended")]
     answer: list[FileReport | None] = reports
     return answer
+
+
+def _started(workers: Callable[..., Any], jobs: int, tasks: Iterable[Any]) -> Any:
+    """Start workers that do not hear Ctrl+C: who started them ends them, without a trace.
+
+    A process inherits what its parent's thread does not let through.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return workers(jobs, return_as="generator")(tasks)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _workers(backend: str) -> Callable[..., Any]:
@@ -167,6 +182,13 @@ def batches(found: Iterable[Found]) -> Iterator[list[Found]]:
 def scan_batch(batch: list[Found], settings: Settings) -> list[FileReport | None]:
     """Scan the files of one task."""
     return [scan_found(one, settings) for one in batch]
+
+
+def _placed(found: Found) -> Found:
+    """Return a file by its whole path: workers are kept, and stay where they were started."""
+    if found.root or found.problem or os.path.isabs(found.path):
+        return found
+    return replace(found, path=os.path.join(os.getcwd(), found.path), label=found.shown)
 
 
 def _size(found: Found) -> int:

@@ -34,7 +34,22 @@ _CHUNK: Final = 2**20
 # more slowly than this after a minute.
 _SECONDS: Final = 60
 _SLOWEST: Final = 16 * 2**10
-_NOT_FOUND: Final = 404
+# What answers of HTTP mean to whoever asked.
+_STATUSES: Final = {
+    401: "the server wants credentials, or does not take those it got",
+    403: "the server refused it: the credentials may not read it, or there are none",
+    404: "not found",
+    407: "the proxy wants credentials",
+    410: "not found",
+    429: "the server is asked too often; try again later",
+}
+# What adds a kind of URL to fsspec, by the name that pip installs.
+_PACKAGES: Final = {
+    "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs",
+    "hf": "huggingface_hub", "sftp": "paramiko", "ssh": "paramiko", "smb": "smbprotocol",
+    "webdav": "webdav4", "oci": "ocifs", "oss": "ossfs",
+}  # fmt: skip
+_WITHOUT: Final = ("http", "https", "ftp", "file")
 # Pages of links can go on forever.
 _MOST_PAGES: Final = 10_000
 
@@ -54,11 +69,18 @@ def redacted(url: str) -> str:
     rest, mark, _ = rest.partition("?")
     if not mark:
         rest = rest.partition("#")[0]
+    links = "::".join(_without_user(link) for link in f"{scheme}://{rest}".split("::"))
+    return links + ("?..." if mark else "")
+
+
+def _without_user(link: str) -> str:
+    """Return one URL of a chain without its user and password."""
+    scheme, mark, rest = link.partition("://")
     host, slash, path = rest.partition("/")
     before, at, after = host.rpartition("@")
-    if at and (":" in before or scheme not in _AT_IN_PATHS):
+    if at and (":" in before or scheme.lower() not in _AT_IN_PATHS):
         host = f"...@{after}"
-    return f"{scheme}://{host}{slash}{path}{'?...' if mark else ''}"
+    return f"{scheme}{mark}{host}{slash}{path}"
 
 
 def find_objects(url: str, exclude: Sequence[str] = ()) -> Iterator[Found]:
@@ -66,6 +88,8 @@ def find_objects(url: str, exclude: Sequence[str] = ()) -> Iterator[Found]:
 
     A web address is a directory only if it ends with a slash: another might be a large file.
     """
+    scheme, _, rest = url.partition("://")
+    url = f"{scheme.lower()}://{rest}"
     if url.startswith(_LOCAL):
         yield from find_files(_local(url), exclude)
         return
@@ -166,13 +190,18 @@ def _below(files: Any, top: str, url: str, exclude: Sequence[str]) -> Iterator[F
 
 def _file_system(url: str) -> tuple[Any, str]:
     """Return the file system of a URL, and the path there. Raises FetchError, MissingExtra."""
-    scheme = url.partition("://")[0].lower()
-    if "::" in url or scheme in _WRAPPERS:
+    scheme, _, rest = url.partition("://")
+    if "::" in url.partition("?")[0].partition("#")[0] or scheme in _WRAPPERS:
         raise FetchError("a file system within another; archives are read without it")
     try:
+        from fsspec import available_protocols
         from fsspec.core import url_to_fs
     except ImportError as error:
         raise MissingExtra("fsspec", "remote") from error
+    if scheme not in available_protocols():
+        raise FetchError(_unknown(scheme))
+    if url.startswith(_WEB) and not rest.partition("/")[0]:
+        raise FetchError("the URL names no server")
     options: dict[str, Any] = {}
     if url.startswith(_WEB):
         try:
@@ -181,8 +210,27 @@ def _file_system(url: str) -> tuple[Any, str]:
             raise MissingExtra("aiohttp", "remote") from error
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_SECONDS, sock_read=_SECONDS)
         options = {"client_kwargs": {"timeout": timeout}}
-    files, path = url_to_fs(url, **options)
+    try:
+        files, path = url_to_fs(url, **options)
+    except ImportError as error:
+        package = _PACKAGES.get(scheme)
+        if package is None:
+            raise
+        raise FetchError(
+            f"{scheme}:// needs a package that is not installed: pip install {package}"
+        ) from error
     return files, str(path)
+
+
+def _unknown(scheme: str) -> str:
+    packages: dict[str, list[str]] = {}
+    for known, package in _PACKAGES.items():
+        packages.setdefault(package, []).append(known)
+    with_package = (f"{' and '.join(known)} ({package})" for package, known in packages.items())
+    return (
+        f"no kind of URL is called {scheme[:40]!r}; known are {', '.join(_WITHOUT)}, and with a "
+        f"package {', '.join(with_package)}; install the package that adds another one to fsspec"
+    )
 
 
 def reason(error: BaseException) -> str:
@@ -192,9 +240,9 @@ def reason(error: BaseException) -> str:
     if isinstance(error, ImportError):  # of the package for a kind of URL; fsspec names it
         return str(error)[:200]
     # Of HTTP any failure becomes one that a file is not found.
-    status = getattr(error.__cause__ or error, "status", None)
-    if isinstance(status, int) and status != _NOT_FOUND:
-        return f"the server answered with status {status}"
+    status = _status(error)
+    if status is not None:
+        return _status_text(status)
     for kind, text in (
         (FileNotFoundError, "not found"),
         (PermissionError, "permission denied"),
@@ -206,6 +254,40 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return type(error).__name__
+
+
+def _status_text(status: int) -> str:
+    text = _STATUSES.get(status)
+    if text is None and 500 <= status < 600:
+        text = "the server failed; try again later"
+    if text is None:
+        return f"the server answered with status {status}"
+    return text if status == 404 else f"{text} (status {status})"
+
+
+def _status(error: BaseException) -> int | None:
+    """Return what a server answered, from an error or what it came from.
+
+    Libraries keep it in one of these places: aiohttp, gcsfs, requests and huggingface_hub,
+    botocore.
+    """
+    seen: BaseException | None = error
+    for _ in range(8):
+        if seen is None:
+            return None
+        answer = getattr(seen, "response", None)
+        if isinstance(answer, dict):
+            place = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        else:
+            place = getattr(answer, "status_code", None)
+        # Other errors of aiohttp have codes of its own.
+        own = type(seen).__module__.startswith("aiohttp")
+        for name in ("status",) if own else ("status", "code"):
+            place = getattr(seen, name, None) if place is None else place
+        if isinstance(place, int) and 400 <= place < 600:
+            return place
+        seen = seen.__cause__ or seen.__context__
+    return None
 
 
 def _local(url: str) -> str:

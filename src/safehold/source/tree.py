@@ -1,8 +1,8 @@
 """Walks a tree of sources in a fixed order and looks at each file once.
 
-Never leaves the tree: links to directories are not followed (what they name beneath the tree
-is met on its own), links to files count as the file they lead to, once. A copy of safehold
-itself is left out.
+Never leaves the tree, unless asked to: links to directories are not followed (what they name
+beneath the tree is met on its own), links to files count as the file they lead to, once. A copy of
+safehold itself is left out.
 """
 
 from __future__ import annotations
@@ -49,11 +49,14 @@ def audit_tree(
     policy: Policy,
     exclude: Sequence[str] = (),
     progress: Callable[[str], None] | None = None,
+    keep: Callable[[str], bool] | None = None,
+    follow: bool = False,
 ) -> Iterator[FileAudit]:
     """Yield the result for every source file below a directory, ordered by path.
 
     `exclude` holds globs that are matched against the path relative to the root and against
-    each name in it. `progress` is called with each path before it is read.
+    each name in it. `progress` is called with each path before it is read, `keep` before that: it
+    says whether to read it. With `follow`, files outside the tree that links lead to are read.
 
     Raises:
         OSError: the root itself cannot be read.
@@ -62,12 +65,22 @@ def audit_tree(
     offset = _offset(top, policy)
     os.scandir(top).close()
     neighbours = Neighbours(str(policy.root))
-    for candidate in _candidates(top, tuple(exclude)):
+    for candidate in _candidates(top, tuple(exclude), follow=follow):
+        if keep is not None and not keep(candidate.relative):
+            continue
         if progress is not None:
             progress(candidate.relative)
         audit = _audit(candidate, policy, offset, neighbours)
         if audit is not None:
             yield audit
+
+
+def find_sources(
+    root: str | Path, *, exclude: Sequence[str] = (), follow: bool = False
+) -> Iterator[str]:
+    """Yield the relative path of each file that `audit_tree` would look at, read or not."""
+    for candidate in _candidates(os.path.realpath(root), tuple(exclude), follow=follow):
+        yield candidate.relative
 
 
 def audit_file(path: str | Path, *, policy: Policy, name: str | None = None) -> FileAudit:
@@ -162,7 +175,7 @@ def _is_script(head: bytes) -> bool:
     return _SHEBANG.match(head) is not None
 
 
-def _candidates(top: str, exclude: tuple[str, ...]) -> Iterator[_Candidate]:
+def _candidates(top: str, exclude: tuple[str, ...], *, follow: bool) -> Iterator[_Candidate]:
     seen: set[str] = set()
     links: list[_Candidate] = []
     for candidate, is_link in _entries(top, exclude):
@@ -174,12 +187,21 @@ def _candidates(top: str, exclude: tuple[str, ...]) -> Iterator[_Candidate]:
     for link in links:
         real = os.path.realpath(link.path)
         if not os.path.exists(real):
-            yield link  # leads nowhere or to itself: the read says so
-        elif real != top and not real.startswith(top.rstrip("/") + "/"):
+            if link.is_named:
+                yield link  # leads nowhere or to itself: the read says so
+        elif follow and os.path.isfile(real) and not _is_below(real, top):
+            if real not in seen:
+                seen.add(real)
+                yield _Candidate(real, link.relative, link.is_named)
+        elif not _is_below(real, top):
             yield _Candidate(link.path, link.relative, is_outside=True)
         elif real not in seen and os.path.isfile(real):
             seen.add(real)
             yield _Candidate(real, os.path.relpath(real, top), link.is_named)
+
+
+def _is_below(real: str, top: str) -> bool:
+    return real == top or real.startswith(top.rstrip("/") + "/")
 
 
 def _entries(top: str, exclude: tuple[str, ...]) -> Iterator[tuple[_Candidate, bool]]:
@@ -233,6 +255,7 @@ def _may_be_source(name: str) -> bool:
 
 def _is_excluded(relative: str, name: str, exclude: tuple[str, ...]) -> bool:
     return any(
-        fnmatch.fnmatchcase(relative, pattern.rstrip("/")) or fnmatch.fnmatchcase(name, pattern)
+        fnmatch.fnmatchcase(relative, pattern.rstrip("/"))
+        or fnmatch.fnmatchcase(name, pattern.rstrip("/"))
         for pattern in exclude
     )

@@ -40,7 +40,8 @@ def render(result: Result) -> str:
 def _row(entry: Entry, item: Item, root: str) -> dict[str, Any]:
     finding, where = item.finding, item.finding.location
     uri = uri_of(entry.report.path, root)
-    member = "" if where.member is None else f" (in {where.member})"
+    line = "" if where.line is None else f", line {where.line}"
+    member = "" if where.member is None else f" (in {where.member}{line})"
     told = f"{finding.rule.id}: {finding.message}{member}. {finding.remedy}"
     return {
         "description": escaped(told),
@@ -49,7 +50,7 @@ def _row(entry: Entry, item: Item, root: str) -> dict[str, Any]:
         "severity": _SEVERITIES[finding.severity],
         "location": {
             "path": escaped(_path(uri)),
-            "lines": {"begin": max(where.line or 1, 1)},
+            "lines": {"begin": max(where.line or 1, 1) if where.member is None else 1},
         },
     }
 

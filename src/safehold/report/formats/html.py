@@ -89,7 +89,7 @@ def _row(item: Item) -> Iterator[str]:
     if where.offset is not None:
         place += f"@{where.offset}"
     if where.line is not None:
-        place = f"line {where.line}"
+        place += f"{', ' if place else ''}line {where.line}"
     rule = text(finding.rule.id)
     yield f'<tr><td><a href="#{rule}">{rule}</a> <span class="tag">{finding.severity.label}</span>'
     yield f"</td><td><code>{text(place)}</code></td><td>{text(finding.message)}"

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from safehold._version import __version__
-from safehold.findings import Rule, Severity
+from safehold.findings import Location, Rule, Severity
 from safehold.report.names import member_uri, uri_of
 from safehold.report.result import SOURCE_FORMAT, Entry, Item, Origin, Result
 from safehold.report.rules import all_rules
@@ -209,10 +209,8 @@ class _Run:
         where = item.finding.location
         place: dict[str, Any] = {"artifactLocation": self._at(entry)}
         logical = None
-        if where.line is not None:
-            place["region"] = {"startLine": max(where.line, 1)}
-            if where.column is not None:
-                place["region"]["startColumn"] = max(where.column, 1)
+        if where.line is not None and where.member is None:
+            place["region"] = _lines(where)
         elif where.member is not None:
             member = escaped(where.member)
             path = escaped(entry.report.path)
@@ -233,7 +231,8 @@ class _Run:
                 "index": self._artifact(entry, member),
             }
         }
-        if region := _bytes(item.finding.location.offset):
+        where = item.finding.location
+        if region := _bytes(where.offset) if where.line is None else _lines(where):
             place["region"] = region
         return {"id": 1, "physicalLocation": place, "message": {"text": _text(f"in {member}")}}
 
@@ -292,6 +291,11 @@ def _suppressions(item: Item) -> list[dict[str, Any]]:
     if item.known.reason:
         row["justification"] = escaped(item.known.reason)
     return [row]
+
+
+def _lines(where: Location) -> dict[str, int]:
+    region = {"startLine": max(where.line or 1, 1)}
+    return region if where.column is None else region | {"startColumn": max(where.column, 1)}
 
 
 def _bytes(offset: int | None) -> dict[str, int]:

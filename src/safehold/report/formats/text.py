@@ -22,12 +22,17 @@ def render(result: Result) -> str:
     return "".join(f"{line}\n" for line in (*lines, summary_line(result)))
 
 
-def lines_of(entry: Entry, *, colour: bool = False) -> Iterator[str]:
-    """Yield the lines of one file; none for a clean source, which is only counted."""
+def lines_of(entry: Entry, *, colour: bool = False, quiet: bool = False) -> Iterator[str]:
+    """Yield the lines of one file; none for a clean source, which is only counted.
+
+    If ``quiet``, only those of findings that count.
+    """
     report = entry.report
-    if not entry.items and report.format != SOURCE_FORMAT:
+    if not (entry.items or quiet) and report.format != SOURCE_FORMAT:
         yield _line(report.path, report.verdict, "", colour=colour)
     for item in entry.items:
+        if quiet and item.known is not None:
+            continue
         yield _line(report.path, report.verdict, f"  {_told(item)}", colour=colour)
 
 
@@ -56,7 +61,7 @@ def _told(item: Item) -> str:
     if where.offset is not None:
         place += f"@{where.offset}"
     if where.line is not None:
-        place = f"line {where.line}"
+        place += f"{', ' if place else ''}line {where.line}"
     text = f"{finding.rule.id} {finding.severity.label} {finding.message}"
     if place:
         text += f" ({place})"
