@@ -70,7 +70,7 @@ def test_what_a_first_byte_rules_out_would_not_have_been_read(made):
     files += [(b"\x80\x04" + data, name) for data, name in files]
     ruled_out = 0
     for data, name in files:
-        asked = possible(data)
+        asked = possible(data, name)
         for row in FORMATS:
             if row not in asked:
                 visit = Visit(name, Limits(), names, possible, otherwise)

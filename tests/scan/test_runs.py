@@ -12,8 +12,9 @@ from safehold.allow import PRESETS, AllowList
 from safehold.scan import scan_bytes
 from safehold.scan import skip as skipping
 from safehold.scan.judge import Judge
+from safehold.scan.machine import Machine
 from safehold.scan.names import Names
-from safehold.scan.opcodes import run
+from safehold.scan.opcodes import TABLE, run
 from safehold.scan.values import Box, Global, Made, Opaque, Run
 from tests.scan.streams import grow
 from tests.work import is_linear
@@ -301,6 +302,36 @@ def test_a_global_that_is_got_inside_a_run_is_judged():
 def test_a_tuple_that_takes_long_to_hash_is_judged_inside_a_run():
     laughs = b"()" + b"2\x86" * 40 + b"\x941" + b"}(" + b"h\x00K\x01" * 40 + b"u."
     assert "SH105" in {finding.rule.id for finding in scan_bytes(b"\x80\x04" + laughs).findings}
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_a_run_goes_on_after_it_gets_what_it_put(protocol):
+    made = {f"key {index}": [index * 0.5, f"text {index}", (1, 2)] for index in range(22)}
+    steps = []
+    table = tuple(
+        lambda machine, opcode=opcode, handle=handle: (steps.append(opcode), handle(machine))
+        for opcode, handle in enumerate(TABLE)
+    )
+    judge = Judge(Names(AllowList.of(PRESETS)))
+    outcome = Machine(pickle.dumps(made, protocol), judge).run(table)
+    assert outcome.complete
+    assert len(steps) < 10
+
+
+@pytest.mark.parametrize("code", [b"\x94", b"q%c", b"q\x01"])
+def test_chains_of_tuples_inside_a_run_are_weighed(code):
+    weighed = []
+    for length in range(1, 14):
+        put = [code % index if b"%" in code else code for index in range(length + 2)]
+        got = [1 if code == b"q\x01" else index for index in range(length + 2)]
+        links = [b"h%c" % got[index] * 3 + b"\x87" + put[index + 1] for index in range(1, length)]
+        head = b"\x80\x04" if code == b"\x94" else b"\x80\x02"
+        body = b"](K\x01" + put[0] + b"K\x01K\x02K\x03\x87" + put[1] + b"".join(links) + b"e0"
+        data = head + body + b"}(" + b"h%cK\x01" % got[length] * 20 + b"u."
+        assert same(data)
+        weighed.append("SH105" in {finding.rule.id for finding in scan_bytes(data).findings})
+    assert weighed == sorted(weighed)
+    assert set(weighed) == {False, True}
 
 
 def test_without_sound_repeats_nothing_is_stepped_over(monkeypatch):

@@ -51,7 +51,7 @@ def find(data: Data) -> int | None:
     """Return where the file begins, as its library looks for it; None if it does nowhere."""
     at = 0
     while at + len(SIGNATURE) <= len(data):
-        if bytes(data[at : at + len(SIGNATURE)]) == SIGNATURE:
+        if data[at] == SIGNATURE[0] and bytes(data[at : at + len(SIGNATURE)]) == SIGNATURE:
             return at
         at = 2 * at or 512
     return None

@@ -61,14 +61,13 @@ def scan_found(found: Found, settings: Settings) -> FileReport | None:
     name = found.shown
     if found.problem:
         return unreadable(name, found.problem)
-    wanted = found.named or is_artifact_name(name)
     most = settings.limits.artifact
     try:
         if found.root:
             return scan_data(fetch(found, most), name, settings, named=found.named)
         opened = open_regular(found.path)
         if opened is None:
-            return unreadable(name, "not a regular file") if wanted else None
+            return unreadable(name, "not a regular file") if _is_wanted(found) else None
         with opened:
             return _scan_opened(opened, found, settings)
     except TooLarge as error:
@@ -77,10 +76,14 @@ def scan_found(found: Found, settings: Settings) -> FileReport | None:
         return unreadable(name, str(error))
     except (OSError, ValueError) as error:
         # A link to nothing or to itself is nobody's artifact, unless its name says so.
-        if isinstance(error, OSError) and error.errno in _NOTHING and not wanted:
+        if isinstance(error, OSError) and error.errno in _NOTHING and not _is_wanted(found):
             return None
         reason = error.strerror if isinstance(error, OSError) else None
         return unreadable(name, reason or str(error))
+
+
+def _is_wanted(found: Found) -> bool:
+    return found.named or is_artifact_name(found.shown)
 
 
 def _scan_opened(opened: Opened, found: Found, settings: Settings) -> FileReport | None:

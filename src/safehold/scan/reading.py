@@ -61,15 +61,16 @@ class Opened:
             OSError: it cannot be read, or ends early.
             TooLarge: it holds more than ``most`` bytes.
         """
-        spool = Spool()
         wanted = self.size or most + 1
-        while spool.size < wanted:
-            chunk = os.read(self._handle, min(wanted - spool.size, READ_WHOLE))
-            if not chunk:
-                break
-            if spool.size == 0 and len(chunk) == self.size:
-                return chunk
+        chunk = os.read(self._handle, min(wanted, READ_WHOLE))
+        if len(chunk) == self.size:
+            return chunk
+        spool = Spool()
+        while chunk:
             spool.write(chunk)
+            if spool.size >= wanted:
+                break
+            chunk = os.read(self._handle, min(wanted - spool.size, READ_WHOLE))
         if self.size and spool.size < self.size:
             raise OSError(errno.EIO, f"it ends after {spool.size} of {self.size} bytes")
         if spool.size > most:

@@ -46,6 +46,8 @@ class Verdict(enum.StrEnum):
     def of(cls, findings: Iterable[Finding]) -> Verdict:
         """Return the verdict that findings amount to."""
         findings = tuple(findings)
+        if not findings:
+            return cls.CLEAN
         ids = {finding.rule.id for finding in findings}
         if ids & _HOSTILE or any(map(_hides_names, findings)):
             return cls.MALICIOUS

@@ -22,8 +22,15 @@ _BYTES: Final = 64
 _INTEGER: Final = 11
 # More values than a tuple keeps, see containers.py.
 MANY: Final = 1025
+# So many tuples that a run puts may be got in it. Each may hold the one before three times, so that
+# the last takes less to hash than a key may, see containers.py.
+LONGEST_CHAIN: Final = 4
+TUPLES: Final = b"t\x85\x86\x87"
 _SHALLOW: Final = 1
 _DEEP: Final = 2
+# In a longer run, a search says first whether PUTs may be there; compiling it takes long as well.
+_SEARCHED: Final = 2**13
+_FEW: Final = 8
 # From this many bytes on, patterns for deeper nesting are worth the time to compile them.
 LARGE: Final = 2**16
 
@@ -84,6 +91,34 @@ class Patterns:
         return _compiled(b"(?:%b)*+(%b|)" % (skipped, self._grammar.memo))
 
     @cached_property
+    def memos(self) -> re.Pattern[bytes]:
+        """Opcodes up to a GET, PUT or MEMOIZE, or to the end.
+
+        It is captured; a PUT or MEMOIZE with the opcode before it, if that makes a tuple.
+        """
+        tuples = b"[t\\x85-\\x87](?!%b)" % (b"\\x94" if self._framed else b"[qr]")
+        skipped = b"%b|%b" % (self._grammar.opcodes(b"[]}(euas]"), tuples)
+        put = b"[t\\x85-\\x87]?+(?:%b)" % self._grammar.memo
+        return _compiled(b"(?:%b)*+(%b|%b|)" % (skipped, put, _GETS))
+
+    @cached_property
+    def key(self) -> re.Pattern[bytes]:
+        """One value that is no container."""
+        return _compiled(self._grammar.scalar(_SHORT))
+
+    @cached_property
+    def single(self) -> re.Pattern[bytes]:
+        """One value that is no container, or a tuple of one to three such."""
+        one, maybe = self._grammar.scalar(_SHORT), self._grammar.maybe
+        made = (one, maybe, one, maybe, one, maybe)
+        return _compiled(b"%b(?:\\x85%b|%b(?:\\x86%b|%b\\x87%b))?" % (one, *made[1:]))
+
+    @cached_property
+    def maybe(self) -> re.Pattern[bytes]:
+        """A PUT or MEMOIZE, or nothing."""
+        return _compiled(self._grammar.maybe)
+
+    @cached_property
     def unmemoized(self) -> re.Pattern[bytes]:
         """Opcodes that neither put nor get anything."""
         return _compiled(b"(?:%b)*+" % self._grammar.opcodes())
@@ -103,10 +138,17 @@ def puts_among(
     indexes = {index for index in indexes if 0 <= index < 2**32}
     if forms.puts is None or not indexes:
         return set()
-    if not _bytes_of_puts(frozenset(indexes)).search(data, start, stop):
-        return set()
     wanted = {b"q%c" % index for index in indexes if index < 2**8}
     wanted |= {b"r" + index.to_bytes(4, "little") for index in indexes}
+    if len(wanted) <= _FEW and isinstance(data, bytes):
+        seen = any(data.find(code, start, stop) >= 0 for code in wanted)
+    else:
+        searched = stop - start > _SEARCHED
+        seen = (
+            not searched or _bytes_of_puts(frozenset(indexes)).search(data, start, stop) is not None
+        )
+    if not seen:
+        return set()
     return set(map(index_of, wanted.intersection(forms.puts.findall(data, start, stop))))
 
 
@@ -151,9 +193,9 @@ class _Grammar:
         code, after = self._text
         return _counted(code, b"[\\x00-\\x7f]", after, least, most)
 
-    def opcodes(self) -> bytes:
+    def opcodes(self, of_containers: bytes = b"[]}(eutas\\x85-\\x87]") -> bytes:
         """All opcodes of a run but GETs, PUTs and MEMOIZE."""
-        return b"K.|%b|%b|[]}(eutas\\x85-\\x87]" % (self._held(_LONG), _NUMBERS)
+        return b"K.|%b|%b|%b" % (self._held(_LONG), _NUMBERS, of_containers)
 
     def scalar(self, most: int) -> bytes:
         """One value that is no container."""
@@ -161,12 +203,12 @@ class _Grammar:
         return b"(?:K.|%b|(?:%b)%b|%b)" % (_GETS, held, self.maybe, _NUMBERS)
 
     def _group(self, most: int) -> bytes:
-        """One to three scalars, the last of them in a tuple if a TUPLE1 to TUPLE3 follows."""
+        """One or more scalars, the last of them in a tuple if a TUPLE1 to TUPLE3 follows."""
         one = self.scalar(most)
         made = b"[\\x85-\\x87]" + self.maybe
         pair = b"\\x86" + self.maybe
         single = b"\\x85" + self.maybe
-        return b"%b(?:%b|%b(?:%b|%b(?:%b)?+)?+)?+" % (one, single, one, pair, one, made)
+        return b"%b(?:%b|%b(?:%b|(?:%b)++(?:%b)?+)?+)?+" % (one, single, one, pair, one, made)
 
     def row(self, depth: int, most: int) -> bytes:
         """One or more values; containers may be nested so deep."""

@@ -14,7 +14,16 @@ from collections.abc import Iterator
 from typing import Any, Final, Protocol
 
 from safehold.scan.memo import Memo
-from safehold.scan.runs import LARGE, NUMBERS, SOUND, index_of, patterns, puts_among
+from safehold.scan.runs import (
+    LARGE,
+    LONGEST_CHAIN,
+    NUMBERS,
+    SOUND,
+    TUPLES,
+    index_of,
+    patterns,
+    puts_among,
+)
 from safehold.scan.values import Box, Data, Global, Reader, Run, weighs_more
 
 # Shorter runs are not worth a match.
@@ -37,6 +46,7 @@ _TAIL: Final = 2**9
 _WHOLE: Final = 2**11
 # A tuple that takes longer to hash is left to the machine.
 _HEAVIEST: Final = 64
+_GETS: Final = (b"h", b"j")
 # After so many tries in a large source, the patterns for deeper nesting are compiled.
 _FIRST_TRIES: Final = 8
 # Next to this many other values above a mark, nobody counts which of them are keys.
@@ -188,46 +198,141 @@ class Skipper:
 
     def _checked(self, m: Stepping, pattern: re.Pattern[bytes], run: Run) -> int:
         """Return where a run ends at the latest because of what it gets."""
-        forms = run.forms
-        if m.kept.log or m.kept.gaps:
-            taken = set(forms.gets.findall(m.data, run.start, run.stop)) - {b""}
-        else:
-            # Nothing is unread that may put something, so the first GET of what nobody put ends
-            # the run, whatever follows.
-            taken, first = _taken(m, run)
-            if first < run.stop:
-                self._window = max(self._window // 2, _LEAST_WINDOW)
-                run.stop = _end(pattern, m.data, run.start, first)
-                self._until = first if run.stop - run.start < _SHORTEST else 0
-        if not taken:
-            return run.stop
-        bad = _harmful(m, run, taken)
-        if bad and m.kept.log and m.kept.waiting <= _READ_AT_ONCE:
-            m.kept.resolve(m)
+        kept = m.kept
+        if kept.log or kept.gaps:
+            taken = set(run.forms.gets.findall(m.data, run.start, run.stop)) - {b""}
+            bad = _harmful(m, run, taken) if taken else taken
+            if not bad:
+                return run.stop
+            if not kept.log or kept.waiting > _READ_AT_ONCE:
+                return self._cut(m, pattern, run, bad)
+            kept.resolve(m)
+        if kept.gaps:
             bad = _harmful(m, run, taken)
-        if not bad:
-            return run.stop
-        self._window = max(self._window // 2, _LEAST_WINDOW)
-        matches = forms.gets.finditer(m.data, run.start, run.stop)
+            return self._cut(m, pattern, run, bad) if bad else run.stop
+        # Nothing is unread that may put something, so the first GET of what nobody put ends
+        # the run, whatever follows.
+        gets = _Gets(m, run)
+        first = gets.harmful()
+        if first < run.stop:
+            self._end_at(m, pattern, run, first)
+        bad = gets.changed()
+        return self._cut(m, pattern, run, bad) if bad else run.stop
+
+    def _cut(self, m: Stepping, pattern: re.Pattern[bytes], run: Run, bad: set[bytes]) -> int:
+        """End a run before the first of some GETs."""
+        matches = run.forms.gets.finditer(m.data, run.start, run.stop)
         first = next(match.start(1) for match in matches if match.group(1) in bad)
-        stop = _end(pattern, m.data, run.start, first)
-        self._until = first if stop - run.start < _SHORTEST else 0
-        return stop
+        self._end_at(m, pattern, run, first)
+        return run.stop
+
+    def _end_at(self, m: Stepping, pattern: re.Pattern[bytes], run: Run, place: int) -> None:
+        self._window = max(self._window // 2, _LEAST_WINDOW)
+        run.stop = _end(pattern, m.data, run.start, place)
+        self._until = place if run.stop - run.start < _SHORTEST else 0
 
 
-def _taken(m: Stepping, run: Run) -> tuple[set[bytes], int]:
-    """Return the GETs of a run up to the first of what is unknown or harmful, and where that is."""
-    taken: set[bytes] = set()
-    known = m.kept.known
-    for match in run.forms.gets.finditer(m.data, run.start, run.stop):
+class _Gets:
+    """What a run gets, where the memo before it is known: from there, or from the run itself."""
+
+    def __init__(self, m: Stepping, run: Run) -> None:
+        self._m = m
+        self._run = run
+        self._known = m.kept.known
+        self._taken: set[int] = set()
+        self._puts: _Puts | None = None
+
+    def harmful(self) -> int:
+        """Return where the first GET of what is unknown or harmful is, or where the run ends."""
+        run, known = self._run, self._known
+        seen: set[bytes] = set()
+        for match in run.forms.gets.finditer(self._m.data, run.start, run.stop):
+            code = match[1]
+            if not code or code in seen:
+                continue
+            seen.add(code)
+            index = index_of(code)
+            if index not in known:
+                if self._puts is None:
+                    self._puts = _Puts(self._m, run)
+                if not self._puts.may_get(index, match.start(1)):
+                    return match.start(1)
+            elif _is_harmless(known[index]):
+                self._taken.add(index)
+            else:
+                return match.start(1)
+        return run.stop
+
+    def changed(self) -> set[bytes]:
+        """Return the GETs that may find something else, which the run puts there by PUT."""
+        forms = self._run.forms
+        if forms.puts is None:
+            self._run.unset = self._taken
+            return set()
+        found = puts_among(forms, self._m.data, self._run.start, self._run.stop, self._taken)
+        self._run.unset = self._taken - found
+        if self._puts is not None:
+            found |= self._puts.put_again()
+        short = {b"h%c" % index for index in found if index < 2**8}
+        return short | {b"j" + index.to_bytes(4, "little") for index in found}
+
+
+class _Puts:
+    """What a run puts at indexes that were unset, and where it may get that again.
+
+    A tuple of a few scalars is as harmless as they are, unless it is the last of a chain of such.
+    """
+
+    def __init__(self, m: Stepping, run: Run) -> None:
+        self._run = run
+        self._data = m.data
+        self._found = run.forms.memos.finditer(m.data, run.start, run.stop)
+        self._next = len(m.kept.known)
+        self._at = run.start
+        self._places: dict[int, int] = {}
+        self._tuples: dict[int, bytes] = {}
+        self._again: set[int] = set()
+        self._got: set[int] = set()
+        self._chain = 0
+
+    def may_get(self, index: int, place: int) -> bool:
+        """Whether a GET at a place finds something, and does no more; places must ascend."""
+        while self._at < place:
+            self._look()
+        if self._places.get(index, place) >= place:
+            return False
+        self._got.add(index)
+        maker = self._tuples.get(index)
+        if maker is not None:
+            self._chain += 1
+        return maker != b"t" and self._chain <= LONGEST_CHAIN
+
+    def put_again(self) -> set[int]:
+        """Return the indexes that are put more than once, of those that were got."""
+        rest = puts_among(self._run.forms, self._data, self._at, self._run.stop, self._got)
+        return rest | self._again & self._got
+
+    def _look(self) -> None:
+        """Look at the next PUT or MEMOIZE."""
+        match = next(self._found)
         code = match[1]
-        if not code or code in taken:
-            continue
-        index = index_of(code)
-        if index not in known or not _is_harmless(known[index]):
-            return taken, match.start(1)
-        taken.add(code)
-    return taken, run.stop
+        self._at = match.end()
+        if code[:1] in _GETS:
+            return
+        if not code:
+            self._at = self._run.stop
+            return
+        maker = code[:1] if code[0] in TUPLES else b""
+        if self._run.forms.puts is None:
+            index = self._next
+            self._next += 1
+        else:
+            index = index_of(code[len(maker) :])
+        if index in self._places:
+            self._again.add(index)
+        self._places[index] = match.start(1)
+        if maker:
+            self._tuples[index] = maker
 
 
 def _numbers(m: Stepping, start: int) -> Run | None:

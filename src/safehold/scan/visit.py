@@ -92,7 +92,8 @@ class Format(Protocol):
     """One format: a module with this function.
 
     A module whose files can only begin with some bytes has them as ``FIRSTS`` as well, and is not
-    asked about bytes that begin otherwise. One without is asked about all.
+    asked about bytes that begin otherwise; one whose files are known by the ends of their names
+    has those as ``ENDS``, in lower case. One without is asked about all.
     """
 
     def read(self, source: Source, visit: Visit, /) -> str | None:
@@ -106,7 +107,7 @@ class Visit:
     path: str
     limits: Limits
     names: Names
-    formats: Callable[[Data], tuple[Format, ...]]
+    formats: Callable[[Data, str], tuple[Format, ...]]
     otherwise: Callable[[Source, Visit], str]
     # Whether the second reader is asked about harmless bytes as well, see inert.
     paranoid: bool = False
@@ -131,7 +132,7 @@ class Visit:
             return "unknown"
         found = []
         taken, self.first_taken = self.first_taken, False
-        for row in self.formats(source.data):
+        for row in self.formats(source.data, source.name):
             name = row.read(source, self)
             if name is not None:
                 found.append(name)
@@ -164,8 +165,9 @@ class Visit:
         """Keep what a judge noted and the names it saw."""
         for note in judge.notes if notes is None else notes:
             self.note(source, note.rule, note.message, note.offset, note.detail)
-        self.uses.update(dict.fromkeys(judge.globals))
-        self.plain = self.plain and judge.plain
+        if judge.uses:
+            self.uses.update(dict.fromkeys(judge.globals))
+            self.plain = self.plain and judge.plain
 
     def count_member(self, source: Source) -> bool:
         """Count one more member of an archive; False, with a finding, when there are too many."""

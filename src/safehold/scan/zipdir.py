@@ -86,7 +86,7 @@ class _View:
 def find_end(data: Data) -> int | None:
     """Return where the end record stands, or None if the bytes hold none."""
     start = max(0, len(data) - _END_SIZE - _LONGEST_COMMENT)
-    tail = bytes(data[start:])
+    tail = bytes(data[start:]) if start else bytes(data)
     # The last one that is whole: its own numbers may hold the magic again.
     at = tail.rfind(_END, 0, max(0, len(tail) - _END_SIZE + len(_END)))
     return None if at < 0 else start + at

@@ -64,13 +64,19 @@ FORMATS: Final[tuple[Format, ...]] = (
 otherwise = pickle.otherwise
 
 
-def _begun(first: int) -> tuple[Format, ...]:
-    return tuple(row for row in FORMATS if first in getattr(row, "FIRSTS", (first,)))
+def _begun(first: int, *, named: bool) -> tuple[Format, ...]:
+    rows = FORMATS if named else [row for row in FORMATS if not hasattr(row, "ENDS")]
+    return tuple(row for row in rows if first in getattr(row, "FIRSTS", (first,)))
 
 
-_BY_FIRST: Final = tuple(map(_begun, range(256)))
+_ENDS: Final = tuple(name for row in FORMATS for name in getattr(row, "ENDS", ()))
+_BY_FIRST: Final = tuple(_begun(first, named=False) for first in range(256))
+_BY_FIRST_AND_NAME: Final = tuple(_begun(first, named=True) for first in range(256))
 
 
-def possible(data: Data) -> tuple[Format, ...]:
-    """Return the formats that the first byte leaves possible: those that accept it are asked."""
-    return _BY_FIRST[data[0]] if len(data) else FORMATS
+def possible(data: Data, name: str) -> tuple[Format, ...]:
+    """Return the formats that the first byte and the name leave possible: those are asked."""
+    if not len(data):
+        return FORMATS
+    rows = _BY_FIRST_AND_NAME if name.lower().endswith(_ENDS) else _BY_FIRST
+    return rows[data[0]]

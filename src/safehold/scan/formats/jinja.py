@@ -10,6 +10,7 @@ from safehold.scan.templates import check_template
 from safehold.scan.visit import Source, Visit
 
 _SUFFIXES: Final = (".jinja", ".jinja2", ".j2")
+ENDS: Final = _SUFFIXES
 _CHAT: Final = re.compile(r"(?:^|/)(?:chat_template[^/]*|(?:additional_)?chat_templates/.*)$")
 _LARGEST: Final = 4 * 2**20
 

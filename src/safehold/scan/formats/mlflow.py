@@ -11,6 +11,7 @@ from safehold.scan.documents import encoding_of
 from safehold.scan.references import leads_outside
 from safehold.scan.visit import Source, Visit
 
+ENDS: Final = ("mlmodel",)
 _LARGEST: Final = 2**22
 _ENTRY: Final = re.compile(
     r"""(?:^|[{,])[ \t]*["']?(loader_module|code|code_paths?|model_code_path|python_model|data|"""

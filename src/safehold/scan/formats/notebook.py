@@ -13,9 +13,10 @@ from safehold.scan import rules
 from safehold.scan.documents import FIRSTS, LARGEST, begins, parse, texts_of
 from safehold.scan.visit import Source, Visit
 
-__all__ = ["FIRSTS", "read"]
+__all__ = ["ENDS", "FIRSTS", "read"]
 
 _SUFFIX: Final = ".ipynb"
+ENDS: Final = (_SUFFIX,)
 _SHORTEST: Final = 16
 _MOST_TEXTS: Final = 1_000_000
 # Beginnings of pickles, gzip, zlib, bz2, xz, zip, npy and joblib's old files.

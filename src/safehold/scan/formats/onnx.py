@@ -9,6 +9,7 @@ from typing import Final
 from safehold.scan import rules
 from safehold.scan.protobuf import BrokenError, Field, Message, TooManyError
 from safehold.scan.references import is_link_outside, leads_outside, size_beside
+from safehold.scan.streams import begins_like_pickle
 from safehold.scan.visit import Source, Visit
 
 # Kind of message -> field -> kind of the message in it.
@@ -49,6 +50,8 @@ class _Model:
 
 def read(source: Source, visit: Visit) -> str | None:
     """Check operations and external data; None for anything else."""
+    if begins_like_pickle(source.data):
+        return None  # the number of its first field is none of a model's
     message = Message(source.data)
     if not _is_model(message):
         return None

@@ -69,8 +69,16 @@ _UNREADABLE: Final = {
 }
 
 
+# One match says of most files that they begin like none of these.
+_ANY: Final = _pattern(
+    b"|".join((*(one.magic.pattern for one in _PACKINGS), *map(re.escape, (_ZFILE, *_UNREADABLE))))
+)
+
+
 def read(source: Source, visit: Visit) -> str | None:
     """Unpack a wrapper and read what it holds, or return None if it is none."""
+    if not _ANY.match(source.data):
+        return None
     packing = _find(source.data, 0, _PACKINGS)
     if packing is not None:
         return _unwrap(source, visit, packing)

@@ -95,6 +95,6 @@ def _ask_anyway(source: Source, visit: Visit) -> None:
 
 def _convincing(source: Source, first: First, following: list[Judge]) -> bool:
     """Whether unlabelled bytes that read as a pickle are one, and not numbers that happen to."""
-    if source.wanted or first.judge.uses or first.outcome.stop == len(source.data):
+    if first.outcome.stop == len(source.data) or first.judge.uses or source.wanted:
         return True
     return any(judge.uses for judge in following)

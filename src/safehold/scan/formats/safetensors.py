@@ -29,8 +29,10 @@ class _Duplicate(ValueError):
 def read(source: Source, visit: Visit) -> str | None:
     """Check that the header covers the file exactly; None if the bytes begin otherwise."""
     data = source.data
+    if len(data) < 10 or data[8] != 0x7B:
+        return None
     length = int.from_bytes(data[:8], "little")
-    if len(data) < 10 or data[8] != 0x7B or not 2 <= length <= len(data) - 8:
+    if not 2 <= length <= len(data) - 8:
         return None
     if length > _LONGEST_HEADER:
         visit.note(source, rules.LIMIT_EXCEEDED, "a header longer than any model needs")

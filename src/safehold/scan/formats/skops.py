@@ -10,6 +10,8 @@ from safehold.scan import rules
 from safehold.scan.schema import Kind, Schema
 from safehold.scan.visit import Source, Visit
 
+_NAME: Final = "schema.json"
+ENDS: Final = (_NAME,)
 _LARGEST: Final = 256 * 2**20
 _RULES: Final[dict[Kind, Rule]] = {
     "unknown": rules.UNKNOWN_GLOBAL,
@@ -22,7 +24,7 @@ _RULES: Final[dict[Kind, Rule]] = {
 
 def read(source: Source, visit: Visit) -> str | None:
     """Judge the nodes of a schema; None for anything else."""
-    if source.name != "schema.json":
+    if source.name != _NAME:
         return None
     if len(source.data) > _LARGEST:
         visit.note(source, rules.LIMIT_EXCEEDED, "a schema larger than any model needs")

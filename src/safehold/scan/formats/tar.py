@@ -55,8 +55,8 @@ class _View(io.RawIOBase):
 
 def read(source: Source, visit: Visit) -> str | None:
     """Read every member of a tar archive, or return None if it is none."""
-    head = bytes(source.data[:_BLOCK])
-    if head[_MAGIC_AT : _MAGIC_AT + 5] != b"ustar" and not _old_header(head):
+    data = source.data
+    if data[_MAGIC_AT : _MAGIC_AT + 5] != b"ustar" and not _old_header(data):
         return None
     members = _members(source, visit)
     names = {_last(member.name) for member in members if _has_bytes(member)}
@@ -66,12 +66,12 @@ def read(source: Source, visit: Visit) -> str | None:
     return "torch" if torch else "tar"
 
 
-def _old_header(head: bytes) -> bool:
+def _old_header(data: Data) -> bool:
     """Headers before ustar have no magic: their checksum must be right."""
-    if len(head) < _BLOCK or not _CHECKSUM.match(head, 148, 156):
+    if len(data) < _BLOCK or not _CHECKSUM.match(data, 148, 156):
         return False
     try:
-        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+        tarfile.TarInfo.frombuf(bytes(data[:_BLOCK]), "utf-8", "surrogateescape")
     except (tarfile.TarError, ValueError):
         return False
     return True

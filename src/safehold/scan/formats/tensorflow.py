@@ -89,6 +89,8 @@ def _roots(message: Message) -> list[tuple[str, int, int]]:
     whole = (0, len(message.data))
     if _is_graph(message, *whole):
         return [("graph", *whole)]
+    if begins_like_pickle(message.data):
+        return []  # the number of its first field is none of the other kinds
     found: list[tuple[str, int, int]] = []
     for part in message.fields():
         if part.value is None and part.number == 2:

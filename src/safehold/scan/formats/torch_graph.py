@@ -10,6 +10,7 @@ from safehold import dangers
 from safehold.scan import rules
 from safehold.scan.visit import Source, Visit
 
+ENDS: Final = (".json",)
 _LARGEST: Final = 64 * 2**20
 _MOST_NODES: Final = 5_000_000
 _GRAPH: Final = re.compile(rb'"graph_module"')
@@ -42,7 +43,7 @@ _FILES: Final = re.compile(r"torch\.ops\.aten\.(?:save|from_file)\b")
 
 def read(source: Source, visit: Visit) -> str | None:
     """Judge expressions and operators of a graph; None for anything else."""
-    if not source.name.endswith(".json") or not _GRAPH.search(source.data):
+    if not source.name.endswith(ENDS) or not _GRAPH.search(source.data):
         return None
     if len(source.data) > _LARGEST:
         visit.note(source, rules.LIMIT_EXCEEDED, "a graph larger than any model needs")

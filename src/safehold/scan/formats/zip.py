@@ -39,7 +39,7 @@ _LONGEST_LINK: Final = 4096
 def read(source: Source, visit: Visit) -> str | None:
     """Read a zip archive, or anything with one appended; None if there is none."""
     data = source.data
-    if not source.starts(b"PK\x03\x04", b"PK\x05\x06"):
+    if data[:1] != b"P" or not source.starts(b"PK\x03\x04", b"PK\x05\x06"):
         end = find_end(data)
         if end is None or not has_directory(data, end):
             return None

@@ -1,0 +1,171 @@
+"""Files that are told to be nothing but data, against the machine that follows each opcode."""
+
+from __future__ import annotations
+
+import pickle
+import random
+
+import pytest
+
+from safehold.allow import PRESETS, AllowList
+from safehold.scan import plain, scan_bytes
+from safehold.scan.judge import Judge
+from safehold.scan.names import Names
+from safehold.scan.opcodes import run
+from safehold.scan.plain import LARGEST, is_plain
+from safehold.scan.values import Box, Opaque
+from tests.scan.test_runs import followed
+
+_TEXTS = ("a", "text", "weight", "q\x01h\x02", "__class__", "x" * 30, "y" * 255, "", "hj", "\u00e9")
+_WRONG = b"qrhjX\x8c\x94()]}eutas0.\x85\x86\x87\x8f\x90lN"
+
+
+def nothing_to_find(data: bytes) -> bool:
+    """Whether the machine reads it to its end, at the end of the bytes, and notes nothing."""
+    notes, uses, ended, *_ = followed(data, skip=False)
+    status, stop, _, _, missing = ended
+    top = run(data, Judge(Names(AllowList.of(PRESETS))), skip=False)[1].top
+    kind = "tuple" if isinstance(top, tuple) else getattr(top, "kind", "")
+    assert isinstance(top, Box | tuple | Opaque) or not kind
+    return (notes, uses, status, stop, missing) == ([], [], "stop", len(data), 0) and kind in {
+        "list", "dict", "tuple",
+    }  # fmt: skip
+
+
+def value(rng: random.Random, depth: int, pool: list[object]) -> object:
+    """Return nested data in which parts stand more than once."""
+    kind = rng.randrange(14) if depth > 0 else 0
+    if kind < 5:
+        numbers = (rng.randrange(300), -1, 70_000, 0.5, None, True, False, (), 2**40)
+        made = rng.choice((*numbers, rng.choice(_TEXTS), f"t{rng.randrange(5)}", b"ab"))
+    elif kind < 7:
+        made = [value(rng, depth - 1, pool) for _ in range(rng.choice((0, 1, 2, 5)))]
+    elif kind < 9:
+        made = {f"{index}": value(rng, depth - 1, pool) for index in range(rng.choice((0, 1, 5)))}
+    elif kind < 12:
+        made = tuple(value(rng, depth - 1, pool) for _ in range(rng.choice((1, 2, 3, 5))))
+    else:
+        made = rng.choice(pool) if pool else None
+    pool.append(made)
+    return made
+
+
+def damaged(rng: random.Random, data: bytes) -> bytes:
+    """Return it with a wrong byte or two; its frame still ends where the bytes do."""
+    broken = bytearray(data)
+    for _ in range(rng.randrange(1, 3)):
+        place, wrong = rng.randrange(2, len(broken)), rng.choice(_WRONG + broken)
+        broken[place : place + rng.randrange(2)] = bytes([wrong])[: rng.randrange(2)] or b""
+        if rng.random() < 0.5:
+            broken.insert(min(place, len(broken)), wrong)
+    if broken[1] > 3 and len(broken) > 11 and broken[2] == 0x95:
+        broken[3:11] = (len(broken) - 11).to_bytes(8, "little")
+    return bytes(broken)
+
+
+@pytest.mark.parametrize("hundred", range(6))
+def test_the_machine_finds_nothing_in_plain_files(hundred):
+    found = {False: 0, True: 0}
+    for seed in range(100 * hundred, 100 * hundred + 100):
+        rng = random.Random(seed)
+        pool: list[object] = []
+        made: object = [value(rng, rng.randrange(5), pool) for _ in range(rng.randrange(8))]
+        if seed % 2:
+            made = dict(enumerate(made))
+        data = pickle.dumps(made, rng.choice((2, 3, 4, 5)))
+        for _ in range(6):
+            told = is_plain(data)
+            found[told] += 1
+            assert not told or nothing_to_find(data), (seed, data)
+            data = damaged(rng, data)
+            if len(data) < 9:
+                break
+    assert found[True] > 15
+
+
+_FILLING = b"".join(b"\x8c\x08filling%d\x94" % number for number in range(9))
+
+
+@pytest.mark.parametrize("body", [
+    pytest.param(b"](h\x00K\x01e", id="gets what is put later"),
+    pytest.param(b"](h\x01K\x01e\x94\x94", id="memoized twice behind it"),
+    pytest.param(b"](" + _FILLING + b"j\xff\0\0\0e", id="gets what is never put"),
+    pytest.param(b"}\x94(K\x01K\x02K\x03u", id="a key without a value"),
+    pytest.param(b"}\x94(]\x94K\x02u", id="a list as a key"),
+    pytest.param(b"]\x94(K\x01K\x02u", id="items with keys for a list"),
+    pytest.param(b"}\x94(K\x01K\x02e", id="items without keys for a dict"),
+    pytest.param(b"]\x94K\x01K\x02a", id="an item for a number"),
+    pytest.param(b"]\x94(K\x01e.", id="bytes after the end"),
+    pytest.param(b"]\x94K\x01", id="two values on the stack"),
+    pytest.param(b"]\x94(K\x01", id="an open mark"),
+    pytest.param(b"]\x94(K\x01ee", id="no mark"),
+    pytest.param(b"]\x94(\x8c\x02\xff\xffe", id="a text that is none"),
+    pytest.param(b"]\x94(c__main__\nx\ne", id="a name"),
+    pytest.param(b"]\x94(K\x01eb", id="a state"),
+    pytest.param(b"]\x94q\x07(K\x01e", id="another memo index"),
+    pytest.param(b"]\x94(K\x01P1\ne", id="a persistent id"),
+    pytest.param(b"K\x01", id="no container"),
+    pytest.param(b"(" * 40 + b"t\x94" * 40, id="nested deeply"),
+])  # fmt: skip
+@pytest.mark.parametrize("framed", [False, True])
+def test_other_files_are_not_plain(body, framed):
+    frame = b"\x95" + (len(body) + 1).to_bytes(8, "little") if framed else b""
+    padding = b"](" + b"K\x01" * 9 + b"e0" if len(body) < 7 and not framed else b""
+    assert not is_plain(b"\x80\x04" + frame + padding + body + b".")
+
+
+def test_tuples_in_each_other_are_plain_only_if_they_take_little_to_hash():
+    def chain(length: int) -> bytes:
+        links = b"".join(b"h%c" % index * 3 + b"\x87\x94" for index in range(1, length + 1))
+        return b"\x80\x04]\x94(K\x01K\x02K\x03\x87\x94" + links + b"e."
+
+    assert is_plain(chain(4))
+    assert not is_plain(chain(5))
+    assert not is_plain(b"\x80\x04]\x94((K\x01K\x02K\x03K\x04t\x94h\x01e.")
+
+
+def test_a_memo_that_is_changed_is_not_plain():
+    parts = [b"](X\x01\0\0\0aq\x00", b"h\x00h\x00\x86q\x00" * 2, b"h\x00K\x01" * 9, b"e."]
+    assert not is_plain(b"\x80\x02" + b"".join(parts))
+    parts[1] = parts[1].replace(b"q\x00", b"r\0\0\0\0")
+    assert not is_plain(b"\x80\x02" + b"".join(parts))
+    parts[1] = parts[1].replace(b"r\0\0\0\0", b"")
+    assert is_plain(b"\x80\x02" + b"".join(parts))
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("made", [
+    [], {}, [[]], {"a": 1}, {"a": {"b": {"c": [1, 2, {"d": "x"}]}}}, [1, [2, [3, [4, [5]]]]],
+    {f"key {index}": [index * 0.5, f"text {index}", (1, 2)] for index in range(40)},
+    [{"name": f"n{index}", "tags": ["a", index], "on": True} for index in range(40)],
+    (1, 2, 3, [4]), {"rows": [[[index, str(index)] for index in range(9)] for _ in range(9)]},
+])  # fmt: skip
+def test_data_as_picklers_write_it_is_plain(made, protocol):
+    data = pickle.dumps(made, protocol)
+    assert is_plain(data) is (len(data) > 8)
+    assert nothing_to_find(data)
+
+
+def test_a_frame_covers_all_of_a_plain_file():
+    data = bytearray(pickle.dumps(list(range(50)), 4))
+    assert is_plain(bytes(data))
+    for wrong in (-1, 1):
+        data[3] += wrong
+        assert not is_plain(bytes(data))
+        data[3] -= wrong
+
+
+def test_large_files_and_unsound_patterns_are_left_to_the_machine(monkeypatch):
+    data = pickle.dumps(list(range(LARGEST)), 3)
+    assert not is_plain(data)
+    data = pickle.dumps(list(range(50)), 4)
+    monkeypatch.setattr(plain, "SOUND", False)
+    assert not is_plain(data)
+
+
+def test_a_plain_file_is_reported_as_any_other(monkeypatch):
+    data = pickle.dumps({"a": [1, 2, "x"], "b": {}}, 4)
+    told = scan_bytes(data, "a.pkl")
+    monkeypatch.setattr(plain, "LARGEST", 0)
+    assert told == scan_bytes(data, "a.pkl")
+    assert (told.verdict, told.format, told.plain) == ("clean", "pickle", True)
