@@ -307,7 +307,12 @@ def _written(directory: pathlib.Path) -> Iterator[tuple[str, str]]:
                 _pickles(directory, f"{name}-{label}", value)
         except ImportError as error:
             yield name, str(error)
-    for name, write in (("npy", _arrays), ("torch", _torch), ("models", _models)):
+    for name, write in (
+        ("npy", _arrays),
+        ("torch", _torch),
+        ("models", _models),
+        ("boosters", _boosters),
+    ):
         try:
             write(directory)
         except ImportError as error:
@@ -375,6 +380,23 @@ def _models(directory: pathlib.Path) -> None:
     for label, value in _estimators():
         with contextlib.suppress(UnsupportedTypeException):
             skops.io.dump(value, directory / f"skops-{label}.skops")
+
+
+def _boosters(directory: pathlib.Path) -> None:
+    """Models of xgboost and lightgbm in their own formats."""
+    import lightgbm
+    import xgboost
+
+    for label, value in FAMILIES["xgboost"]():
+        booster = value if isinstance(value, xgboost.Booster) else value.get_booster()
+        for suffix in ("json", "ubj"):
+            value.save_model(directory / f"xgboost-{label}.{suffix}")
+        # Up to 2.1; later versions write UBJSON under any other suffix.
+        with contextlib.suppress(ValueError, xgboost.core.XGBoostError):
+            (directory / f"xgboost-{label}.model").write_bytes(booster.save_raw("deprecated"))
+    for label, value in FAMILIES["lightgbm"]():
+        booster = value if isinstance(value, lightgbm.Booster) else value.booster_
+        booster.save_model(str(directory / f"lightgbm-{label}.txt"))
 
 
 def write(directory: pathlib.Path) -> dict[str, str]:

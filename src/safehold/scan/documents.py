@@ -53,6 +53,12 @@ def begins(data: Data, *firsts: bytes) -> bool:
     return bytes(data[:256]).lstrip(_BLANKS)[:1] in firsts
 
 
+def opens(data: Data) -> bool:
+    """Whether the first character that is no blank is a bracket, in the encoding of the text."""
+    head = bytes(data[:256]).decode(encoding_of(data), "ignore")
+    return head.lstrip(_BLANKS.decode())[:1] in ("{", "[")
+
+
 class Keys:
     """Keys that make a document worth parsing; a search for their bytes is far cheaper."""
 

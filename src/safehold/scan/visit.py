@@ -25,7 +25,7 @@ _LONGEST_MAGIC: Final = 16
 SUFFIXES: Final = (
     ".pkl", ".pickle", ".pck", ".pcl", ".p", ".joblib", ".jl", ".dill", ".cloudpickle", ".sav",
     ".model", ".pt", ".pth", ".ckpt", ".bin", ".pt2", ".ptl", ".npy", ".npz", ".skops",
-    ".keras", ".h5", ".hdf5", ".onnx", ".tflite", ".gguf", ".safetensors",
+    ".keras", ".h5", ".hdf5", ".onnx", ".tflite", ".gguf", ".safetensors", ".ubj",
 )  # fmt: skip
 _GRAPHS: Final = ("saved_model.pb", "keras_metadata.pb")
 # There, .pth files are lists of directories for the interpreter.

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from safehold.scan import scan_bytes, scan_path
+from safehold.scan import scan_bytes, scan_path, walking
+from safehold.scan.formats import keras
+from safehold.scan.formats import text as text_format
 
 
 def rules(report):
@@ -62,6 +64,47 @@ def test_same_key_twice_hides_nothing():
     assert scan_bytes(text, "a.json").verdict == "malicious"
 
 
-def test_large_json_that_is_asked_for_is_not_clean():
-    text = b'["py/object"' + b" " * 2**24 + b"]"
-    assert rules(scan_bytes(text, "a.json")) == {"SH105"}
+LARGE = b" " * 2000
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Make a document large that is not, so that walking it takes no time."""
+    for module in (text_format, keras):
+        monkeypatch.setattr(module, "LARGEST", 1000)
+
+
+def test_large_json_is_walked(large):
+    assert scan_bytes(b'{"a": ["py/object"' + LARGE + b"]}", "a.json").verdict == "clean"
+    report = scan_bytes(b'{"a": [{"py/object"' + LARGE + b': "os.system"}]}', "a.json")
+    assert rules(report) == {"SH101", "SH102"}
+
+
+@pytest.mark.parametrize("key", [b"py/object", rb"py\/object", rb"\u0070y/object"])
+def test_large_json_hides_nothing(key, large):
+    text = b'{"a": ' + LARGE + b'{"b": [1, {"x": {"' + key + b'": "os.system"}}]}}'
+    assert "SH101" in rules(scan_bytes(text, "a.json"))
+    text = b'{"_target_": {"auto_map": {"' + key + b'": "os.system"}}' + LARGE + b"}"
+    assert {"SH101", "SH109"} <= rules(scan_bytes(text, "a.json"))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (b'["a"' + LARGE, "SH103"),
+        (b'["a"' + LARGE + b"]]", "SH103"),
+        (b'{"class_name": "Lambda", "config": {}' + LARGE + b"}", "SH105"),
+        ((b'["a"' + LARGE + b"]").decode().encode("utf-16"), "SH105"),
+        (b"[" * 20_000 + LARGE, "SH105"),
+        (b'{"auto_map": ["' + b"x" * 2000 + b'"]}', "SH105"),
+    ],
+    ids=["cut", "closed twice", "keras", "utf-16", "deep", "large value"],
+)
+def test_large_json_that_is_not_read_is_not_clean(text, found, large):
+    assert rules(scan_bytes(text, "a.json")) == {found}
+
+
+def test_large_json_of_many_parts_is_not_clean(monkeypatch, large):
+    monkeypatch.setattr(walking, "_MOST_STEPS", 1000)
+    assert rules(scan_bytes(b"[" + b"[]," * 2000 + LARGE + b"1]", "a.json")) == {"SH105"}
+    assert scan_bytes(b"[" + b"1," * 2000 + LARGE + b"1]", "a.json").verdict == "clean"

@@ -15,6 +15,7 @@ from safehold.scan.formats import (
     joblib,
     keras,
     legacy_torch,
+    lightgbm,
     mlflow,
     notebook,
     npy,
@@ -30,6 +31,7 @@ from safehold.scan.formats import (
     tensorflow,
     text,
     torch_graph,
+    xgboost,
     yaml,
 )
 from safehold.scan.formats import zip as zip_format
@@ -49,6 +51,8 @@ FORMATS: Final[tuple[Format, ...]] = (
     legacy_torch,  # torch before zip
     joblib,
     pickle,  # after the formats that begin with a pickle
+    xgboost,
+    lightgbm,
     keras,  # configurations as JSON, also those of a .keras archive
     tensorflow,  # SavedModel, graphs, TFLite
     onnx,

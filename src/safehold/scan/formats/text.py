@@ -6,11 +6,13 @@ names and renders ``chat_template``, hydra calls what ``_target_`` names.
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from typing import Any, Final
 
 from safehold import dangers
-from safehold.scan import rules
-from safehold.scan.documents import FIRSTS, LARGEST, Keys, as_utf8, begins, parse
+from safehold.scan import rules, walking
+from safehold.scan.documents import FIRSTS, LARGEST, Keys, as_utf8, begins, opens, parse
 from safehold.scan.templates import check_template
 from safehold.scan.visit import Source, Visit
 
@@ -25,7 +27,12 @@ _PICKLED: Final = frozenset(
 _NAMES: Final = frozenset("py/object py/type py/function py/class py/mod py/method".split())
 _TEMPLATE, _CODE, _TARGET = "chat_template", ("auto_map", "custom_pipelines"), "_target_"
 _KEYS: Final = Keys(*sorted(_PICKLED), _TEMPLATE, *_CODE, _TARGET)
+_WATCHED: Final = frozenset({_TEMPLATE, *_CODE, _TARGET})
+# What makes a tree the configuration of a model for Keras.
+_KERAS: Final = frozenset({"class_name", "config"})
 _MOST_TEXTS: Final = 1000
+_MOST_PAIRS: Final = 1_000_000
+_HEAD: Final = 64
 
 
 def read(source: Source, visit: Visit) -> str | None:
@@ -35,26 +42,51 @@ def read(source: Source, visit: Visit) -> str | None:
     if not (source.wanted or suspect) or not begins(as_utf8(data), b"{", b"["):
         return None
     if len(data) > LARGEST:
-        return _too_large(source, visit) if suspect else None
+        return _read_large(source, visit, suspect=suspect) if opens(data) else None
     pairs: list[tuple[str, Any]] = []
-    keys = {_TEMPLATE, *_CODE, _TARGET}
-
-    def watch(row: list[tuple[str, Any]]) -> dict[str, Any]:
-        pairs.extend(pair for pair in row if pair[0].startswith("py/") or pair[0] in keys)
-        return dict(row) if suspect else {}
-
-    if parse(data, watch) is None:
+    if parse(data, partial(_keep, pairs, suspect)) is None:
         return None
     before = len(visit.findings)
     _check(source, visit, pairs)
     return "json" if source.wanted or len(visit.findings) > before else None
 
 
-def _too_large(source: Source, visit: Visit) -> str | None:
-    if not source.wanted:
-        return None
-    visit.note(source, rules.LIMIT_EXCEEDED, "a document larger than is read here")
-    return "json"
+def _keep(pairs: list[tuple[str, Any]], suspect: bool, row: list[tuple[str, Any]]) -> Any:  # noqa: FBT001  bound by partial
+    """Keep the pairs of an object that count; the object itself if one of its keys may."""
+    pairs.extend(pair for pair in row if pair[0].startswith("py/") or pair[0] in _WATCHED)
+    return dict(row) if suspect else {}
+
+
+def _read_large(source: Source, visit: Visit, *, suspect: bool) -> str | None:
+    """Walk a document too large for a tree, and read the values of its keys that count."""
+    pairs: list[tuple[str, Any]] = []
+    data = source.data
+
+    def see(key: str, start: int, stop: int) -> None:
+        if stop - start > LARGEST or len(pairs) > _MOST_PAIRS:
+            raise walking.TooMuchError(f"with much under {key[:100]}")
+        row = b'{"x": %b}' % bytes(data[start:stop])
+        found = json.loads(row, object_pairs_hook=partial(_keep, pairs, suspect))
+        _keep(pairs, suspect, [(key, found["x"])])
+
+    before = len(visit.findings)
+    try:
+        top = walking.walk(data, see if suspect else None, _WATCHED | {"py/"})
+    except (ValueError, RecursionError) as error:
+        offset = getattr(error, "offset", None)
+        if not suspect and offset is not None and offset < _HEAD:
+            return None  # no more than a bracket
+        message = f"no JSON, though it begins like it: {error}"
+        visit.note(source, rules.UNREADABLE_STREAM, message, offset)
+    except walking.TooMuchError as error:
+        message = f"a document larger than is read here: {error}"
+        visit.note(source, rules.LIMIT_EXCEEDED, message)
+    else:
+        if top >= _KERAS:
+            message = "a configuration larger than any model needs"
+            visit.note(source, rules.LIMIT_EXCEEDED, message)
+    _check(source, visit, pairs)
+    return "json" if source.wanted or len(visit.findings) > before else None
 
 
 def _check(source: Source, visit: Visit, pairs: list[tuple[str, Any]]) -> None:
