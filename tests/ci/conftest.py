@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -56,6 +57,15 @@ def recorder(commands, tmp_path):
     program(commands / "safehold", f'printf "%s\\0" "$@" > "{file}"; echo > safehold.sarif')
 
     return lambda: file.read_text().split("\0")[:-1] if file.exists() else []
+
+
+def commit_all(folder: Path) -> None:
+    """Make a repository of a directory, with one commit."""
+    who = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main")
+    plain = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
+    for words in (["init", "-q"], ["add", "--all"], ["commit", "-q", "-m", "m"]):
+        command = [shutil.which("git") or "git", *who, *words]
+        subprocess.run(command, cwd=folder, env=plain, check=True)
 
 
 def program(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ import re
 import pytest
 import yaml
 
-from tests.ci.conftest import INJECTIONS, ROOT, program
+from tests.ci.conftest import INJECTIONS, ROOT, commit_all, program
 
 pytestmark = pytest.mark.extras
 
@@ -126,7 +126,8 @@ def test_a_baseline_counts(job, checkout, step, shell, commands):
 
 
 @pytest.mark.parametrize(
-    "name", ["paths", "policy", "baseline", "exclude", "sarif", "html", "cyclonedx", "category"]
+    "name",
+    ["paths", "policy", "baseline", "exclude", "since", "sarif", "html", "cyclonedx", "category"],
 )
 @pytest.mark.parametrize("text", [*INJECTIONS, "--output=owned", "-h"])
 def test_no_input_runs_anything_or_is_an_option(step, checkout, recorder, name, text):
@@ -143,6 +144,7 @@ def test_no_input_runs_anything_or_is_an_option(step, checkout, recorder, name, 
     given = {
         "paths": "",
         "exclude": "--exclude=",
+        "since": "--since=",
         "policy": "--policy=",
         "baseline": "--baseline=",
         "category": "--category=",
@@ -151,6 +153,14 @@ def test_no_input_runs_anything_or_is_an_option(step, checkout, recorder, name, 
     found = arguments[end + 1 :] if name == "paths" else arguments[:end]
     assert all(f"{prefix}{line}" in found for line in lines)
     assert all(argument.startswith("--") and "=" in argument for argument in arguments[1:end])
+
+
+def test_since_looks_at_what_changed_alone(job, checkout, monkeypatch):
+    commit_all(checkout)
+    assert job(since="HEAD") == 0
+    (checkout / "good.pkl").write_bytes((checkout / "unknown.pkl").read_bytes())
+    assert job(since="HEAD") == 1
+    assert job(since="none", fail_on="never") == 2
 
 
 @pytest.mark.parametrize("text", ["a\nexit-code=0", "a\rb", "a\x1b[31m"])

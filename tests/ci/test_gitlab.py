@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
 import yaml
 
-from tests.ci.conftest import INJECTIONS, ROOT, program
+from tests.ci.conftest import INJECTIONS, ROOT, commit_all, program
 
 pytestmark = pytest.mark.extras
 
@@ -100,7 +101,7 @@ def test_documents(job, checkout):
     assert row["location"]["path"] == "unknown.pkl"
 
 
-@pytest.mark.parametrize("name", ["paths", "policy", "baseline", "exclude"])
+@pytest.mark.parametrize("name", ["paths", "policy", "baseline", "exclude", "since"])
 @pytest.mark.parametrize("text", [*INJECTIONS, "--output=owned", "-h"])
 def test_no_input_runs_anything_or_is_an_option(job, checkout, recorder, name, text):
     job(**{name: text})
@@ -110,9 +111,18 @@ def test_no_input_runs_anything_or_is_an_option(job, checkout, recorder, name, t
     end = arguments.index("--")
     prefix = "" if name == "paths" else f"--{name}="
     found = arguments[end + 1 :] if name == "paths" else arguments[:end]
-    lines = [text] if name in ("policy", "baseline") else text.split("\n")
+    lines = [text] if name in ("policy", "baseline", "since") else text.split("\n")
     assert all(f"{prefix}{line}" in found for line in lines if line)
     assert all(argument.startswith("--") and "=" in argument for argument in arguments[1:end])
+
+
+def test_since_looks_at_what_changed_alone(job, checkout):
+    commit_all(checkout)
+    assert job(since="HEAD").returncode == 0
+    (checkout / "good.pkl").write_bytes((checkout / "unknown.pkl").read_bytes())
+    shutil.rmtree(checkout / ".safehold-venv")
+    assert job(since="HEAD").returncode == 1
+    assert job(since="none", fail_on="never").returncode == 2
 
 
 @pytest.mark.parametrize("text", INJECTIONS)

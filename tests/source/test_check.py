@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from safehold.findings import Severity
+from safehold.policy import default_policy
+from safehold.source import audit_source
+from safehold.source.rewrite import is_slow
 from tests.work import is_linear
 
 PICKLE = "import safehold.compat.pickle as pickle\n"
@@ -456,3 +461,42 @@ def test_a_move_in_the_function_of_a_write_is_found(look, move, is_found):
         "def other(part, path):\n    os.replace(part, path)\n"
     )
     assert [item.rule.id for item in look(source).findings] == ["SH156"] * is_found
+
+
+FORMATTED = b"f'" + b"{a}" * 100_000 + b"'"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        FORMATTED,
+        b"x = 1\n" + FORMATTED.replace(b"f'", b"F'"),
+        b'rb = rf"""' + b"{a}\n" * 100_000 + b'"""',
+        b'# f""" isn\'t\n' + FORMATTED,
+        b"'f' " + FORMATTED,
+        b"f'{b}'" * 10 + FORMATTED,
+        b"fr" + FORMATTED[1:],
+    ],
+)
+def test_formatted_strings_that_take_too_long_are_seen(source):
+    assert is_slow(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        b"f'{a}'\n" * 200_000,
+        b"{'a': {1: 2}}\n" * 100_000,
+        b"f'''" + b"x" * 2**20 + b"{a}'''",
+        b"b'" + b"{a}" * 100_000 + b"'",
+    ],
+)
+def test_what_is_quickly_parsed_is_parsed(source):
+    assert not is_slow(source)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="this Python parses it at once")
+def test_a_source_that_takes_too_long_is_unreadable():
+    [finding] = audit_source(b"import pickle\n" + FORMATTED, "a.py", default_policy(".")).findings
+    assert finding.rule.id == "SH159"
+    assert "formatted strings" in finding.message

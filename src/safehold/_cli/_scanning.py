@@ -16,12 +16,13 @@ from safehold._cli._since import Revision
 from safehold._cli._sources import Sources
 from safehold.allow import PRESETS, AllowList
 from safehold.errors import ConfigError, MissingExtra
-from safehold.policy import Policy
+from safehold.policy import Policy, default_policy
 from safehold.scan import FileReport, Verdict, scan_open, scan_paths
 from safehold.scan.entries import Found
 from safehold.scan.one import Settings, scan_found
 from safehold.scan.remote import is_url
 from safehold.scan.walk import find_files
+from safehold.source import Members
 
 STDIN = "-"
 
@@ -38,7 +39,10 @@ def reports(options: argparse.Namespace, gauge: Gauge | None = None) -> Generato
     limits = policy.limits if policy is not None else None
     allow = AllowList.of({*PRESETS, *(_own_names(policy) if policy is not None else ())})
     digests = _output.wants_digests(options)
-    settings = Settings.of(limits, allow, digests=digests, paranoid=options.paranoid)
+    members = Members(policy or default_policy("."))
+    settings = Settings.of(
+        limits, allow, digests=digests, paranoid=options.paranoid, sources=members
+    )
     paths = [path for path in options.paths if path != STDIN]
     if options.hf_cache is not None:
         paths.append(options.hf_cache or hub())
@@ -75,6 +79,7 @@ def reports(options: argparse.Namespace, gauge: Gauge | None = None) -> Generato
             backend=options.backend,
             digests=digests,
             paranoid=options.paranoid,
+            sources=members,
             keep=keep,
             visited=None if gauge is None else _done(gauge),
         ):

@@ -27,7 +27,7 @@ from safehold.scan.remote import find_objects, is_url
 from safehold.scan.report import FileReport, Scan, Verdict
 from safehold.scan.rules import RULES
 from safehold.scan.spool import Spool
-from safehold.scan.visit import is_artifact_name
+from safehold.scan.visit import SourceCheck, is_artifact_name
 from safehold.scan.walk import find_files
 
 __all__ = [
@@ -85,6 +85,7 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
     progress: Progress | None = None,
     digests: bool = False,
     hub_names: bool = True,
+    sources: SourceCheck | None = None,
     keep: Callable[[Found], bool] | None = None,
     visited: Callable[[Found], None] | None = None,
 ) -> Iterator[FileReport]:
@@ -104,6 +105,7 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
         hub_names: call a file in a cache of Hugging Face ``ORG/NAME@REVISION/FILE`` and read it
             once, whatever number of snapshots has it.
         digests: say what the SHA-256 of each artifact is.
+        sources: looks at Python sources that are members of archives, as `safehold.source.Members`.
         keep: says of each local file that is found whether to scan it; all if not given.
         visited: called with each file after it was scanned or left out, artifact or not.
 
@@ -114,7 +116,7 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
     """
     if backend not in BACKENDS:
         raise ConfigError(f"no backend {backend!r}: one of {', '.join(BACKENDS)}")
-    settings = Settings.of(limits, allow, own, digests=digests, paranoid=paranoid)
+    settings = Settings.of(limits, allow, own, digests=digests, paranoid=paranoid, sources=sources)
     handed: deque[Found] = deque()
 
     def chosen() -> Iterator[Found]:

@@ -7,6 +7,7 @@ says. Real dumps give items first and one state last, so another order is an att
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from safehold.allow import model_places
@@ -14,6 +15,8 @@ from safehold.scan.dtypes import check_state
 from safehold.scan.values import Blob, Box, Global, Made, Opaque, is_odd_key
 
 _DTYPE: Final = ("numpy", "dtype")
+VERSION: Final = re.compile(r"[0-9][0-9A-Za-z.+!-]{0,39}", re.ASCII)
+"""What is taken for a version, whoever wrote it."""
 _PARTIAL: Final = ("functools", "partial")
 # The one function that models keep in a partial; see `safehold.allow`.
 _PARTIAL_OF: Final = ("sklearn.utils.validation", "check_array")
@@ -69,6 +72,15 @@ def state_fault(target: Made, state: Any, *, own: bool) -> str | None:
         elif isinstance(part, Made) and not own and _name(part.maker)[1] in _MAPPINGS:
             return "is given a state that cannot be told"
     return None
+
+
+def written_with(target: Made, state: Any) -> set[tuple[str, str]]:
+    """Return the library and version that an estimator says it was written with."""
+    if not isinstance(state, Box) or state.kind != "dict":
+        return set()
+    version = state.get("_sklearn_version")
+    known = isinstance(version, str) and VERSION.fullmatch(version) is not None
+    return {("sklearn", version)} if known and _package(target.maker) == "sklearn" else set()
 
 
 def exists_already(maker: tuple[str, str]) -> bool:

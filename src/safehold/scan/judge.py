@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from safehold.findings import Rule
 from safehold.scan import rules
-from safehold.scan.instances import items_fault, state_fault
+from safehold.scan.instances import items_fault, state_fault, written_with
 from safehold.scan.names import Names, Status
 from safehold.scan.values import UNKNOWN, Box, Global, Made, Opaque, argument, call_text, show
 
@@ -65,7 +65,7 @@ class Note:
 class Judge:
     """Collects what one artifact does; never raises for what it sees."""
 
-    __slots__ = ("_counts", "_evidence", "_notes", "names", "uses")
+    __slots__ = ("_counts", "_evidence", "_notes", "names", "uses", "versions")
 
     def __init__(self, names: Names) -> None:
         self.names = names
@@ -74,12 +74,14 @@ class Judge:
         self._counts: dict[str, int] = {}
         # Insertion order is the order in the file.
         self.uses: dict[tuple[str, str, str], None] = {}
+        self.versions: set[tuple[str, str]] = set()
 
     def copy(self) -> Judge:
         """Return another that saw the same so far."""
         found = Judge(self.names)
         found._notes.update(self._notes)
         found.uses.update(self.uses)
+        found.versions |= self.versions
         return found
 
     @property
@@ -117,6 +119,7 @@ class Judge:
         self._counts.clear()
         self._evidence.clear()
         self.uses.clear()
+        self.versions.clear()
 
     def broken(self, message: str, offset: int | None) -> None:
         """Keep that the content is not what a loader accepts."""
@@ -201,6 +204,7 @@ class Judge:
             target.built += 1
             self._changed(target, state_fault(target, state, own=self._is_own(target)), offset)
             self._check_slots(target, state, offset)
+            self.versions |= written_with(target, state)
         else:
             self.broken("state for a value that takes none", offset)
 

@@ -20,7 +20,7 @@ from safehold.scan.reading import READ_WHOLE, Opened, TooLarge, open_regular
 from safehold.scan.remote import FetchError, fetch
 from safehold.scan.report import FileReport, Verdict
 from safehold.scan.values import Data
-from safehold.scan.visit import Source, Visit, is_artifact_name
+from safehold.scan.visit import Source, SourceCheck, Visit, is_artifact_name
 
 _NOTHING: Final = frozenset({errno.ENOENT, errno.ELOOP})
 
@@ -32,6 +32,7 @@ class Settings:
     ``expendable``: this process may die of a file, as somebody else notices and goes on.
     ``paranoid``: harmless pickles are read twice, too, see inert.
     ``digests``: reports say what the SHA-256 of the bytes is.
+    ``sources``: looks at Python sources in archives; nobody does if not given.
     """
 
     limits: Limits
@@ -39,6 +40,7 @@ class Settings:
     expendable: bool = False
     digests: bool = False
     paranoid: bool = False
+    sources: SourceCheck | None = None
 
     @classmethod
     def of(
@@ -49,11 +51,12 @@ class Settings:
         *,
         digests: bool = False,
         paranoid: bool = False,
+        sources: SourceCheck | None = None,
     ) -> Settings:
         """Fill in the limits of the default policy and all presets where none are given."""
         listed = AllowList.of(PRESETS) if allow is None else allow
         names = Names(listed, own)
-        return cls(limits or Limits(), names, digests=digests, paranoid=paranoid)
+        return cls(limits or Limits(), names, digests=digests, paranoid=paranoid, sources=sources)
 
 
 def scan_found(found: Found, settings: Settings) -> FileReport | None:
@@ -108,7 +111,8 @@ def _scan_opened(opened: Opened, found: Found, settings: Settings) -> FileReport
 
 def scan_data(data: Data, path: str, settings: Settings, *, named: bool) -> FileReport | None:
     """Return the report of bytes; None if they are in no format and nobody asked for them."""
-    visit = Visit(path, settings.limits, settings.names, possible, otherwise, settings.paranoid)
+    visit = Visit(path, settings.limits, settings.names, possible, otherwise)
+    visit.paranoid, visit.sources = settings.paranoid, settings.sources
     source = Source(data, path, named=named)
     try:
         name = visit.scan(source)
@@ -129,6 +133,7 @@ def scan_data(data: Data, path: str, settings: Settings, *, named: bool) -> File
         globals=tuple(visit.uses),
         plain=visit.plain,
         digest=hashlib.sha256(data).hexdigest() if settings.digests else "",
+        versions=tuple(sorted(visit.versions)),
     )
 
 

@@ -62,7 +62,8 @@ class FileReport:
 
     ``plain`` is true if it names nothing beyond Python's own data types, so that a format
     without code could hold the same content. ``digest`` is the SHA-256 of the bytes that were
-    read, in hexadecimal, if the scan was asked for it and read them all.
+    read, in hexadecimal, if the scan was asked for it and read them all. ``versions`` are those of
+    libraries, by the name they are imported by, that the content says it was written with.
     """
 
     path: str
@@ -72,6 +73,7 @@ class FileReport:
     globals: tuple[GlobalUse, ...] = ()
     plain: bool = False
     digest: str = ""
+    versions: tuple[tuple[str, str], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the report in the shape that `safehold scan --format json` prints."""

@@ -20,6 +20,12 @@ from safehold.scan.values import Data
 _FREE_BYTES: Final = 64 * 2**20
 _MOST_FINDINGS: Final = 2000
 _LONGEST_MAGIC: Final = 16
+_PYTHON: Final = (".py", ".pyw")
+# Of the sources in an archive, how large one may be that is searched for names, or parsed, and how
+# much of all is parsed: trees take a thousand times as much memory as their source.
+_LARGEST_SOURCE: Final = 8 * 2**20
+_LARGEST_PARSED: Final = 2**18
+_MOST_PARSED: Final = 2**20
 
 # What a file that is loaded as an artifact is usually called.
 SUFFIXES: Final = (
@@ -100,6 +106,16 @@ class Format(Protocol):
         """Read a source and return the format's name, or None if the bytes are another's."""
 
 
+class SourceCheck(Protocol):
+    """Looks at Python sources that are members of an archive; what it is stands above this one."""
+
+    def is_worth(self, name: str, data: bytes, /) -> bool:
+        """Whether anything can be found in it; far cheaper than to look."""
+
+    def findings(self, name: str, data: bytes, /) -> Iterable[Finding]:
+        """Return what is found, with lines as locations."""
+
+
 @dataclass
 class Visit:
     """Findings and budget of one file; every format reads through it."""
@@ -111,18 +127,23 @@ class Visit:
     otherwise: Callable[[Source, Visit], str]
     # Whether the second reader is asked about harmless bytes as well, see inert.
     paranoid: bool = False
+    sources: SourceCheck | None = None
     findings: list[Finding] = field(default_factory=list)
     uses: dict[GlobalUse, None] = field(default_factory=dict)
     plain: bool = True
     unpacked: int = 0
     members: int = 0
+    # Bytes of sources that were worth parsing.
+    parsed: int = 0
+    # Libraries that the content says it was written with, and their versions.
+    versions: set[tuple[str, str]] = field(default_factory=set)
     # A file that is no artifact and in no known format is left out of a directory's report.
     recognised: bool = False
     # The first pickle stream of the source that was asked for it last, see streams.py; taken
     # once a format that begins with one has claimed it.
     first: tuple[Source, Any] | None = None
     first_taken: bool = False
-    _seen: set[tuple[str, str, str | None]] = field(default_factory=set)
+    _seen: set[tuple[str | int | None, ...]] = field(default_factory=set)
 
     def scan(self, source: Source) -> str:
         """Read a source in every format that accepts it and return the name of the first."""
@@ -137,6 +158,8 @@ class Visit:
             if name is not None:
                 found.append(name)
         self.first_taken = taken
+        if source.member is not None and source.name.endswith(_PYTHON):
+            self._read_source(source)
         if found:
             self.recognised = True
             return found[0]
@@ -154,12 +177,34 @@ class Visit:
         detail: Mapping[str, Any] | None = None,
     ) -> None:
         """Keep one finding; the same one of the same member is kept once."""
-        key = (rule.id, message, source.member)
+        if self._is_new(rule, message, source.member):
+            where = Location(self.path, offset=offset, member=source.member)
+            self.findings.append(Finding.of(rule, message, where, detail=dict(detail or {})))
+
+    def _is_new(self, rule: Rule, message: str, *place: str | int | None) -> bool:
+        key = (rule.id, message, *place)
         if key in self._seen or len(self.findings) >= _MOST_FINDINGS:
-            return
+            return False
         self._seen.add(key)
-        where = Location(self.path, offset=offset, member=source.member)
-        self.findings.append(Finding.of(rule, message, where, detail=dict(detail or {})))
+        return True
+
+    def _read_source(self, source: Source) -> None:
+        """Look at a member that is Python source, within bounds of its own: a parse is dear."""
+        check, size = self.sources, len(source.data)
+        if check is None:
+            return
+        data = bytes(source.data[: _LARGEST_SOURCE + 1])
+        if size <= _LARGEST_SOURCE and not check.is_worth(source.name, data):
+            return
+        self.parsed += size
+        if size > _LARGEST_PARSED or self.parsed > _MOST_PARSED:
+            message = "more Python source than is read in an archive; unpack it and scan that"
+            self.note(source, rules.LIMIT_EXCEEDED, message)
+            return
+        for found in check.findings(source.name, data):
+            where = replace(found.location, path=self.path, member=source.member)
+            if self._is_new(found.rule, found.message, source.member, where.line):
+                self.findings.append(replace(found, location=where))
 
     def take(self, source: Source, judge: Judge, notes: Iterable[Note] | None = None) -> None:
         """Keep what a judge noted and the names it saw."""
@@ -167,6 +212,7 @@ class Visit:
             self.note(source, note.rule, note.message, note.offset, note.detail)
         if judge.uses:
             self.uses.update(dict.fromkeys(judge.globals))
+            self.versions |= judge.versions
             self.plain = self.plain and judge.plain
 
     def count_member(self, source: Source) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from safehold.source.check import audit_source
 from safehold.source.journal import Journal
+from safehold.source.members import Members
 from safehold.source.outcome import ArtifactUse, Diagnostic, Edit, FileAudit
 from safehold.source.records import Run, runs
 from safehold.source.tree import audit_file, audit_tree, migrate_file
@@ -21,6 +22,7 @@ __all__ = [
     "Edit",
     "FileAudit",
     "Journal",
+    "Members",
     "RollbackReport",
     "Run",
     "audit_file",

@@ -152,6 +152,7 @@ def test_a_file_that_is_named_twice_is_one_component():
 
 @pytest.mark.extras
 def test_a_real_forest_names_its_libraries():
+    import sklearn
     from sklearn.ensemble import RandomForestClassifier
 
     model = RandomForestClassifier(n_estimators=2).fit([[0], [1]], [0, 1])
@@ -159,4 +160,68 @@ def test_a_real_forest_names_its_libraries():
     made = bom(scan_bytes(pickle.dumps(model), "/base/m.pkl"))
 
     assert made["components"][0]["type"] == "machine-learning-model"
-    assert made["dependencies"][0]["dependsOn"] == ["pkg:pypi/numpy", "pkg:pypi/scikit-learn"]
+    learn = f"pkg:pypi/scikit-learn@{sklearn.__version__}"
+    assert made["dependencies"][0]["dependsOn"] == ["pkg:pypi/numpy", learn]
+
+
+def estimator(version: object, top: str = "sklearn.linear_model._base") -> bytes:
+    """A pickle of an estimator with a state, as scikit-learn writes it, without the library."""
+    state = pickle.dumps({"fit_intercept": True, "_sklearn_version": version}, protocol=2)[2:-1]
+    return b"\x80\x02c" + top.encode() + b"\nLinearRegression\n)\x81" + state + b"b."
+
+
+@pytest.mark.parametrize("version", ["1.5.2", "1.6.dev0", "1.6.1.post1+local"])
+def test_an_estimator_says_which_version_wrote_it(version):
+    made = bom(scan_bytes(estimator(version), "/base/m.pkl"))
+    [row] = [row for row in made["components"] if row["type"] == "library"]
+
+    assert (row["name"], row["version"]) == ("scikit-learn", version)
+    assert row["purl"] == f"pkg:pypi/scikit-learn@{version.replace('+', '%2B')}"
+    [needed] = [row for row in made["dependencies"] if row["ref"] == "file:m.pkl"]
+    assert needed["dependsOn"] == [row["bom-ref"]]
+
+
+@pytest.mark.parametrize("version", ["", "x", "1\n2", "1" * 50, 15, None, "1<script>"])
+def test_what_is_no_version_is_left_out(version):
+    made = bom(scan_bytes(estimator(version), "/base/m.pkl"))
+    assert ["version" in row for row in made["components"] if row["type"] == "library"] == [False]
+
+
+def test_the_version_of_somebody_else_is_not_believed():
+    made = bom(scan_bytes(estimator("1.5.2", "app.models"), "/base/m.pkl"))
+    assert not any("version" in row for row in made["components"])
+
+
+@pytest.mark.extras
+def test_two_versions_are_two_components(tmp_path):
+    reports = [
+        scan_bytes(estimator(version), f"/base/{number}.pkl")
+        for number, version in enumerate(["1.5.2", "1.6.0", "1.5.2", None])
+    ]
+    text = cyclonedx.render(Result(tuple(map(entry_of, reports)), "/base", 0))
+
+    assert errors(text) == []
+    found = [row["bom-ref"] for row in json.loads(text)["components"] if row["type"] == "library"]
+    assert found == [
+        "pkg:pypi/scikit-learn", "pkg:pypi/scikit-learn@1.5.2", "pkg:pypi/scikit-learn@1.6.0",
+    ]  # fmt: skip
+
+
+@pytest.mark.extras
+def test_real_estimators_say_their_version():
+    sklearn = pytest.importorskip("sklearn")
+    from sklearn.linear_model import LinearRegression
+
+    for protocol in range(6):
+        data = pickle.dumps(LinearRegression().fit([[1], [2]], [1, 2]), protocol=protocol)
+        assert scan_bytes(data).versions == (("sklearn", sklearn.__version__),)
+
+
+@pytest.mark.extras
+def test_models_of_skops_say_their_version(tmp_path):
+    io = pytest.importorskip("skops.io")
+    import skops
+    from sklearn.linear_model import LinearRegression
+
+    data = io.dumps(LinearRegression())
+    assert ("skops", skops.__version__) in scan_bytes(data, "m.skops").versions

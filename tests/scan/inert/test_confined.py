@@ -164,23 +164,29 @@ def status(monkeypatch) -> dict[str, str]:
     # Asked by the process itself, before its limits are set.
     setup = """
 def limit(memory, seconds, real_limit=confine.limit):
-    global devices, uids, groups, descriptors
+    global devices, uids, groups, descriptors, folder, session
+    folder, session = os.getcwd(), os.getsid(0)
     uids, groups = [*os.getresuid(), *os.getresgid()], os.getgroups()
     descriptors = sorted(os.listdir("/proc/self/fd"))
     devices = open("/proc/self/net/dev").read().count(":")
     real_limit(memory, seconds)
 confine.limit = limit
 """
-    names = ("uids", "groups", "descriptors", "devices")
+    names = ("uids", "groups", "descriptors", "devices", "folder", "session")
     expression = "[" + ", ".join(names) + "]"
     return dict(zip(names, probed(monkeypatch, expression, setup), strict=True))
 
 
 def test_root_becomes_nobody_without_a_network(monkeypatch):
-    told = status(monkeypatch)
     if os.getuid() != 0:
-        assert told["uids"][:3] == list(os.getresuid())
+        assert status(monkeypatch)["uids"][:3] == list(os.getresuid())
         return
+    groups = os.getgroups()
+    os.setgroups([0, 1234])
+    try:
+        told = status(monkeypatch)
+    finally:
+        os.setgroups(groups)
     assert told["uids"] == [65534] * 6
     assert told["groups"] == []
     # The loopback device alone.
@@ -193,6 +199,48 @@ def test_nothing_else_is_inherited(monkeypatch, tmp_path):
         told = status(monkeypatch)
     # The file, the pipe, and the listing itself.
     assert told["descriptors"] == ["0", "1", "2"]
+
+
+def test_it_stands_in_no_directory_or_session_of_ours(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    told = status(monkeypatch)
+    assert told["folder"] == "/"
+    # Ctrl+C in a terminal goes to all of its session's foreground.
+    assert told["session"] != os.getsid(0)
+
+
+def test_nobody_dumps_or_traces_it_or_gains_rights_by_it(monkeypatch):
+    # Becoming nobody does the first as well: it is undone before. 3, 4, 39: man 2 prctl.
+    setup = """
+real_seal, real_install = confine.seal, confine._install
+def seal(libc, pipe):
+    assert libc.prctl(4, 1, 0, 0, 0) == 0
+    return real_seal(libc, pipe)
+def install(libc, code):
+    global told
+    told = [libc.prctl(3, 0, 0, 0, 0), libc.prctl(39, 0, 0, 0, 0)]
+    return real_install(libc, code)
+confine.seal, confine._install = seal, install
+"""
+    assert probed(monkeypatch, "told", setup) == [0, 1]
+
+
+def test_the_interpreter_is_isolated(monkeypatch):
+    flags = "[sys.flags.isolated, sys.flags.no_site, sys.flags.dont_write_bytecode]"
+    assert probed(monkeypatch, flags, "import sys") == [1, 1, 1]
+
+
+def test_the_server_says_nothing_on_our_terminal(processes):
+    server = started(processes)
+    for number in (1, 2):
+        assert os.readlink(f"/proc/{server.pid}/fd/{number}") == os.devnull
+
+
+def test_ctrl_c_does_not_end_the_server_before_the_scan(processes):
+    server = started(processes)
+    server.send_signal(signal.SIGINT)
+    started(processes)
+    assert server.poll() is None
 
 
 def test_the_environment_is_not_inherited(monkeypatch):
@@ -390,6 +438,14 @@ def test_a_reader_without_limits_does_not_run(fresh, monkeypatch):
     report = scan_bytes(HARMLESS, "a.pkl", paranoid=True)
     assert [f.message for f in report.findings] == ["the second reader could not read it"]
     assert "limit" in report.findings[0].detail["error"]
+
+
+def test_what_could_not_be_given_up_is_told(processes, monkeypatch):
+    setup = "from inert import confine\nconfine.build_filter = lambda machine, pipe: None\n"
+    lines = process._BOOT.strip().splitlines()
+    monkeypatch.setattr(process, "_BOOT", "\n".join([*lines[:-1], setup, lines[-1]]))
+    said = processes.ask(HARMLESS, JOB, Allowance.of(0))
+    assert "few system calls" in parse(said).missing
 
 
 def test_a_forked_process_has_its_own():

@@ -1,8 +1,9 @@
 """CycloneDX 1.6 in JSON: a bill of materials of models and data, findings as vulnerabilities.
 
 Each file is a component with its SHA-256, and depends on the libraries that its names belong to:
-those that whoever loads it will import, in whatever version is there. The serial number is made
-of the content, so the same files give the same document.
+those that whoever loads it will import. A library has a version where the file says which one
+wrote it, as scikit-learn's estimators do; else none, since no other is known. The serial number is
+made of the content, so the same files give the same document.
 """
 
 from __future__ import annotations
@@ -136,23 +137,32 @@ def _kind(report: FileReport) -> str:
     return "data" if libraries and libraries <= _OF_DATA else "file"
 
 
-def _library(top: str) -> str:
+def _library(top: str, version: str) -> str:
     """Return the reference of a library: a package URL if it is known which package that is."""
+    at = f"@{quote(version, safe='')}" if version else ""
     if top in _KNOWN:
-        return f"pkg:pypi/{quote(_DISTRIBUTIONS.get(top, top).replace('_', '-').lower())}"
-    return f"module:{quote(top)}"
+        return f"pkg:pypi/{quote(_DISTRIBUTIONS.get(top, top).replace('_', '-').lower())}{at}"
+    return f"module:{quote(top)}{at}"
+
+
+def _needed(report: FileReport) -> Iterator[tuple[str, str]]:
+    """Yield the libraries of a file with each version that it names; nothing if it names none."""
+    for top in libraries_of(report):
+        versions = [version for name, version in report.versions if name == top]
+        yield from ((top, version) for version in versions or [""])
 
 
 def _libraries(result: Result) -> Iterator[dict[str, Any]]:
-    tops = {top for entry in result.entries for top in libraries_of(entry.report)}
-    for top in sorted(tops):
-        reference = _library(top)
+    for top, version in sorted({row for entry in result.entries for row in _needed(entry.report)}):
+        reference = _library(top, version)
         row: dict[str, Any] = {
             "type": "library",
             "bom-ref": reference,
             "name": _DISTRIBUTIONS.get(top, top),
             "properties": [{"name": "safehold:import-name", "value": top}],
         }
+        if version:
+            row["version"] = version
         if reference.startswith("pkg:"):
             row["purl"] = reference
         yield row
@@ -162,7 +172,7 @@ def _dependencies(result: Result) -> list[dict[str, Any]]:
     rows = []
     for reference, entry in _by_reference(result).items():
         row: dict[str, Any] = {"ref": reference}
-        needed = sorted({_library(top) for top in libraries_of(entry.report)})
+        needed = sorted({_library(*row) for row in _needed(entry.report)})
         rows.append(row | ({"dependsOn": needed} if needed else {}))
     return rows
 

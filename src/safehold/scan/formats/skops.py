@@ -7,6 +7,7 @@ from typing import Final
 
 from safehold.findings import Rule
 from safehold.scan import rules
+from safehold.scan.instances import VERSION
 from safehold.scan.schema import Kind, Schema
 from safehold.scan.visit import Source, Visit
 
@@ -41,4 +42,7 @@ def read(source: Source, visit: Visit) -> str | None:
         visit.note(source, _RULES[fault.kind], fault.message, None, detail)
     visit.uses.update(schema.uses)
     visit.plain = False
+    version = tree.get("_skops_version") if isinstance(tree, dict) else None
+    if isinstance(version, str) and VERSION.fullmatch(version):
+        visit.versions.add(("skops", version))
     return "skops"
