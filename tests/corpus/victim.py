@@ -109,6 +109,29 @@ def _zstd(path: str) -> Any:
     return pickle.load(io.BufferedReader(reader))
 
 
+def _7z_data(data: bytes) -> None:
+    """Load every file, also of archives among them."""
+    import py7zr
+    from py7zr.io import BytesIOFactory
+
+    factory = BytesIOFactory(2**24)
+    with py7zr.SevenZipFile(io.BytesIO(data)) as archive:
+        archive.extractall(factory=factory)
+    for product in factory.products.values():
+        content = product.read()
+        if content.startswith(b"7z"):
+            _7z_data(content)
+        elif content.startswith(b"PK"):
+            _zip_data(content)
+        else:
+            with contextlib.suppress(Exception):
+                pickle.loads(content)
+
+
+def _7z(path: str) -> None:
+    _7z_data(_open(path).read())
+
+
 def _layers(path: str) -> Any:
     """Unpack whatever wraps the pickle, as services do that take any upload."""
     import bz2
@@ -257,6 +280,7 @@ LOADERS: dict[str, Loader] = {
     "zlib": _zlib,
     "lz4": _lz4,
     "zstd": _zstd,
+    "7z": _7z,
     "layers": _layers,
     "zip": _zip,
     "zip in gzip": _zip_in_gzip,
@@ -280,6 +304,7 @@ NEEDS = {
     "joblib lz4": ("joblib", "numpy", "lz4"),
     "lz4": ("lz4",),
     "zstd": ("zstandard",),
+    "7z": ("py7zr",),
     "numpy": ("numpy",),
     "torch": ("torch",),
     "pandas": ("pandas",),

@@ -117,16 +117,9 @@ def test_npy(data, found):
     assert rules(report) == found
 
 
-@pytest.mark.parametrize(
-    ("data", "name"),
-    [
-        (b"7z\xbc\xaf\x27\x1c" + bytes(100), "7z"),
-        (b"Rar!\x1a\x07\x01\x00" + bytes(100), "rar"),
-    ],
-)
-def test_formats_that_are_not_read_are_never_clean(data, name):
-    report = scan_bytes(data, "a")
-    assert (report.format, report.verdict) == (name, "suspicious")
+def test_formats_that_are_not_read_are_never_clean():
+    report = scan_bytes(b"Rar!\x1a\x07\x01\x00" + bytes(100), "a")
+    assert (report.format, report.verdict) == ("rar", "suspicious")
 
 
 def test_lambda_layer_in_hdf5():

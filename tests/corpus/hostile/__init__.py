@@ -15,6 +15,7 @@ from tests.corpus.hostile import (
     models,
     packed,
     plain,
+    sevenzip,
     streams,
     walks,
 )
@@ -26,6 +27,7 @@ _ALL = [
     *streams.CASES,
     *packed.CASES,
     *frames.CASES,
+    *sevenzip.CASES,
     *arrays.CASES,
     *models.CASES,
     *documents.CASES,

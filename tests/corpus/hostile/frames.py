@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.bypasses.payloads import Raw, stream, system, value
 from tests.corpus.cases import Case
 from tests.corpus.hostile.arrays import wrapper
+from tests.corpus.sevenzips import zstd_frame
 
 # Without a library for it zstd is not unpacked, so that the file is only suspicious.
 _ZSTD = any(importlib.util.find_spec(name) is not None for name in ("zstandard", "compression"))
@@ -52,17 +53,6 @@ def lz4_frame(*blocks: bytes) -> bytes:
     head = b"\x60\x40"
     checked = head + bytes([xxh32(head) >> 8 & 0xFF])
     return b"\x04\x22\x4d\x18" + checked + b"".join(blocks) + bytes(4)
-
-
-def zstd_frame(data: bytes, *, pieces: int = 1) -> bytes:
-    """A frame of raw blocks, without a checksum."""
-    step = -(-len(data) // pieces)
-    parts = [data[at : at + step] for at in range(0, len(data), step)]
-    blocks = [
-        struct.pack("<I", len(part) << 3 | (number == len(parts)))[:3] + part
-        for number, part in enumerate(parts, 1)
-    ]
-    return b"\x28\xb5\x2f\xfd\x00\x58" + b"".join(blocks)
 
 
 def skipped(data: bytes) -> bytes:
@@ -109,7 +99,7 @@ def _case(
     return Case(f"frames-{identity}", "compression", build, loader, suffix, **more)
 
 
-_VERDICT = "malicious" if _ZSTD else "suspicious"
+VERDICT = "malicious" if _ZSTD else "suspicious"
 CASES = [
     _case("lz4-stored", lambda m: lz4_frame(stored(_evil(m))), "lz4", ".pkl.lz4"),
     _case("lz4-literals", lambda m: lz4_frame(literals(_evil(m))), "lz4", ".pkl.lz4"),
@@ -119,23 +109,23 @@ CASES = [
     _case("lz4-joblib", lambda m: lz4_frame(literals(_behind_array(m))), "joblib lz4", ".joblib"),
     _case("lz4-cut", lambda m: lz4_frame(stored(_evil(m)), stored(bytes(999)))[:-99], "lz4", ".z"),
     _case(
-        "zstd", lambda m: zstd_frame(_evil(m)), "zstd", ".pkl.zst", verdict=_VERDICT,
+        "zstd", lambda m: zstd_frame(_evil(m)), "zstd", ".pkl.zst", verdict=VERDICT,
     ),
     _case(
         "zstd-blocks", lambda m: zstd_frame(_evil(m), pieces=4), "zstd", ".pkl.zst",
-        verdict=_VERDICT,
+        verdict=VERDICT,
     ),
     _case(
         "zstd-skipped", lambda m: skipped(b"note") + zstd_frame(_evil(m)), "zstd", ".pkl.zst",
-        verdict=_VERDICT,
+        verdict=VERDICT,
     ),
-    _case("zstd-two-frames", _two_zstd_frames, "zstd", ".bin", verdict=_VERDICT),
+    _case("zstd-two-frames", _two_zstd_frames, "zstd", ".bin", verdict=VERDICT),
     _case(
         "zstd-pandas", lambda m: zstd_frame(_by_stack(m)), "pandas zstd", ".pkl.zst",
-        verdict=_VERDICT,
+        verdict=VERDICT,
     ),
     _case(
         "zstd-protocol-0", lambda m: zstd_frame(stream(Raw(system(m).opcodes), protocol=None)),
-        "zstd", ".zst", verdict=_VERDICT,
+        "zstd", ".zst", verdict=VERDICT,
     ),
 ]  # fmt: skip

@@ -25,6 +25,7 @@ from safehold.scan.formats import (
     pickle,
     pointer,
     safetensors,
+    sevenzip,
     sfh1,
     skops,
     tar,
@@ -41,6 +42,7 @@ from safehold.scan.visit import Format
 FORMATS: Final[tuple[Format, ...]] = (
     sfh1,  # safehold's own containers
     zip_format,  # also npz and torch
+    sevenzip,
     npy,
     tar,  # also torch's first format
     packed,  # gzip, bz2, xz, lzma, zlib; joblib's z-files

@@ -64,7 +64,6 @@ _ZFILE: Final = b"ZF"
 _ZFILE_HEADER: Final = 21
 _UNREADABLE: Final = {
     b"Rar!\x1a\x07": "rar",
-    b"7z\xbc\xaf\x27\x1c": "7z",
     b"\x02\x21\x4c\x18": "legacy lz4",
 }
 
