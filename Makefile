@@ -1,11 +1,14 @@
 # Each target creates what it needs; nothing is assumed but Python 3.11+, pip, make and git.
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format docs reference bench bench-detection harden lock clean venv
+.PHONY: test-extras test-core test-extras-forking test-core-forking
 .DELETE_ON_ERROR:
 
 BIN  := .venv/bin
 # Test-runner arguments, e.g. make test ARGS="-k seal".
 ARGS ?=
+# So many runs of tests beside each other; what one prints comes when it ends, unless it is 1.
+JOBS ?= 2
 # What the arguments select may all be in one of the runs; pytest's code 5 says that there was none.
 NONE_FOUND = $(if $(ARGS),|| test $$? -eq 5)
 UV   := uv==0.13.8
@@ -16,10 +19,22 @@ help: ## list the targets
 demo: .venv/.installed ## harden the example service and show attacks before and after
 	$(BIN)/python examples/demo.py
 
-test: .venv/.installed .venv-core/.installed ## run every test, then once more with no extras installed
+# The longest run first. Every run comes to its end, and any that fails makes this fail.
+test: .venv/.installed .venv-core/.installed ## run every test, with the extras and with none installed
+	@$(MAKE) --no-print-directory --keep-going --jobs=$(JOBS) \
+	    $(if $(filter output-sync,$(.FEATURES)),$(if $(filter-out 1,$(JOBS)),--output-sync=target)) \
+	    test-extras test-core test-extras-forking test-core-forking
+
+test-extras: .venv/.installed
 	$(BIN)/python -m pytest --forking without $(ARGS) $(NONE_FOUND)
+
+test-extras-forking: .venv/.installed
 	$(BIN)/python -m pytest --forking only $(ARGS) $(NONE_FOUND)
+
+test-core: .venv-core/.installed
 	.venv-core/bin/python -m pytest --no-extras --forking without $(ARGS) $(NONE_FOUND)
+
+test-core-forking: .venv-core/.installed
 	.venv-core/bin/python -m pytest --no-extras --forking only $(ARGS) $(NONE_FOUND)
 
 lint: .venv/.installed ## style, types, layers, spelling

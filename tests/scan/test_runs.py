@@ -353,6 +353,18 @@ def test_many_runs_that_the_memo_depends_on_take_a_step_for_each():
     assert is_linear(make, 2000)
 
 
+def test_many_runs_that_get_what_is_known_take_a_step_for_each():
+    """Each asks for another index; the unread runs before it are not searched for each of them."""
+
+    def make(size):
+        indexes = [struct.pack("<I", index) for index in range(size)]
+        known = b"".join(b"]r" + index for index in indexes) + b"j" + indexes[-1]
+        runs = b"".join(b"I1\n(" + b"K\x01" * 20 + b"j" + index + b"t" for index in indexes)
+        return lambda: scan_bytes(b"\x80\x02(" + known + runs + b"t.")
+
+    assert is_linear(make, 300)
+
+
 @pytest.mark.parametrize("index", [-1, -(2**40), 2**32, 2**64])
 def test_a_text_may_ask_for_a_memo_index_that_no_put_of_a_run_writes(index):
     data = b"\x80\x02]q\x00(" + b"K\x01" * 50 + b"eg%d\n0." % index
