@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 from safehold._cli import ERROR, FINDINGS, REFUSALS
 from safehold._cli._shared import load_context
 from safehold._cli._text import printable
-from safehold.artifacts import Store
+from safehold.artifacts import Info, Store
 from safehold.artifacts.codecs import CODECS
 from safehold.artifacts.container import PREFIX_BYTES, is_sealed
 from safehold.artifacts.sidecar import SUFFIX, is_sidecar
 from safehold.errors import SafeholdError
+from safehold.report.shown import plain
 
 _SUFFIXES = tuple(suffix for row in CODECS.values() for suffix in row.suffixes)
 _CODE_SUFFIXES = tuple(
@@ -41,16 +44,29 @@ class Candidate:
         return self.path.endswith(_CODE_SUFFIXES)
 
 
+class Done(NamedTuple):
+    """What was done to one file, in a word or two, and the artifact as it is now, if it is one."""
+
+    outcome: str
+    text: str = ""
+    info: Info | None = None
+
+
+Act = Callable[[Store, str], Done]
+
+
 def each(
     options: argparse.Namespace,
-    act: Callable[[Store, str], str],
+    act: Act,
     *,
     below: Callable[[Candidate], bool],
 ) -> int:
     """Apply `act` to every named file, and below directories to those that `below` accepts.
 
-    Returns the exit code: 1 after a refusal, 2 after an error, else 0.
+    Returns the exit code: 1 after a refusal, 2 after an error, else 0. As JSON there is one line
+    for each file, whatever became of it.
     """
+    show = _show_json if options.format == "json" else _show_text
     code = 0
     with load_context(options) as hold:
         store = Store(hold)
@@ -58,7 +74,7 @@ def each(
             found = 0
             for name in _files(path, below):
                 found += 1
-                code = max(code, _one(store, name, act))
+                code = max(code, _one(store, name, act, show))
             if not found:
                 print(printable(f"{path}: no file to act on"), file=sys.stderr)
     return code
@@ -77,24 +93,46 @@ def named(paths: Iterable[str]) -> Iterator[Candidate]:
             yield Candidate(file, os.path.isfile(file) and _is_sealed(file))
 
 
-def _one(store: Store, name: str | OSError, act: Callable[[Store, str], str]) -> int:
+def _one(
+    store: Store, name: str | OSError, act: Act, show: Callable[[str, Done | BaseException], int]
+) -> int:
+    if isinstance(name, OSError):
+        return show(str(name.filename), name)
     try:
-        if isinstance(name, OSError):
-            raise name
-        line = act(store, name)
-    except REFUSALS as error:
-        print(printable(f"{name}: refused: {_named(error)}"), file=sys.stderr)
-        return FINDINGS
-    except (SafeholdError, OSError) as error:
-        place = name.filename if isinstance(name, OSError) else name
-        print(printable(f"{place}: error: {_named(error)}"), file=sys.stderr)
-        return ERROR
-    print(printable(f"{name}: {line}"))
+        return show(name, act(store, name))
+    except (*REFUSALS, SafeholdError, OSError) as error:
+        return show(name, error)
+
+
+def _code(done: Done | BaseException) -> int:
+    if isinstance(done, BaseException):
+        return FINDINGS if isinstance(done, REFUSALS) else ERROR
     return 0
 
 
-def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+def _show_text(name: str, done: Done | BaseException) -> int:
+    code = _code(done)
+    if isinstance(done, BaseException):
+        word = "refused" if code == FINDINGS else "error"
+        text = f"{name}: {word}: {type(done).__name__}: {done}"
+        print(printable(text), file=sys.stderr)
+    else:
+        print(printable(f"{name}: {done.outcome}{done.text}"))
+    return code
+
+
+def _show_json(name: str, done: Done | BaseException) -> int:
+    code = _code(done)
+    row: dict[str, Any] = {"schema": 1, "path": name}
+    if isinstance(done, BaseException):
+        row["outcome"] = "refused" if code == FINDINGS else "error"
+        row |= {"error": type(done).__name__, "message": str(done)}
+    else:
+        row["outcome"] = done.outcome
+        if done.info is not None:
+            row["artifact"] = asdict(done.info)
+    print(json.dumps(plain(row), ensure_ascii=True, allow_nan=False), flush=True)
+    return code
 
 
 def _files(path: str, below: Callable[[Candidate], bool]) -> Iterator[str | OSError]:

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from safehold._cli._each import Done
     from safehold.artifacts import Store
 
 HELP = """Put artifacts of the key OLD under NEW, which must be the policy's signing key. Generation
@@ -29,17 +30,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--repair", action="store_true", help="also mend a slot that a power loss has torn"
     )
     _shared.add_policy(parser)
+    _shared.add_format(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb; exit code 1 when a file is refused, 2 when a key is not the one to use."""
     from safehold._cli import _each
 
-    def act(store: Store, path: str) -> str:
+    def act(store: Store, path: str) -> Done:
         (info,) = store.rotate(
             options.old, options.new, [path], rekey=options.rekey, repair=options.repair
         )
         done = "rotated" if info.key == options.new else "left"
-        return f"{done}: key {info.key}, suite {info.suite}, generation {info.generation}"
+        text = f": key {info.key}, suite {info.suite}, generation {info.generation}"
+        return _each.Done(done, text, info)
 
     return _each.each(options, act, below=lambda file: file.is_sealed)

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from safehold._cli._each import Done
     from safehold.artifacts import Store
 
 HELP = """Seal plain artifacts in place. Each file is scanned first, and the very bytes that were
@@ -38,6 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--renew", action="store_true", help="give sealed files a new generation")
     _shared.add_policy(parser)
+    _shared.add_format(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
             raise ConfigError(message)
         signature = Signature(options.signature, options.signature_key)
 
-    def act(store: Store, path: str) -> str:
+    def act(store: Store, path: str) -> Done:
         if options.renew:
             info = store.renew(path)
         else:
@@ -61,7 +63,8 @@ def run(options: argparse.Namespace) -> int:
                 path, codec=options.codec, sidecar=options.sidecar, signature=signature
             )
         done = "sealed with a sidecar" if info.sidecar else "sealed"
-        return f"{done}: zone {info.zone}, codec {info.codec}, generation {info.generation}"
+        text = f": zone {info.zone}, codec {info.codec}, generation {info.generation}"
+        return _each.Done(done, text, info)
 
     if options.renew:
         return _each.each(options, act, below=lambda file: file.is_sealed)

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from safehold._cli._each import Done
     from safehold.artifacts import Store
 
 HELP = """Replace sealed artifacts by the plain files that readers of their format take: pickle,
@@ -19,14 +20,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("paths", nargs="+", metavar="PATH", help="files or directories")
     _shared.add_policy(parser)
+    _shared.add_format(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb; exit code 1 when a file is not authentic."""
     from safehold._cli import _each
 
-    def act(store: Store, path: str) -> str:
+    def act(store: Store, path: str) -> Done:
         store.unseal(path)
-        return "unsealed"
+        return _each.Done("unsealed")
 
     return _each.each(options, act, below=lambda file: file.is_sealed)

@@ -33,16 +33,16 @@ def log_line(text: object) -> str:
 
 def json_text(value: Any) -> str:
     """Return a value as JSON in printable ASCII, which confuses no terminal, log or runner."""
-    text = json.dumps(_plain(value), indent=2, ensure_ascii=True, allow_nan=False)
+    text = json.dumps(plain(value), indent=2, ensure_ascii=True, allow_nan=False)
     return text.replace("##", "#\\u0023") + "\n"  # can only stand inside a string
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return what JSON can hold: NaN and infinities, say from an artifact's metadata, as text."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
