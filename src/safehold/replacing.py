@@ -58,7 +58,7 @@ def length_of(piece: Piece) -> int:
     return piece.length if isinstance(piece, FileRange) else len(piece)
 
 
-def replace_file(
+def replace_file(  # noqa: PLR0913  options by keyword
     directory: int,
     name: str,
     chunks: Iterable[Piece],
@@ -67,6 +67,7 @@ def replace_file(
     before_rename: Callable[[], None] | None = None,
     locked: bool = False,
     new: bool = False,
+    flush: bool = True,
 ) -> None:
     """Replace or create a file so that a crash leaves the old bytes or the new ones.
 
@@ -74,7 +75,9 @@ def replace_file(
     directory; fsync, then its name, directory fsync. Keeps the mode and (as far as permitted) the
     owner of the file that it replaces; a file that somebody else made meanwhile is replaced too.
     `locked` says that the caller holds the lock of all writers of this name: what a killed one
-    left is removed first. With `new` nothing is replaced, also what was made meanwhile.
+    left is removed first. With `new` nothing is replaced, also what was made meanwhile. Without
+    `flush` a file still appears whole or not at all to other processes, but not after a crash of
+    the system: for files that say themselves whether they are whole, and may be lost.
 
     Raises:
         FileExistsError: the name is taken and the file has to be `new`.
@@ -91,7 +94,7 @@ def replace_file(
     fd, temporary = _new_file(directory, name, first, locked=locked)
     try:
         try:
-            _fill(fd, chunks, previous, mode)
+            _fill(fd, chunks, previous, mode, flush=flush)
             if previous is not None and not temporary:  # linkat replaces nothing, rename does
                 temporary = _named(fd, directory, name, locked=locked)
             if before_rename is not None:
@@ -109,7 +112,8 @@ def replace_file(
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary, dir_fd=directory)
         raise
-    os.fsync(directory)
+    if flush:
+        os.fsync(directory)
 
 
 def remove_temporary(directory: int, name: str) -> None:
@@ -239,7 +243,12 @@ def _named(fd: int, directory: int, name: str, *, locked: bool) -> str:
 
 
 def _fill(
-    fd: int, chunks: Iterable[Piece], previous: os.stat_result | None, mode: int | None
+    fd: int,
+    chunks: Iterable[Piece],
+    previous: os.stat_result | None,
+    mode: int | None,
+    *,
+    flush: bool = True,
 ) -> None:
     """Write a file's bytes, give it its owner and mode, and flush it to the disk."""
     for chunk in chunks:
@@ -256,7 +265,8 @@ def _fill(
         os.fchmod(fd, mode)
     elif previous is not None:
         os.fchmod(fd, previous.st_mode & 0o777)
-    os.fsync(fd)
+    if flush:
+        os.fsync(fd)
 
 
 def _replaced(directory: int, name: str) -> os.stat_result | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 
+from safehold.errors import ConfigError
 from safehold.scan.entries import Found, is_below, list_directory
 from safehold.scan.hub import is_repository
 from safehold.scan.remote import is_url
@@ -69,6 +71,22 @@ def repositories(path: str) -> Iterator[str]:
     for entry in list_directory(path):
         if not isinstance(entry, OSError) and is_repository(entry.path):
             yield entry.path
+
+
+def results() -> str:
+    """Return where results of scans are kept unless a directory is named.
+
+    As https://specifications.freedesktop.org/basedir/latest/ says: a relative path is ignored.
+
+    Raises:
+        ConfigError: nobody knows where that is.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):
+        base = os.path.expanduser("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
+    if not os.path.isabs(base):
+        raise ConfigError("cache: this user has no home directory; name one: --cache DIR")
+    return os.path.join(base, "safehold", "scan")
 
 
 def hub() -> str:

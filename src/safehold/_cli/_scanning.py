@@ -10,14 +10,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from safehold._cli import _output, _shared
-from safehold._cli._paths import Once, distinct, hub, is_source, size_of
+from safehold._cli._paths import Once, distinct, hub, is_source, results, size_of
 from safehold._cli._progress import Gauge
 from safehold._cli._since import Revision
 from safehold._cli._sources import Sources
 from safehold.allow import PRESETS, AllowList
 from safehold.errors import ConfigError, MissingExtra
 from safehold.policy import Policy, default_policy
-from safehold.scan import FileReport, Verdict, scan_open, scan_paths
+from safehold.scan import Cache, FileReport, Verdict, scan_open, scan_paths
 from safehold.scan.entries import Found
 from safehold.scan.one import Settings, scan_found
 from safehold.scan.remote import is_url
@@ -31,9 +31,24 @@ def reports(options: argparse.Namespace, gauge: Gauge | None = None) -> Generato
     """Yield a report for everything that the command line asks for.
 
     Raises:
-        ConfigError: the policy cannot be used.
+        ConfigError: the policy or the cache cannot be used.
         MissingExtra: an option needs a package that is not installed.
     """
+    cache = None if options.cache is None else Cache(options.cache or results())
+    problem = ""
+    with contextlib.closing(_reports(options, gauge, cache)) as found:
+        for report in found:
+            problem = problem or report.cache_problem
+            yield report
+    problem = problem or (cache.problem if cache is not None else "")
+    if problem and not options.quiet:
+        line = f"safehold: warning: cache: {problem}; nothing was left out of the scan"
+        print(_shared.printable(line), file=sys.stderr)
+
+
+def _reports(
+    options: argparse.Namespace, gauge: Gauge | None, cache: Cache | None
+) -> Generator[FileReport]:
     named = options.policy or os.environ.get(_shared.VARIABLE)
     policy = Policy.load(named) if named else None
     limits = policy.limits if policy is not None else None
@@ -41,17 +56,16 @@ def reports(options: argparse.Namespace, gauge: Gauge | None = None) -> Generato
     digests = _output.wants_digests(options)
     members = Members(policy or default_policy("."))
     settings = Settings.of(
-        limits, allow, digests=digests, paranoid=options.paranoid, sources=members
+        limits,
+        allow,
+        digests=digests,
+        paranoid=options.paranoid,
+        sources=members,
+        cache=cache,
     )
-    paths = [path for path in options.paths if path != STDIN]
-    if options.hf_cache is not None:
-        paths.append(options.hf_cache or hub())
-    changed: Callable[[Found], bool] = _everything
-    if options.since is not None:
-        paths, changed = _changed(options.since, paths, options)
-    if not options.paths and not paths:
-        raise ConfigError("nothing to scan: name a file, a directory, a URL or -")
-    paths = distinct(paths)
+    paths, changed = _wanted(options)
+    if cache is not None:
+        cache.check_apart(path for path in paths if not is_url(path))
     sources = Sources(policy, settings, options.exclude, _both(Once(paths), changed))
     if STDIN in options.paths:
         yield from _piped(options.stdin_name, sources)
@@ -82,11 +96,29 @@ def reports(options: argparse.Namespace, gauge: Gauge | None = None) -> Generato
             sources=members,
             keep=keep,
             visited=None if gauge is None else _done(gauge),
+            cache=cache,
         ):
             if report.verdict is Verdict.ERROR:
                 failed.add(report.path)
             yield report
     yield from _audited(paths, sources, failed, gauge)
+
+
+def _wanted(options: argparse.Namespace) -> tuple[list[str], Callable[[Found], bool]]:
+    """Return the paths to look at, each once, and what says whether a file has changed.
+
+    Raises:
+        ConfigError: there is nothing to scan, or nothing to compare with.
+    """
+    paths = [path for path in options.paths if path != STDIN]
+    if options.hf_cache is not None:
+        paths.append(options.hf_cache or hub())
+    changed: Callable[[Found], bool] = _everything
+    if options.since is not None:
+        paths, changed = _changed(options.since, paths, options)
+    if not options.paths and not paths:
+        raise ConfigError("nothing to scan: name a file, a directory, a URL or -")
+    return distinct(paths), changed
 
 
 def _piped(name: str, sources: Sources) -> Iterator[FileReport]:

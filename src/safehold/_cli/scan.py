@@ -65,6 +65,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "process",
     )
     parser.add_argument(
+        "--cache",
+        nargs="?",
+        const="",
+        metavar="DIR",
+        help="take what an earlier scan found for the same artifact from DIR, and keep there what "
+        "this one finds (default: safehold/scan in the user's cache directory)",
+    )
+    parser.add_argument(
         "--exclude",
         action="append",
         default=[],

@@ -95,6 +95,11 @@ class Result:
         """How many findings are known."""
         return sum(item.known is not None for entry in self.entries for item in entry.items)
 
+    @property
+    def cached(self) -> int:
+        """How many reports are of an earlier scan."""
+        return sum(entry.report.cached for entry in self.entries)
+
 
 def items_of(report: FileReport) -> Iterator[Item]:
     """Yield the findings of a report with fingerprints that no two of them share."""

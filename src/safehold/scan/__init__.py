@@ -5,6 +5,8 @@
     scan_file(handle)              what an open file holds, a pipe too
     scan_paths(paths, jobs=4)      a report after each file
 
+With ``cache``, a directory or a `Cache`, what an earlier scan of the same bytes found is taken.
+
 Bad input never raises: a file that cannot be read is a report with the verdict ``error``.
 """
 
@@ -19,11 +21,12 @@ from typing import IO
 from safehold.allow import AllowList
 from safehold.errors import ConfigError
 from safehold.policy import Limits
+from safehold.scan.cache import Cache
 from safehold.scan.entries import Found
 from safehold.scan.judge import GlobalUse
 from safehold.scan.one import Settings, scan_data, scan_found, too_large, unreadable
 from safehold.scan.parallel import BACKENDS, scan_in_parallel
-from safehold.scan.remote import find_objects, is_url
+from safehold.scan.remote import find_objects, is_url, local_path
 from safehold.scan.report import FileReport, Scan, Verdict
 from safehold.scan.rules import RULES
 from safehold.scan.spool import Spool
@@ -32,6 +35,7 @@ from safehold.scan.walk import find_files
 
 __all__ = [
     "RULES",
+    "Cache",
     "FileReport",
     "GlobalUse",
     "Scan",
@@ -45,6 +49,7 @@ __all__ = [
 
 Progress = Callable[[FileReport], None]
 _CHUNK = 2**20
+_Kept = Cache | str | os.PathLike[str] | None
 
 
 def scan_path(
@@ -55,6 +60,7 @@ def scan_path(
     own: frozenset[str] = frozenset(),
     exclude: Sequence[str] = (),
     paranoid: bool = False,
+    cache: _Kept = None,
 ) -> Scan:
     """Scan a file, or every artifact below a directory or URL.
 
@@ -67,8 +73,22 @@ def scan_path(
         exclude: glob patterns of names, or of paths below ``path``, to leave out.
         paranoid: read pickles that seem harmless a second time, with CPython's own loader in a
             confined process; all others are read so in any case.
+        cache: where to look for what an earlier scan of the same bytes under the same name
+            found, and to keep what this one finds.
+
+    Raises:
+        ConfigError: the cache is no directory, has something else in it, or lies in what is
+            scanned: whoever made that could have brought the cache as well.
     """
-    found = scan_paths([path], limits, allow=allow, own=own, exclude=exclude, paranoid=paranoid)
+    found = scan_paths(
+        [path],
+        limits,
+        allow=allow,
+        own=own,
+        exclude=exclude,
+        paranoid=paranoid,
+        cache=cache,
+    )
     return Scan(tuple(found))
 
 
@@ -88,6 +108,7 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
     sources: SourceCheck | None = None,
     keep: Callable[[Found], bool] | None = None,
     visited: Callable[[Found], None] | None = None,
+    cache: _Kept = None,
 ) -> Iterator[FileReport]:
     """Scan several paths and yield each file's report as soon as it is there.
 
@@ -108,15 +129,25 @@ def scan_paths(  # noqa: PLR0913  all but two are options by keyword
         sources: looks at Python sources that are members of archives, as `safehold.source.Members`.
         keep: says of each local file that is found whether to scan it; all if not given.
         visited: called with each file after it was scanned or left out, artifact or not.
+        cache: as for `scan_path`.
 
     Raises:
         MissingExtra: more than one job is asked for and joblib, or what the backend needs, is
             not installed.
-        ConfigError: the backend is unknown or has no workers.
+        ConfigError: the backend is unknown or has no workers, or as for `scan_path`.
     """
     if backend not in BACKENDS:
         raise ConfigError(f"no backend {backend!r}: one of {', '.join(BACKENDS)}")
-    settings = Settings.of(limits, allow, own, digests=digests, paranoid=paranoid, sources=sources)
+    settings = Settings.of(
+        limits,
+        allow,
+        own,
+        digests=digests,
+        paranoid=paranoid,
+        sources=sources,
+        cache=cache,
+    )
+    paths = _apart(paths, settings.cache)
     handed: deque[Found] = deque()
 
     def chosen() -> Iterator[Found]:
@@ -148,9 +179,13 @@ def scan_bytes(
     allow: AllowList | None = None,
     own: frozenset[str] = frozenset(),
     paranoid: bool = False,
+    cache: _Kept = None,
 ) -> FileReport:
-    """Scan bytes that have no path; ``name`` stands in the report."""
-    settings = Settings.of(limits, allow, own, paranoid=paranoid)
+    """Scan bytes that have no path; ``name`` stands in the report.
+
+    The options are those of `scan_path`. A cache is asked about ``bytes`` only: others may change.
+    """
+    settings = Settings.of(limits, allow, own, paranoid=paranoid, cache=cache)
     most = settings.limits.artifact
     whole = bytes(data) if isinstance(data, bytearray) else data
     if isinstance(whole, memoryview):
@@ -161,7 +196,7 @@ def scan_bytes(
     return report or FileReport(name, "unknown", Verdict.CLEAN)
 
 
-def scan_file(
+def scan_file(  # noqa: PLR0913  as scan_paths
     file: IO[bytes],
     name: str = "<file>",
     limits: Limits | None = None,
@@ -170,13 +205,14 @@ def scan_file(
     own: frozenset[str] = frozenset(),
     digests: bool = False,
     paranoid: bool = False,
+    cache: _Kept = None,
 ) -> FileReport:
     """Scan what an open binary file holds from where it stands to its end.
 
     It need not be seekable. More than a few MiB go to a temporary file, and more than the
     limit is not read.
     """
-    settings = Settings.of(limits, allow, own, digests=digests, paranoid=paranoid)
+    settings = Settings.of(limits, allow, own, digests=digests, paranoid=paranoid, cache=cache)
     return scan_open(file, name, settings)
 
 
@@ -201,6 +237,22 @@ def scan_open(file: IO[bytes], name: str, settings: Settings) -> FileReport:
         return too_large(name, spool.size, settings.limits)
     report = scan_data(spool.data(), name, settings, named=True)
     return report or FileReport(name, "unknown", Verdict.CLEAN)
+
+
+def _apart(
+    paths: Iterable[str | os.PathLike[str]], cache: Cache | None
+) -> Iterable[str | os.PathLike[str]]:
+    """Return the paths, of which none holds the cache. Raises ConfigError."""
+    if cache is None:
+        return paths
+    given = tuple(paths)
+    cache.check_apart(filter(None, map(_local, given)))
+    return given
+
+
+def _local(path: str | os.PathLike[str]) -> str | None:
+    """Return the path of what stands in a file system of this machine; None for other URLs."""
+    return local_path(path) if isinstance(path, str) and is_url(path) else os.fsdecode(path)
 
 
 def _find(

@@ -50,7 +50,9 @@ def check_text(source: Source, visit: Visit, text: bytes) -> bool:
         return False
     try:
         tree = json.loads(text.rstrip(b"\0"))
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, RecursionError):
+            visit.depends()
         if b"class_name" in text:
             message = "a configuration that is no JSON"
             visit.note(source, rules.UNREADABLE_STREAM, message)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from safehold.scan.values import Data
+from safehold.scan.visit import Visit
 
 LARGEST: Final = 16 * 2**20
 _BLANKS: Final = b" \t\r\n"
@@ -74,11 +75,18 @@ class Keys:
         return begins(text, b"{", b"[") and self._sign.search(text) is not None
 
 
-def parse(data: Data, hook: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None) -> Any:
+def parse(
+    data: Data,
+    visit: Visit,
+    hook: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None,
+) -> Any:
     """Return what a document holds; None if it is no JSON."""
     try:
         return json.loads(bytes(as_utf8(data)), object_pairs_hook=hook)
-    except (ValueError, RecursionError):
+    except ValueError:
+        return None
+    except RecursionError:
+        visit.depends()
         return None
 
 

@@ -46,6 +46,11 @@ class Names:
         """Pickle what the names are made of; a worker looks them up for itself."""
         return Names, (self._allow, self._own, self._extra)
 
+    def made_of(self) -> list[Any]:
+        """Return what decides of every name, as JSON can hold it."""
+        extra = sorted([module, name, role] for (module, name), role in self._extra.items())
+        return [list(self._allow.names), sorted(self._own), extra]
+
     def with_extra(self, extra: Mapping[tuple[str, str], str]) -> Names:
         """Return the same names and, with their roles, those of one container format."""
         if self._more is None:

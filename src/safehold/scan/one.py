@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -12,6 +13,7 @@ from safehold.allow import PRESETS, AllowList
 from safehold.findings import Finding, Location, Rule
 from safehold.policy import Limits
 from safehold.scan import rules
+from safehold.scan.cache import Cache, cache_of
 from safehold.scan.entries import Found
 from safehold.scan.formats import otherwise, possible
 from safehold.scan.isolated import Died, is_possible, isolated
@@ -41,6 +43,7 @@ class Settings:
     digests: bool = False
     paranoid: bool = False
     sources: SourceCheck | None = None
+    cache: Cache | None = None
 
     @classmethod
     def of(
@@ -52,11 +55,23 @@ class Settings:
         digests: bool = False,
         paranoid: bool = False,
         sources: SourceCheck | None = None,
+        cache: Cache | str | os.PathLike[str] | None = None,
     ) -> Settings:
-        """Fill in the limits of the default policy and all presets where none are given."""
+        """Fill in the limits of the default policy and all presets where none are given.
+
+        Raises:
+            ConfigError: the cache is no directory, or has something else in it.
+        """
         listed = AllowList.of(PRESETS) if allow is None else allow
         names = Names(listed, own)
-        return cls(limits or Limits(), names, digests=digests, paranoid=paranoid, sources=sources)
+        return cls(
+            limits or Limits(),
+            names,
+            digests=digests,
+            paranoid=paranoid,
+            sources=sources,
+            cache=cache_of(cache),
+        )
 
 
 def scan_found(found: Found, settings: Settings) -> FileReport | None:
@@ -111,6 +126,34 @@ def _scan_opened(opened: Opened, found: Found, settings: Settings) -> FileReport
 
 def scan_data(data: Data, path: str, settings: Settings, *, named: bool) -> FileReport | None:
     """Return the report of bytes; None if they are in no format and nobody asked for them."""
+    cache = settings.cache
+    if cache is None:
+        return _read(data, path, settings, named=named)[0]
+    report = _from_cache(cache, data, path, settings, named=named)
+    if report is not None and cache.problem:
+        return replace(report, cache_problem=cache.problem)
+    return report
+
+
+def _from_cache(
+    cache: Cache, data: Data, path: str, settings: Settings, *, named: bool
+) -> FileReport | None:
+    question = cache.question(data, path, settings, named=named)
+    if question is None:
+        return _read(data, path, settings, named=named)[0]
+    answer = cache.find(question, digests=settings.digests)
+    if answer is not None:
+        return answer.report
+    report, settled = _read(data, path, settings, named=named)
+    if settled:
+        cache.keep(question, report)
+    return report
+
+
+def _read(
+    data: Data, path: str, settings: Settings, *, named: bool
+) -> tuple[FileReport | None, bool]:
+    """Return the report of bytes, and whether they always give the same one."""
     visit = Visit(path, settings.limits, settings.names, possible, otherwise)
     visit.paranoid, visit.sources = settings.paranoid, settings.sources
     source = Source(data, path, named=named)
@@ -123,9 +166,9 @@ def scan_data(data: Data, path: str, settings: Settings, *, named: bool) -> File
         visit.recognised = True
         name = "unknown"
     if not visit.recognised:
-        return None
+        return None, visit.settled
     findings = tuple(visit.findings)
-    return FileReport(
+    report = FileReport(
         path=path,
         format=name,
         verdict=Verdict.of(findings),
@@ -135,6 +178,7 @@ def scan_data(data: Data, path: str, settings: Settings, *, named: bool) -> File
         digest=hashlib.sha256(data).hexdigest() if settings.digests else "",
         versions=tuple(sorted(visit.versions)),
     )
+    return report, visit.settled
 
 
 def unreadable(path: str, reason: str) -> FileReport:

@@ -6,6 +6,8 @@ import os
 import re
 from typing import Final
 
+from safehold.scan.visit import Visit
+
 _OUTSIDE: Final = re.compile(
     r"^[/\\~]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)|^[A-Za-z][\w+.-]*:/|\0"
 )
@@ -16,20 +18,32 @@ def leads_outside(text: str) -> bool:
     return bool(_OUTSIDE.search(text.strip()))
 
 
-def size_beside(path: str, location: str) -> int | None:
-    """Return the size of a regular file that stands below the directory of ``path``.
+def has_neighbours(visit: Visit) -> bool:
+    """Whether what is read is a file here, so that others may stand beside it."""
+    visit.depends()
+    return os.path.isfile(visit.path)
+
+
+def size_beside(visit: Visit, location: str) -> int | None:
+    """Return the size of a regular file that stands below the directory of the one that is read.
 
     None if there is none: nothing, no regular file, or a link that leads elsewhere.
     """
-    directory = os.path.realpath(os.path.dirname(path) or ".")
-    target = os.path.realpath(os.path.join(directory, location))
-    if not target.startswith(directory.rstrip(os.sep) + os.sep) or not os.path.isfile(target):
+    directory, target = _beside(visit, location)
+    if not target.startswith(directory) or not os.path.isfile(target):
         return None
     return os.path.getsize(target)
 
 
-def is_link_outside(path: str, location: str) -> bool:
-    """Whether a name beside ``path`` is a link, or below one, to outside of the directory."""
-    directory = os.path.realpath(os.path.dirname(path) or ".")
+def is_link_outside(visit: Visit, location: str) -> bool:
+    """Whether a name beside the file is a link, or below one, to outside of the directory."""
+    directory, target = _beside(visit, location)
+    return not target.startswith(directory)
+
+
+def _beside(visit: Visit, location: str) -> tuple[str, str]:
+    """Return the directory of the file that is read, with a slash, and where a name leads."""
+    visit.depends()
+    directory = os.path.realpath(os.path.dirname(visit.path) or ".")
     target = os.path.realpath(os.path.join(directory, location))
-    return not target.startswith(directory.rstrip(os.sep) + os.sep)
+    return directory.rstrip(os.sep) + os.sep, target

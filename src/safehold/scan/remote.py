@@ -88,10 +88,10 @@ def find_objects(url: str, exclude: Sequence[str] = ()) -> Iterator[Found]:
 
     A web address is a directory only if it ends with a slash: another might be a large file.
     """
-    scheme, _, rest = url.partition("://")
-    url = f"{scheme.lower()}://{rest}"
-    if url.startswith(_LOCAL):
-        yield from find_files(_local(url), exclude)
+    url = _lower(url)
+    local = local_path(url)
+    if local is not None:
+        yield from find_files(local, exclude)
         return
     label = redacted(url)
     try:
@@ -290,6 +290,14 @@ def _status(error: BaseException) -> int | None:
     return None
 
 
-def _local(url: str) -> str:
+def _lower(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme.lower()}://{rest}"
+
+
+def local_path(url: str) -> str | None:
+    """Return the path that a URL of this machine names; None for any other."""
+    if not _lower(url).startswith(_LOCAL):
+        return None
     parts = urlsplit(url)
     return unquote(parts.path if parts.netloc in {"", "localhost"} else parts.netloc + parts.path)

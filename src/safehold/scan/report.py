@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from safehold.findings import Finding
@@ -64,6 +64,9 @@ class FileReport:
     without code could hold the same content. ``digest`` is the SHA-256 of the bytes that were
     read, in hexadecimal, if the scan was asked for it and read them all. ``versions`` are those of
     libraries, by the name they are imported by, that the content says it was written with.
+
+    ``cached`` says that an earlier scan found this, ``cache_problem`` why the cache that was asked
+    for is of no use. Neither makes one report differ from another.
     """
 
     path: str
@@ -74,6 +77,8 @@ class FileReport:
     plain: bool = False
     digest: str = ""
     versions: tuple[tuple[str, str], ...] = ()
+    cached: bool = field(default=False, compare=False)
+    cache_problem: str = field(default="", compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """Return the report in the shape that `safehold scan --format json` prints."""

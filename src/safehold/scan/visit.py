@@ -26,6 +26,10 @@ _PYTHON: Final = (".py", ".pyw")
 _LARGEST_SOURCE: Final = 8 * 2**20
 _LARGEST_PARSED: Final = 2**18
 _MOST_PARSED: Final = 2**20
+# What was not read to its end may be so for want of time, memory or a library.
+_UNSETTLED: Final = frozenset(
+    {rules.LIMIT_EXCEEDED.id, rules.UNREADABLE_FILE.id, rules.UNREADABLE_STREAM.id}
+)
 
 # What a file that is loaded as an artifact is usually called.
 SUFFIXES: Final = (
@@ -143,6 +147,8 @@ class Visit:
     # once a format that begins with one has claimed it.
     first: tuple[Source, Any] | None = None
     first_taken: bool = False
+    # Whether the same bytes under the same name always give the same, see cache.py.
+    settled: bool = True
     _seen: set[tuple[str | int | None, ...]] = field(default_factory=set)
 
     def scan(self, source: Source) -> str:
@@ -177,6 +183,8 @@ class Visit:
         detail: Mapping[str, Any] | None = None,
     ) -> None:
         """Keep one finding; the same one of the same member is kept once."""
+        if rule.id in _UNSETTLED:
+            self.settled = False
         if self._is_new(rule, message, source.member):
             where = Location(self.path, offset=offset, member=source.member)
             self.findings.append(Finding.of(rule, message, where, detail=dict(detail or {})))
@@ -201,10 +209,18 @@ class Visit:
             message = "more Python source than is read in an archive; unpack it and scan that"
             self.note(source, rules.LIMIT_EXCEEDED, message)
             return
+        self.depends()  # on a policy
         for found in check.findings(source.name, data):
             where = replace(found.location, path=self.path, member=source.member)
             if self._is_new(found.rule, found.message, source.member, where.line):
                 self.findings.append(replace(found, location=where))
+
+    def depends(self) -> None:
+        """Say that what is found depends on more than the bytes and their name.
+
+        On other files, say, or on how much memory or stack this process has.
+        """
+        self.settled = False
 
     def take(self, source: Source, judge: Judge, notes: Iterable[Note] | None = None) -> None:
         """Keep what a judge noted and the names it saw."""

@@ -45,6 +45,8 @@ def summary_line(result: Result) -> str:
     line = f"{files}: {', '.join(parts)}" if parts else files
     if result.suppressed:
         line += f"; in the baseline: {result.suppressed} of the findings"
+    if result.cached:
+        line += f"; from the cache: {result.cached}"
     return line
 
 

@@ -119,6 +119,9 @@ def _search(source: Source, visit: Visit) -> None:
         text = bytes(source.data[match.start() : match.start() + 2**20])
         try:
             tree, _ = decoder.raw_decode(text.decode("utf-8", "replace"))
-        except (ValueError, RecursionError):
+        except ValueError:
+            continue
+        except RecursionError:
+            visit.depends()
             continue
         check_tree(source, visit, tree)

@@ -23,7 +23,7 @@ def read(source: Source, visit: Visit) -> str | None:
             return None
         visit.note(source, rules.LIMIT_EXCEEDED, "a configuration larger than any model needs")
         return "keras"
-    tree: Any = parse(source.data)
+    tree: Any = parse(source.data, visit)
     if not is_configuration(tree):
         return None
     check_tree(source, visit, tree)

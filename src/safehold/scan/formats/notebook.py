@@ -45,7 +45,7 @@ def read(source: Source, visit: Visit) -> str | None:
     if len(source.data) > 4 * LARGEST:
         visit.note(source, rules.LIMIT_EXCEEDED, "a notebook larger than is read here")
         return "notebook"
-    tree = parse(source.data) if len(source.data) <= LARGEST else None
+    tree = parse(source.data, visit) if len(source.data) <= LARGEST else None
     if tree is None:
         texts: Iterator[str] = iter([bytes(source.data).decode("utf-8", "replace")])
     else:

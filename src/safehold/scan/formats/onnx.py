@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import Final
 
 from safehold.scan import rules
 from safehold.scan.protobuf import BrokenError, Field, Message, TooManyError
-from safehold.scan.references import is_link_outside, leads_outside, size_beside
+from safehold.scan.references import has_neighbours, is_link_outside, leads_outside, size_beside
 from safehold.scan.streams import begins_like_pickle
 from safehold.scan.visit import Source, Visit
 
@@ -156,17 +155,17 @@ def _check_external(source: Source, visit: Visit, model: _Model) -> None:
         if not location or leads_outside(location):
             message = "tensors in a file outside the model's directory"
             visit.note(source, rules.OUTSIDE_FILE, message, None, detail)
-        elif source.member is None and os.path.isfile(visit.path):
+        elif source.member is None and has_neighbours(visit):
             _check_beside(source, visit, location, end)
 
 
 def _check_beside(source: Source, visit: Visit, location: str, end: int) -> None:
     detail = {"location": location[:200]}
-    if is_link_outside(visit.path, location):
+    if is_link_outside(visit, location):
         message = "tensors in a file that is a link to outside the model's directory"
         visit.note(source, rules.OUTSIDE_FILE, message, None, detail)
         return
-    size = size_beside(visit.path, location)
+    size = size_beside(visit, location)
     if size is None:
         message = "tensors in a file that is not there"
         visit.note(source, rules.UNREADABLE_STREAM, message, None, detail)

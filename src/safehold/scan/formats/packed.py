@@ -135,6 +135,8 @@ def _unpacks(unpacker: Any, head: bytes) -> bool:
     """
     try:
         found = bool(unpacker.decompress(head, 4096)) or bool(unpacker.eof)
+    except MemoryError:  # of this process: so few bytes need little
+        raise
     except ERRORS:
         return False
     return found or len(head) == _CHUNK

@@ -42,7 +42,10 @@ def read(source: Source, visit: Visit) -> str | None:
     except _Duplicate:
         visit.note(source, rules.UNREADABLE_STREAM, "a name stands in the header twice")
         return "safetensors"
-    except (ValueError, RecursionError):
+    except ValueError:
+        return None
+    except RecursionError:
+        visit.depends()
         return None
     if not isinstance(header, dict):
         return None

@@ -44,7 +44,7 @@ def read(source: Source, visit: Visit) -> str | None:
     if len(data) > LARGEST:
         return _read_large(source, visit, suspect=suspect) if opens(data) else None
     pairs: list[tuple[str, Any]] = []
-    if parse(data, partial(_keep, pairs, suspect)) is None:
+    if parse(data, visit, partial(_keep, pairs, suspect)) is None:
         return None
     before = len(visit.findings)
     _check(source, visit, pairs)

@@ -41,7 +41,7 @@ def read(source: Source, visit: Visit) -> str | None:
 def _read_json(source: Source, visit: Visit) -> str | None:
     if len(source.data) > LARGEST:
         return _walk_json(source, visit)
-    tree: Any = parse(source.data)
+    tree: Any = parse(source.data, visit)
     if tree is None:
         visit.note(source, rules.UNREADABLE_STREAM, "a model that is no JSON")
         return "xgboost"

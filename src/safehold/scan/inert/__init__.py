@@ -122,6 +122,8 @@ def _compare(
     *,
     strict: bool,
 ) -> None:
+    if answer.missing or any(theirs.how == "limit" for theirs in answer.readings):
+        visit.depends()
     for theirs in answer.readings:
         ours = ours_of(theirs)
         if theirs.how == "limit" and strict:
