@@ -15,6 +15,7 @@ import pytest
 
 from safehold.scan import scan_bytes, scan_path
 from tests.bypasses.payloads import assert_caught, runs, stream, system
+from tests.corpus.hostile.packed import hole, sparse
 
 
 @pytest.fixture
@@ -286,3 +287,24 @@ def test_pickle_in_the_comment_of_a_zip(marker):
     data = bytearray(zipped({"a": b"text"}))
     data[-2:] = struct.pack("<H", len(evil))
     assert scan_bytes(bytes(data) + evil, "m.zip").verdict == "malicious"
+
+
+def test_sparse_member_with_a_hole(marker):
+    """The bytes of the archive are no pickle; with the zeros of the hole they are one."""
+    data = hole(marker)
+    assert scan_bytes(data, "m.tar").verdict == "malicious"
+    harmless = b"\x80\x04B\x00\x02\x00\x00."
+    parts = [(0, 7), (519, 1)]
+    assert scan_bytes(sparse(harmless, parts, 520), "m.tar").verdict == "clean"
+
+
+@pytest.mark.parametrize("parts", [[(4, 4), (0, 4)], [(0, 8), (4, 4)], [(0, 8), (8, 2**40)]])
+def test_sparse_member_whose_parts_are_no_row(parts):
+    report = scan_bytes(sparse(b"N.......", parts, 16), "m.tar")
+    assert report.verdict == "suspicious"
+
+
+def test_sparse_member_that_is_one_hole():
+    """2 TiB of zeros in a file of a few hundred bytes."""
+    report = scan_bytes(sparse(b"N", [(0, 1)], 2**41), "m.tar")
+    assert "SH105" in rules(report)

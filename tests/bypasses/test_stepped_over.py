@@ -172,3 +172,33 @@ def test_a_dtype_of_dates_without_its_unit(kind):
     assert scan_bytes(data, "model.pkl").verdict == "malicious"
     whole = pickle.dumps([np.dtype(kind), np.zeros(3, kind + ("" if "[" in kind else "[D]"))])
     assert scan_bytes(whole, "model.pkl").verdict == "clean"
+
+
+SPELLED = [
+    ("float64", 8), ("complex64", 8), ("double", 8), ("uintp", 8), ("longdouble", 16),
+    ("datetime64[s]", 8), ("p", 8), ("i4, i4", 8), ("i8,", 8), ("u1,u1,(2,3)u1", 8), ("()i8", 8),
+    ("(1,)i8", 8), ("1i8", 8),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "size"), SPELLED)
+def test_dtype_by_a_text_that_no_dump_holds(marker, text, size):
+    """The bytes of the array end in a STOP, so that only who knows their number goes on."""
+    state = wrapper(call(named("numpy", "dtype"), text), (1,))
+    data = state + (b"N." + bytes(30))[:size] + b"0" + system(marker).opcodes + b"."
+    report = assert_caught(data, marker, "joblib")
+    assert "SH110" not in {finding.rule.id for finding in report.findings}
+
+
+@pytest.mark.parametrize("dtype_of", [[("a", "u1", (8,))], [("a", "f8")]])
+def test_payload_behind_an_array_whose_dtype_is_not_read(marker, dtype_of):
+    state = wrapper(call(named("numpy", "dtype"), dtype_of), (1,))
+    data = state + b"N......." + b"0" + system(marker).opcodes + b"."
+    data = data.replace(b"cposix\nsystem\n", value("posix") + value("system") + b"\x93")
+    assert_caught(data, marker, "joblib")
+
+
+def test_stream_behind_junk_that_swallows_its_beginning():
+    """Read from the first byte, ``U`` takes the payload for a text."""
+    data = b"JUNKJUNK" * 4 + stream(call(named("posix", "system"), "id"))
+    assert scan_bytes(data, "a.pkl").verdict == "malicious"

@@ -180,3 +180,17 @@ def test_weights_that_look_like_opcodes_are_clean():
     for item in (b"(", b"]", b"K", b"c", b"\x80", b"."):
         tail = struct.pack("<q", 4) + item * 16
         assert scan_bytes(legacy(tensor(), tail=tail), "m.pt").verdict == "clean", item
+
+
+def test_class_of_a_layer_in_an_id():
+    """torch before zip wrote ``('module', class, file, source)`` where the class stands."""
+    linear = named("torch.nn.modules.linear", "Linear").opcodes
+    kept = b"(" + value("module") + linear + value("linear.py") + value("class Linear:") + b"tQ"
+    made = Raw(kept + b")\x81}b")
+    assert scan_bytes(legacy(made, tail=b"", keys=()), "a.pt").verdict == "clean"
+
+
+def test_dangerous_function_in_an_id(marker):
+    kept = b"(" + value("module") + named("posix", "system").opcodes + b"NNtQ"
+    payload = Raw(kept + value((f"touch {marker}",)) + b"R")
+    assert_caught(legacy(payload, tail=b"", keys=()), marker, "torch", name="a.pt")

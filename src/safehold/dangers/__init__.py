@@ -15,7 +15,9 @@ from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from dataclasses import dataclass
 from functools import lru_cache
 
-from safehold.dangers._rows import ROWS, Power
+from safehold.dangers._libraries import METHODS
+from safehold.dangers._powers import Power
+from safehold.dangers._rows import ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,10 @@ _REACHED = frozenset(
 # the same name, they say nothing ("numpy.trace", "shop.site.main").
 _ORDINARY = frozenset(
     """
-    code commands dill fabric gc glob inspect invoke locale logging mako mmap nose optparse pip
-    pipes platform profile resource select sh signal site test thread tokenize trace turtle types
-    typing uu uuid venv wave
+    bottle code commands conda dill docker fabric fire gc git glob graphviz grpc inspect invoke
+    keyboard locale logging loky mako mmap nose nox optparse pip pipes platform profile resource
+    select sh signal site sox test thread tokenize tox trace turtle types typing uu uuid venv wave
+    wheel
     """.split()
 )
 
@@ -88,12 +91,17 @@ _TABLE = {
     for powers, cwe, why, source, names in ROWS
     for name in names.split()
 }
+_METHODS = {
+    (package, name): Danger(f"{package}.*.{name}", powers, cwe, why, source)
+    for package, powers, cwe, why, source, names in METHODS
+    for name in names.split()
+}
 _DEPTH = max(name.count(".") for name in _TABLE) + 1
 
 
 def rows() -> tuple[Danger, ...]:
     """Return every row, in the order of the table."""
-    return tuple(_TABLE.values())
+    return (*_TABLE.values(), *_METHODS.values())
 
 
 def modern(module: str, qualname: str) -> tuple[str, str]:
@@ -141,7 +149,8 @@ def _search(module: str, qualname: str) -> Danger | None:
         found = _match(parts, start, len(above))
         if found is not None:
             return found
-    return None
+    # A method is reached through any class that inherits it.
+    return _METHODS.get((parts[0], raw[-1])) if len(raw) > 1 else None
 
 
 def _match(parts: list[str], start: int, border: int) -> Danger | None:

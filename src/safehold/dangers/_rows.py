@@ -2,26 +2,8 @@
 
 from __future__ import annotations
 
-import enum
-
-
-class Power(enum.Flag):
-    """What a callable can do for whoever chooses its arguments."""
-
-    RUN_CODE = enum.auto()
-    PROCESS = enum.auto()
-    FILE = enum.auto()
-    NETWORK = enum.auto()
-    INTERPRETER = enum.auto()
-    IMPORT = enum.auto()
-    DESERIALIZE = enum.auto()
-    ATTRIBUTE = enum.auto()
-
-    @property
-    def label(self) -> str:
-        """Lower-case names joined by commas, as findings show them."""
-        return ", ".join(str(power.name).lower().replace("_", " ") for power in self)
-
+from safehold.dangers._libraries import LIBRARY_ROWS
+from safehold.dangers._powers import Power
 
 _RUN, _PROC, _FILE, _NET = Power.RUN_CODE, Power.PROCESS, Power.FILE, Power.NETWORK
 _INT, _IMP, _DES, _ATTR = Power.INTERPRETER, Power.IMPORT, Power.DESERIALIZE, Power.ATTRIBUTE
@@ -75,7 +57,8 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
         uuid.netstat_getnode uuid.lanscan_getnode uuid.unix_getnode uuid.getnode"""),
     (_PROC, 78, _START, _READ, """
         platform.popen platform.syscmd_ver platform.syscmd_file platform.Processor
-        platform.mac_ver_xml platform.architecture ctypes.util ctypes.macholib"""),
+        platform.mac_ver_xml platform.architecture platform.processor platform.platform
+        platform.uname ctypes.util ctypes.macholib"""),
     # the import system
     (_IMP, 470, _IMPORT, _STDLIB, """
         builtins.__import__ builtins.reload imp zipimport zipapp unittest logging.config pyclbr
@@ -110,9 +93,14 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
         pathlib.Path pathlib.PosixPath pathlib.WindowsPath pathlib.local mailbox netrc
         configparser.RawConfigParser.read configparser.ConfigParser.read logging.FileHandler
         logging.handlers logging.basicConfig tokenize.open ntpath.realpath posixpath.realpath uu
-        aifc sunau wave.open pkg_resources xml.etree.ElementTree.ElementTree.write
-        xml.etree.ElementTree.ElementTree.parse xml.etree.ElementTree.parse
-        xml.etree.ElementTree.iterparse readline bz2.builtin_open tokenize.builtin_open"""),
+        aifc sunau wave.open wave.Wave_read wave.Wave_write ossaudiodev pkg_resources
+        xml.etree.ElementTree.parse xml.etree.ElementTree.iterparse readline
+        bz2.builtin_open tokenize.builtin_open imghdr
+        sndhdr mimetypes.read_mime_types mimetypes.init mimetypes.MimeTypes tabnanny
+        sysconfig.parse_makefile sysconfig.parse_config_h xml.sax.parse xml.dom.minidom.parse
+        xml.dom.pulldom.parse xml.dom.expatbuilder.parse xml.etree.ElementInclude
+        xml.etree.ElementTree.ElementTree xml.sax.saxutils.prepare_input_source
+        trace.CoverageResults trace.find_strings trace.find_executable_linenos"""),
     # network
     (_NET, 918, "connects to or listens on the network", _STDLIB, """
         socket ssl socketserver http.client http.server http.cookiejar urllib.request
@@ -147,49 +135,36 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
     # numpy
     (_IMP | _ATTR, 470, "imports any module and returns any attribute of it", "numpy source", """
         numpy.core.ufunc_reconstruct numpy.core.function_base.add_newdoc numpy.lib.utils_impl
-        numpy.lib.utils"""),
+        numpy.lib.utils numpy.lib.add_newdoc numpy.add_newdoc numpy.core.multiarray_tests"""),
     (_RUN, 95, _EXEC, "GHSA-r8g5-cgf2-4m4m", "numpy.f2py numpy.distutils"),
-    (_RUN, 95, _EXEC, "numpy source", "numpy.testing"),
+    (_RUN, 95, _EXEC, "numpy source", "numpy.testing numpy.pytesttester"),
     (_INT, 94, "loads shared libraries", "numpy reference", "numpy.ctypeslib"),
     (_DES | _FILE, 502, _NEST, "CVE-2019-6446", """
         numpy.load numpy.lib.npyio numpy.lib.npyio_impl numpy.lib.format numpy.lib.format_impl"""),
     (_FILE, 73, _OPEN, "numpy reference", """
         numpy.memmap numpy.core.memmap numpy.fromfile numpy.core.multiarray.fromfile
         numpy.core.multiarray_umath.fromfile numpy.core.records.fromfile numpy.rec.fromfile
+        numpy.ma.mrecords.openfile numpy.ma.mrecords.fromtextfile
         numpy.save numpy.savez numpy.savez_compressed numpy.savetxt numpy.loadtxt numpy.genfromtxt
-        numpy.fromregex numpy.DataSource numpy.lib.datasource numpy.ndarray.tofile
-        numpy.ndarray.dump numpy.open_memmap"""),
+        numpy.fromregex numpy.DataSource numpy.lib.datasource numpy.core.methods.dump
+        numpy.open_memmap"""),
     # pandas, scipy, scikit-learn
     (_RUN, 95, _EXEC, "pandas reference", """
-        pandas.eval pandas.core.computation pandas.DataFrame.eval pandas.DataFrame.query
-        pandas.core.frame.DataFrame.eval pandas.core.frame.DataFrame.query pandas.testing"""),
+        pandas.eval pandas.core.computation pandas.testing pandas.test pandas.util.tester"""),
     (_FILE | _NET | _PROC, 73, "reads and writes files and addresses", "pandas reference", """
         pandas.io pandas.read_csv pandas.read_table pandas.read_json pandas.read_html
         pandas.read_hdf pandas.read_parquet pandas.read_feather pandas.read_excel pandas.read_sql
         pandas.read_sql_query pandas.read_sql_table pandas.read_sas pandas.read_spss
         pandas.read_stata pandas.read_orc pandas.read_xml pandas.read_fwf pandas.read_clipboard
         pandas.HDFStore pandas.ExcelFile pandas.ExcelWriter pandas.config.localization"""),
-    (_FILE | _NET, 73, "writes files", "pandas reference", """
-        pandas.core.frame.DataFrame.to_csv pandas.core.frame.DataFrame.to_pickle
-        pandas.core.frame.DataFrame.to_json pandas.core.frame.DataFrame.to_html
-        pandas.core.frame.DataFrame.to_parquet pandas.core.frame.DataFrame.to_feather
-        pandas.core.frame.DataFrame.to_stata pandas.core.frame.DataFrame.to_excel
-        pandas.core.frame.DataFrame.to_hdf pandas.core.frame.DataFrame.to_sql
-        pandas.core.frame.DataFrame.to_orc pandas.core.frame.DataFrame.to_xml
-        pandas.core.frame.DataFrame.to_latex pandas.core.frame.DataFrame.to_string
-        pandas.core.frame.DataFrame.to_markdown pandas.core.series.Series.to_csv
-        pandas.core.series.Series.to_pickle pandas.core.series.Series.to_json
-        pandas.core.series.Series.to_string pandas.core.series.Series.to_markdown
-        pandas.core.generic.NDFrame.to_csv pandas.core.generic.NDFrame.to_pickle
-        pandas.core.generic.NDFrame.to_json pandas.core.generic.NDFrame.to_excel
-        pandas.core.generic.NDFrame.to_hdf pandas.core.generic.NDFrame.to_sql"""),
     (_IMP, 470, _IMPORT, "pandas source", """
         pandas.compat.optional pandas.plotting.core.load_backend"""),
     (_RUN, 95, "runs text from its state as Python", "scipy source", """
         scipy.stats.distn_infrastructure.rv_generic scipy.stats.distn_infrastructure.rv_continuous
         scipy.stats.distn_infrastructure.rv_discrete scipy.stats.distn_infrastructure.rv_sample
         scipy.stats.rv_continuous scipy.stats.rv_discrete scipy.stats.rv_histogram scipy.lib.bunch
-        scipy.optimize.nonlin.nonlin_wrapper scipy.weave"""),
+        scipy.optimize.nonlin.nonlin_wrapper scipy.weave scipy.signal.signaltools.timeit_fast
+        scipy.special.precompute scipy.lib.cobyqa.utils.versions scipy.test"""),
     (_IMP, 470, _IMPORT, "scipy source", """
         scipy.lib.uarray.backend.unpickle_function scipy.lib.uarray.unpickle_function
         scipy.lib.array_api_compat.internal.clone_module scipy.lib.testutils
@@ -209,7 +184,10 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
         sklearn.datasets.openml
         sklearn.datasets.california_housing sklearn.datasets.covtype sklearn.datasets.kddcup99
         sklearn.datasets.lfw sklearn.datasets.rcv1 sklearn.datasets.olivetti_faces
-        sklearn.datasets.species_distributions sklearn.datasets.twenty_newsgroups"""),
+        sklearn.datasets.species_distributions sklearn.datasets.twenty_newsgroups
+        sklearn.datasets.get_data_home sklearn.datasets.clear_data_home
+        sklearn.datasets.base.get_data_home sklearn.datasets.base.clear_data_home
+        sklearn.datasets.base.fetch_remote joblib.disk joblib.logger"""),
     # xgboost, lightgbm, skops
     (_INT | _FILE, 763, "frees memory at an address of its state, and opens any path", _READ, """
         xgboost.core.DMatrix xgboost.DMatrix xgboost.core.QuantileDMatrix xgboost.QuantileDMatrix
@@ -273,36 +251,6 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
         torch.C.StorageBase torch.utils.tensorboard torch.profiler torch.autograd.profiler
         torch.cuda.memory torch.utils.viz torch.utils.bundled_inputs torch.storage.share_memory_lock
         torch.serialization.mkdtemp"""),
-    # other libraries
-    (_RUN | _DES | _IMP, 95, "runs, imports or loads what its arguments hold", "library source", """
-        keras.utils.func_load keras.src.utils.python_utils.func_load
-        keras.utils.generic_utils.func_load tensorflow.keras.utils.func_load keras.layers.Lambda
-        keras.src.layers.core.lambda_layer tensorflow.python.keras.utils.generic_utils.func_load
-        keras.saving.load_model keras.models.load_model keras.src.saving
-        tensorflow.python.ops.script_ops transformers.dynamic_module_utils
-        transformers.utils.import_utils transformers.testing_utils transformers.exporters
-        transformers.integrations.hub_kernels transformers.models.rag.retrieval_rag
-        mlflow.pyfunc.load_model mlflow.sklearn.load_model mlflow.sklearn.load_pyfunc
-        mlflow.pyfunc.load_pyfunc numba.core.serialize numba.core.dispatcher numba.pycc
-        dask.utils.methodcaller dask.utils.import_required dask.utils.apply dask.tokenize
-        dask.array.slicing.expander dask.compatibility ray.cloudpickle ray.init ray.remote
-        sympy.sympify sympy.parsing sympy.core.sympify.sympify sympy.lambdify
-        sympy.utilities.lambdify numexpr.evaluate numexpr.necompiler statsmodels.tsa.x13
-        statsmodels.iolib.smpickle nltk.data.load gensim.utils.unpickle xgboost.collective
-        django.utils.module_loading werkzeug.utils.import_string jinja2.Template jinja2.environment
-        IPython mako nose execnet six.exec_ pygments.lexers.load_lexer_from_file
-        pygments.formatters.load_formatter_from_file pygments.plugin cffi.setuptools_ext
-        sympy.external.importtools sympy.utilities.autowrap sympy.printing.preview
-        networkx.utils.decorators.argmap networkx.utils.backends
-        pydantic.internal.validators.import_string uvicorn.importer"""),
-    (_PROC | _FILE | _NET, 78, "starts programs, opens files or connects", "library source", """
-        huggingface_hub.hf_hub_download huggingface_hub.snapshot_download
-        huggingface_hub.file_download nltk.download invoke fabric sh plumbum click.edit click.launch
-        psutil.Popen py.io py.process fsspec smart_open s3fs h5py.File networkx.readwrite
-        networkx.write_edgelist networkx.write_weighted_edgelist networkx.write_adjlist
-        networkx.write_multiline_adjlist networkx.write_gexf networkx.write_gml
-        networkx.write_graphml networkx.write_graph6 networkx.write_sparse6 networkx.write_pajek
-        networkx.read_edgelist networkx.read_adjlist networkx.read_gml networkx.read_graphml
-        networkx.read_gpickle networkx.write_gpickle"""),
+    *LIBRARY_ROWS,
 )
 # fmt: on

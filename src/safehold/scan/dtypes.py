@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Final
 
 from safehold.scan.values import Box, Global, Made
@@ -20,6 +21,25 @@ _NAMES: Final = {
     "uint8": "u1", "uint16": "u2", "uint32": "u4", "uint64": "u8", "float16": "f2",
     "float32": "f4", "float64": "f8", "complex64": "c8", "complex128": "c16", "object_": "O8",
 }  # fmt: skip
+# What numpy also takes for a text, and the platform's own sizes, as on 64-bit Linux.
+_SPELLED: Final = _NAMES | {
+    "half": "f2", "single": "f4", "double": "f8", "float": "f8", "float_": "f8", "longfloat": "g",
+    "longdouble": "g", "float96": "g", "float128": "g", "csingle": "c8", "singlecomplex": "c8",
+    "complex": "c16", "complex_": "c16", "cdouble": "c16", "cfloat": "c16", "clongdouble": "G",
+    "clongfloat": "G", "longcomplex": "G", "complex192": "G", "complex256": "G",
+    "byte": "i1", "short": "i2", "intc": "i4", "int": "i8", "int_": "i8", "intp": "i8",
+    "long": "i8", "longlong": "i8", "ubyte": "u1", "ushort": "u2", "uintc": "u4", "uint": "u8",
+    "uintp": "u8", "ulong": "u8", "ulonglong": "u8", "bool8": "b1", "int0": "i8", "uint0": "u8",
+    "p": "i8", "P": "u8", "n": "i8", "N": "u8", "object": "O8", "object0": "O8",
+    "str": "U", "str_": "U", "unicode": "U", "unicode_": "U", "bytes": "S", "bytes_": "S",
+    "string_": "S", "void": "V", "datetime64": "M8", "timedelta64": "m8",
+}  # fmt: skip
+# One field of a text such as "2i4, (3,)f8": how often, byte order, type.
+_PART: Final = re.compile(
+    r"\s*(\d+(?=\s*[<>|=]?[A-Za-z?])|\(\s*(?:\d+\s*(?:,\s*\d+\s*)*,?)?\s*\))?"
+    r"\s*([<>|=]?)\s*([A-Za-z_?][\w?]*(?:\[[^\]]*\])?)\s*"
+)
+_MOST_PARTS: Final = 1000
 _RECORDS: Final = frozenset({("numpy", "record"), ("numpy.rec", "record")})
 _HAS_OBJECTS: Final = 0x01
 _DEEPEST: Final = 16
@@ -43,10 +63,10 @@ def parse_dtype(value: Any) -> DType | None:
     if (value.maker.module, value.maker.name) != ("numpy", "dtype"):
         return None
     text = _kind(value.args)
-    named = None if text is None else parse_text(text)
-    if text is None or named is None or value.state is None:
-        return named
-    return _with_state(text, named, value)
+    if text is None or value.state is None:
+        return None if text is None else parse_spelled(text)
+    named = parse_text(text)
+    return None if named is None else _with_state(text, named, value)
 
 
 def _kind(args: Any) -> str | None:
@@ -169,12 +189,49 @@ def parse_text(text: str) -> DType | None:
     return DType(8 if letter == "O" else size, has_objects=letter == "O")
 
 
+def parse_spelled(text: str) -> DType | None:
+    """Return what any text says that numpy makes a dtype of, or None if it says nothing known.
+
+    Beside the short texts that dumps hold these are names ("float64") and fields in a row
+    ("i4, (2,)f8"), see "Specifying and constructing data types" in numpy's reference.
+    """
+    found = parse_text(text)
+    if found is not None:
+        return found
+    size, objects, pos = 0, False, 0
+    for _ in range(_MOST_PARTS):
+        match = _PART.match(text, pos)
+        part = None if match is None else _part(*match.groups())
+        if match is None or part is None:
+            return None
+        size += part.size
+        objects = objects or part.has_objects
+        pos = match.end() + 1
+        if pos >= len(text):
+            return DType(size, objects) if text[match.end() :] in {"", ","} else None
+        if text[match.end()] != ",":
+            return None
+    return None
+
+
+def _part(count: str | None, order: str, kind: str) -> DType | None:
+    name, bracket, unit = kind.partition("[")
+    spelled = _SPELLED.get(name)
+    if spelled is not None and (order == "" or len(name) == 1):
+        kind = spelled + bracket + unit
+    inner = parse_text(order + kind)
+    if inner is None or not count:
+        return inner
+    lengths = [int(part) for part in re.findall(r"\d+", count[:200])]
+    return DType(inner.size * prod(lengths), inner.has_objects)
+
+
 def parse_descr(descr: Any, depth: int = 0) -> DType | None:
     """Return what the ``descr`` of an npy header says, or None if it cannot be told."""
     if depth > _DEEPEST:
         return None
     if isinstance(descr, str):
-        return parse_text(descr)
+        return parse_spelled(descr)
     if isinstance(descr, tuple) and len(descr) == 2:
         inner = parse_descr(descr[0], depth + 1)
         return None if inner is None else _repeated(inner, descr[1])

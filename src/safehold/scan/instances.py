@@ -49,7 +49,8 @@ _CALLED: Final = {
 def state_fault(target: Made, state: Any, *, own: bool) -> str | None:
     """Return what is wrong with giving a state to an instance, or None.
 
-    ``own``: its class is the caller's own, which may take a state of any form.
+    ``own``: its class is the caller's own, or not known and a finding by itself; it may take a
+    state of any form.
     """
     if target.built > 1:
         return "is given a state twice"

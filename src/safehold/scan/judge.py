@@ -14,6 +14,7 @@ from safehold.findings import Rule
 from safehold.scan import rules
 from safehold.scan.instances import items_fault, state_fault, written_with
 from safehold.scan.names import Names, Status
+from safehold.scan.programs import program_in
 from safehold.scan.values import UNKNOWN, Box, Global, Made, Opaque, argument, call_text, show
 
 # Of one kind per artifact; a hostile file can hold a different name every few bytes.
@@ -159,7 +160,7 @@ class Judge:
         status = self.names.status(maker.module, maker.name, maker.protocol)
         self._used(status, "called")
         if not status.known:
-            self._show_call(maker, args)
+            self._unknown_call(status, maker, args, offset)
         elif (status.module, status.name) in _FORMS:
             return self._form(status, maker, args, offset)
         elif status.own:
@@ -184,7 +185,7 @@ class Judge:
         self._used(status, "instantiated")
         given = args if isinstance(args, tuple) else (UNKNOWN,)
         if not status.known:
-            self._show_call(maker, given)
+            self._unknown_call(status, maker, (*given, keywords), offset)
         elif status.role == "function":
             self._misused(status, maker, given, offset, "a function is used as a class")
         elif not status.own and not self.names.arguments_ok(status, argument(given)):
@@ -202,7 +203,7 @@ class Judge:
         elif isinstance(target, Made):
             target.state = state
             target.built += 1
-            self._changed(target, state_fault(target, state, own=self._is_own(target)), offset)
+            self._changed(target, state_fault(target, state, own=self._is_open(target)), offset)
             self._check_slots(target, state, offset)
             self.versions |= written_with(target, state)
         else:
@@ -266,6 +267,17 @@ class Judge:
         if note is not None:
             self._evidence[key] = note
 
+    def _unknown_call(
+        self, status: Status, maker: Global, args: tuple[Any, ...], offset: int
+    ) -> None:
+        self._show_call(maker, args)
+        listed = status.danger is not None or maker.module.startswith("<")
+        kind = None if listed else program_in(args)
+        if kind is not None:
+            message = f"gives {_short(maker.dotted)}, which is not known, a program: {kind}"
+            detail = {"global": _short(maker.dotted), "call": call_text(maker, args)}
+            self.note(rules.ATTACK_CONSTRUCTION, message, offset, detail)
+
     def _show_call(self, maker: Global, args: tuple[Any, ...]) -> None:
         note = self._evidence.get((maker.module, maker.name))
         if note is not None and "call" not in note.detail:
@@ -299,11 +311,13 @@ class Judge:
             message = f"what {_short(show(target))} made {fault}"
             self.note(rules.ATTACK_CONSTRUCTION, message, offset, {"instance": show(target)})
 
-    def _is_own(self, target: Made) -> bool:
+    def _is_open(self, target: Made) -> bool:
+        """Whether its class may take a state of any form: the caller's own, or one not known."""
         maker = target.maker
         if not isinstance(maker, Global):
             return False
-        return self.names.status(maker.module, maker.name, maker.protocol).own
+        status = self.names.status(maker.module, maker.name, maker.protocol)
+        return status.own or not status.known
 
     def _is_function(self, target: Made) -> bool:
         maker = target.maker

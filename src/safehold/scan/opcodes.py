@@ -12,7 +12,7 @@ from safehold.scan.machine import Handler, Machine
 from safehold.scan.memo import Memo
 from safehold.scan.numbers import parse_index
 from safehold.scan.outcome import Broken, Outcome
-from safehold.scan.values import UNKNOWN, Blob, Box, Data, Opaque, Run
+from safehold.scan.values import UNKNOWN, Blob, Box, Data, Global, Opaque, Run
 
 _HIGHEST_PROTOCOL: Final = 5
 
@@ -221,8 +221,11 @@ def _persistent_line(m: Machine) -> None:
 
 
 def _persistent(m: Machine) -> None:
-    m.persistent.append(m.pop())
-    m.stack.append(Opaque("persistent"))
+    value = m.pop()
+    m.persistent.append(value)
+    # torch's old formats keep the class of a layer in an id, with its source; it is what is named.
+    kept = type(value) is tuple and len(value) > 1 and value[0] == "module"
+    m.stack.append(value[1] if kept and isinstance(value[1], Global) else Opaque("persistent"))
 
 
 # Framing and buffers

@@ -23,7 +23,13 @@ from safehold.scan.visit import Source, Visit
 
 # Where a hidden stream may begin: at a protocol opcode, or before the two lines of a GLOBAL. The
 # second is looked for at the newline between them, or each letter c would be a place.
-_HIDDEN: Final = re.compile(rb"\x80[\x01-\x05]|\n(?=[A-Za-z_][\w.]{0,60}\n)")
+_HIDDEN: Final = re.compile(
+    rb"\x80[\x01-\x05]|\n(?=[A-Za-z_][\w.]{0,60}\n)"
+    # The two short texts of a STACK_GLOBAL, memoized or not.
+    rb"|(?:\x8c|U|X(?=.\0\0\0))(.)(?:\0\0\0)?([A-Za-z_][\w.]{0,60})(?:\x94|q.|r.{4})?"
+    rb"(?:\x8c|U|X(?=.\0\0\0))(.)(?:\0\0\0)?([A-Za-z_][\w.]{0,60})(?:\x94|q.|r.{4})?\x93",
+    re.DOTALL,
+)
 _MODULE: Final = re.compile(rb"[\w.]*\Z")
 _LONGEST_MODULE: Final = 60
 _NAME: Final = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*", re.ASCII)
@@ -223,7 +229,7 @@ def report_hidden(source: Source, visit: Visit, start: int, names: Names) -> boo
 def find_hidden(data: Data, start: int, names: Names) -> Judge | None:
     """Return what the first hidden stream that names a danger does, or None."""
     left = _HIDDEN_BYTES
-    for place in islice(_places(data, start), _MOST_HIDDEN):
+    for place in islice(_places(data, start, names), _MOST_HIDDEN):
         judge = Judge(names)
         _, outcome = run(data, judge, start=place, most=_HIDDEN_OPCODES)
         if names_danger(judge):
@@ -234,12 +240,16 @@ def find_hidden(data: Data, start: int, names: Names) -> Judge | None:
     return None
 
 
-def _places(data: Data, start: int) -> Iterator[int]:
+def _places(data: Data, start: int, names: Names) -> Iterator[int]:
     found = _HIDDEN.finditer(data, start, start + _FARTHEST_HIDDEN)
     for match in islice(found, _MOST_NEWLINES):
         at = match.start()
         if data[at] == _PROTO:
             yield at
+            continue
+        if match.lastindex is not None:
+            if _is_danger(match, names):
+                yield at
             continue
         first = max(start, at - _LONGEST_MODULE)
         module = _MODULE.search(bytes(data[first:at]))
@@ -250,3 +260,13 @@ def _places(data: Data, start: int) -> Iterator[int]:
                 for index, letter in enumerate(tail)
                 if letter in b"ci"
             )
+
+
+def _is_danger(match: re.Match[bytes], names: Names) -> bool:
+    """Whether two texts in a row have the lengths that they say and name a danger."""
+    sizes, texts = match.group(1, 3), match.group(2, 4)
+    if any(size[0] != len(text) for size, text in zip(sizes, texts, strict=True)):
+        return False
+    module, name = (text.decode("ascii") for text in texts)
+    status = names.status(module, name, 4)
+    return not status.known and status.danger is not None

@@ -270,6 +270,34 @@ def _pax_name(canary: Path) -> bytes:
     return tarred([("a/" + "\u00e9" * 120, evil(canary))], tarfile.PAX_FORMAT)
 
 
+def sparse(data: bytes, parts: list[tuple[int, int]], size: int) -> bytes:
+    """A member with holes: its parts stand in a row, their places in a header before it."""
+    info = tarfile.TarInfo("a.pkl")
+    info.size = len(data)
+    places = ",".join(f"{begin},{length}" for begin, length in parts)
+    info.pax_headers = {
+        "GNU.sparse.size": str(size),
+        "GNU.sparse.numblocks": str(len(parts)),
+        "GNU.sparse.map": places,
+    }
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def _sparse(canary: Path) -> bytes:
+    data = evil(canary)
+    return sparse(data, [(0, 9), (9, len(data) - 9)], len(data))
+
+
+def hole(canary: Path) -> bytes:
+    """The zeros that no byte of the archive holds are the content of a text."""
+    head, tail = b"\x80\x04B\x00\x02\x00\x00", b"0" + evil(canary)
+    size = len(head) + 512 + len(tail)
+    return sparse(head + tail, [(0, len(head)), (size - len(tail), len(tail))], size)
+
+
 METHODS = {
     "stored": zipfile.ZIP_STORED,
     "deflated": zipfile.ZIP_DEFLATED,
@@ -326,5 +354,7 @@ CASES = [
     _tar("picture", lambda m: tarred([("a.png", evil(m))])),
     _tar("second", lambda m: tarred([("a.txt", b"text"), ("b", evil(m))])),
     _tar("in-zip", lambda m: zipped([("a.tar", tarred([("a.pkl", evil(m))]))]), "zip"),
+    _tar("sparse", _sparse),
+    _tar("sparse-hole", hole),
     _tar("twice", lambda m: tarred([("a.pkl", evil(m)), ("a.pkl", b"N.")])),
 ]

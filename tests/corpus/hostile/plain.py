@@ -12,6 +12,7 @@ from tests.corpus.hostile import (
     gadgets_indirect,
     gadgets_nested,
     gadgets_process,
+    gadgets_tools,
 )
 
 FAMILIES = {
@@ -20,6 +21,7 @@ FAMILIES = {
     "file": gadgets_file.GADGETS,
     "indirect": gadgets_indirect.GADGETS,
     "nested": gadgets_nested.GADGETS,
+    "tools": gadgets_tools.GADGETS,
 }
 
 

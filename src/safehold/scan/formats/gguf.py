@@ -152,7 +152,7 @@ class _Reader:
         if any(offset % self._alignment for offset, _ in rows):
             raise _BrokenError("a tensor that is not aligned")
         rest = self._data[start + end :]
-        if rows and all(size for _, size in rows) and len(rest) > self._alignment:
+        if all(size for _, size in rows) and len(rest) > self._alignment:
             detail = {"bytes": len(rest)}
             message = "bytes after the last tensor"
             self._visit.note(self._source, rules.TRAILING_DATA, message, start + end, detail)

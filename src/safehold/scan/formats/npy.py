@@ -58,10 +58,12 @@ def _read_one(source: Source, visit: Visit, pos: int) -> int:
     if length > _LONGEST_HEADER or start + length > len(data):
         raise _Broken("a header longer than any array needs", pos)
     header = _parse_header(bytes(data[start : start + length]), major)
+    body = start + length
     if header is None:
+        # numpy may still read it, and unpickle what follows.
+        visit.scan(source.inner(data[body:], "", _member(source, body)))
         raise _Broken("a header that cannot be read", start)
     dtype, count = header
-    body = start + length
     if dtype.has_objects:
         # The pickle reader sees everything to the end of the file, also what trails.
         visit.scan(source.inner(data[body:], source.name, _member(source, body)))

@@ -82,7 +82,9 @@ def _report(
     for judge in (first.judge, *following):
         visit.take(source, judge)
     if not first.outcome.complete:
-        report_hidden(source, visit, first.outcome.stop, names)
+        # What did nothing may have taken a later stream's opcodes for the bytes of a text.
+        start = first.outcome.stop if first.judge.uses else 1
+        report_hidden(source, visit, start, names)
     if inert.is_due(visit, (first.judge, *following)):
         inert.check(source, visit)
 

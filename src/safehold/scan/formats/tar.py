@@ -6,7 +6,8 @@ import io
 import re
 import struct
 import tarfile
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 from safehold.scan import inert, rules
 from safehold.scan.judge import Judge
@@ -23,6 +24,7 @@ _NONZERO: Final = re.compile(rb"[^\0]")
 _ESCAPES: Final = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:")
 _TORCH: Final = frozenset({"pickle", "storages", "tensors", "sys_info"})
 _MOST_PARTS: Final = 1_000_000
+_CHUNK: Final = 2**16
 
 
 class _View(io.RawIOBase):
@@ -118,13 +120,15 @@ def _read_member(source: Source, visit: Visit, member: tarfile.TarInfo, *, torch
         visit.note(here, rules.ESCAPING_MEMBER, "a link to outside the archive", None, detail)
     if member.isdev():
         visit.note(here, rules.ESCAPING_MEMBER, "a device or pipe")
-    if member.issparse():
-        visit.note(here, rules.UNREADABLE_STREAM, "a sparse member, which is not read here")
-        return
     if not _has_bytes(member):
         return
     start = member.offset_data
-    data = source.data[start : start + member.size]
+    if member.issparse():
+        parts: Any = member.sparse
+        packed = sum(size for _, size in parts)
+        data = visit.unpack(here, _sparse(source.data, member, parts), packed, (ValueError,))
+    else:
+        data = source.data[start : start + member.size]
     if len(data) < member.size:
         visit.note(here, rules.UNREADABLE_STREAM, "the member is cut off")
     kind = _last(member.name)
@@ -136,7 +140,25 @@ def _read_member(source: Source, visit: Visit, member: tarfile.TarInfo, *, torch
 
 def _has_bytes(member: tarfile.TarInfo) -> bool:
     """Whether tarfile reads it as a file, as it does with every type that it does not know."""
-    return member.isreg() or member.type not in tarfile.SUPPORTED_TYPES
+    return member.isreg() or member.issparse() or member.type not in tarfile.SUPPORTED_TYPES
+
+
+def _sparse(data: Data, member: tarfile.TarInfo, parts: list[tuple[int, int]]) -> Iterator[bytes]:
+    """Yield a member with holes as tarfile reads it: its parts stand in a row, without the holes.
+
+    Raises:
+        ValueError: the parts overlap, or lie behind the end.
+    """
+    at, done = member.offset_data, 0
+    for begin, size in (*parts, (member.size, 0)):
+        if begin < done or size < 0 or begin + size > member.size:
+            raise ValueError("parts that overlap, or lie behind the end")
+        while done < begin:
+            done += (hole := min(begin - done, _CHUNK))
+            yield bytes(hole)
+        for step in range(at, at + size, _CHUNK):
+            yield bytes(data[step : min(step + _CHUNK, at + size)])
+        at, done = at + size, done + size
 
 
 def _last(name: str) -> str:
