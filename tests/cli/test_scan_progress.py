@@ -167,7 +167,9 @@ def test_on_a_terminal_the_line_is_gone_before_anything_else_is_printed(tree, bo
     told = "SH101 critical names posix.system, which starts programs (@2)"
     plain = out.decode().splitlines() if out is not None else lines
     assert [line for line in plain if "malicious  " in line] == [f"m/evil.pkl: malicious  {told}"]
-    assert plain[-1].startswith("7 files: ")
+    # Where a person looks on, the last line says where to read on.
+    assert (plain[-1] == "what it means and what to do: safehold rules SH101") == both
+    assert plain[-2 if both else -1].startswith("7 files: ")
     assert [line for line in lines if " left" in line or "counting" in line] == []
     assert b"artifacts: 1 of 8 files" in written
     assert written.endswith(b"\x1b[?25h") or b"\x1b[?25h" in written[written.rindex(b"\x1b[?25l") :]

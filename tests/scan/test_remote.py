@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import socket
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -372,8 +373,25 @@ def real_system(real, url):
         return real(url)[0]
 
 
-def test_nobody_listens():
-    assert message("http://127.0.0.1:9/m.pkl")[0] == "error"
+@pytest.mark.parametrize("path", ["m.pkl", "d/"])
+def test_nobody_listens(path):
+    text = "could not be read: the server cannot be reached: Connection refused"
+    assert message(f"http://127.0.0.1:9/{path}") == ("error", text)
+
+
+def test_a_server_that_speaks_no_tls(web):
+    text = "could not be read: the server cannot be reached: it does not speak TLS"
+    assert message(web.replace("http", "https") + "/m.pkl") == ("error", text)
+
+
+def test_a_server_whose_name_nobody_knows(monkeypatch):
+    async def resolve(*arguments, **options):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr("aiohttp.resolver.ThreadedResolver.resolve", resolve)
+    monkeypatch.setattr("aiohttp.connector.DefaultResolver.resolve", resolve)
+    text = "could not be read: the server cannot be reached: its name is not known"
+    assert message("http://nobody.invalid/m.pkl") == ("error", text)
 
 
 def test_secrets_of_a_url_are_never_shown(web, capsys):

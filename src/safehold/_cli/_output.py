@@ -254,6 +254,10 @@ def _print(result: Result, options: argparse.Namespace) -> None:
     from safehold.report.formats.text import summary_line
 
     print(summary_line(result))
+    counted = [item.finding for entry in result.entries for item in entry.items if not item.known]
+    if counted and sys.stdout.isatty():
+        worst = max(counted, key=lambda finding: (finding.severity, finding.rule.score))
+        print(f"what it means and what to do: safehold rules {worst.rule.id}")
 
 
 def _document(form: str, result: Result) -> str:

@@ -15,11 +15,12 @@ from safehold.policy import Limits
 from safehold.scan import rules
 from safehold.scan.cache import Cache, cache_of
 from safehold.scan.entries import Found
+from safehold.scan.failures import FetchError
 from safehold.scan.formats import otherwise, possible
 from safehold.scan.isolated import Died, is_possible, isolated
 from safehold.scan.names import Names
 from safehold.scan.reading import READ_WHOLE, Opened, TooLarge, open_regular
-from safehold.scan.remote import FetchError, fetch
+from safehold.scan.remote import fetch
 from safehold.scan.report import FileReport, Verdict
 from safehold.scan.values import Data
 from safehold.scan.visit import Source, SourceCheck, Visit, is_artifact_name

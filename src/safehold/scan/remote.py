@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from safehold.errors import MissingExtra
 from safehold.scan.entries import Found, is_excluded
+from safehold.scan.failures import FetchError, reason
 from safehold.scan.reading import TooLarge
 from safehold.scan.spool import Spool
 from safehold.scan.values import Data
@@ -34,15 +35,6 @@ _CHUNK: Final = 2**20
 # more slowly than this after a minute.
 _SECONDS: Final = 60
 _SLOWEST: Final = 16 * 2**10
-# What answers of HTTP mean to whoever asked.
-_STATUSES: Final = {
-    401: "the server wants credentials, or does not take those it got",
-    403: "the server refused it: the credentials may not read it, or there are none",
-    404: "not found",
-    407: "the proxy wants credentials",
-    410: "not found",
-    429: "the server is asked too often; try again later",
-}
 # What adds a kind of URL to fsspec, by the name that pip installs.
 _PACKAGES: Final = {
     "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs",
@@ -52,10 +44,6 @@ _PACKAGES: Final = {
 _WITHOUT: Final = ("http", "https", "ftp", "file")
 # Pages of links can go on forever.
 _MOST_PAGES: Final = 10_000
-
-
-class FetchError(Exception):
-    """Why an object could not be fetched, without anything secret."""
 
 
 def is_url(path: str) -> bool:
@@ -231,63 +219,6 @@ def _unknown(scheme: str) -> str:
         f"no kind of URL is called {scheme[:40]!r}; known are {', '.join(_WITHOUT)}, and with a "
         f"package {', '.join(with_package)}; install the package that adds another one to fsspec"
     )
-
-
-def reason(error: BaseException) -> str:
-    """Return what went wrong; of foreign texts only those that can hold no URL."""
-    if isinstance(error, FetchError | MissingExtra):
-        return str(error)
-    if isinstance(error, ImportError):  # of the package for a kind of URL; fsspec names it
-        return str(error)[:200]
-    # Of HTTP any failure becomes one that a file is not found.
-    status = _status(error)
-    if status is not None:
-        return _status_text(status)
-    for kind, text in (
-        (FileNotFoundError, "not found"),
-        (PermissionError, "permission denied"),
-        (TimeoutError, "timed out"),
-        (NotImplementedError, "it cannot be read or listed"),
-    ):
-        if isinstance(error, kind):
-            return text
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return type(error).__name__
-
-
-def _status_text(status: int) -> str:
-    text = _STATUSES.get(status)
-    if text is None and 500 <= status < 600:
-        text = "the server failed; try again later"
-    if text is None:
-        return f"the server answered with status {status}"
-    return text if status == 404 else f"{text} (status {status})"
-
-
-def _status(error: BaseException) -> int | None:
-    """Return what a server answered, from an error or what it came from.
-
-    Libraries keep it in one of these places: aiohttp, gcsfs, requests and huggingface_hub,
-    botocore.
-    """
-    seen: BaseException | None = error
-    for _ in range(8):
-        if seen is None:
-            return None
-        answer = getattr(seen, "response", None)
-        if isinstance(answer, dict):
-            place = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        else:
-            place = getattr(answer, "status_code", None)
-        # Other errors of aiohttp have codes of its own.
-        own = type(seen).__module__.startswith("aiohttp")
-        for name in ("status",) if own else ("status", "code"):
-            place = getattr(seen, name, None) if place is None else place
-        if isinstance(place, int) and 400 <= place < 600:
-            return place
-        seen = seen.__cause__ or seen.__context__
-    return None
 
 
 def _lower(url: str) -> str:

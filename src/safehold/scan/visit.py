@@ -25,7 +25,7 @@ _PYTHON: Final = (".py", ".pyw")
 # much of all is parsed: trees take a thousand times as much memory as their source.
 _LARGEST_SOURCE: Final = 8 * 2**20
 _LARGEST_PARSED: Final = 2**18
-_MOST_PARSED: Final = 2**20
+_MOST_PARSED: Final = 2**19
 # What was not read to its end may be so for want of time, memory or a library.
 _UNSETTLED: Final = frozenset(
     {rules.LIMIT_EXCEEDED.id, rules.UNREADABLE_FILE.id, rules.UNREADABLE_STREAM.id}
@@ -207,7 +207,9 @@ class Visit:
         self.parsed += size
         if size > _LARGEST_PARSED or self.parsed > _MOST_PARSED:
             message = "more Python source than is read in an archive; unpack it and scan that"
-            self.note(source, rules.LIMIT_EXCEEDED, message)
+            # Of many that are one too many, once.
+            whole = source if size > _LARGEST_PARSED else replace(source, member=None)
+            self.note(whole, rules.LIMIT_EXCEEDED, message)
             return
         self.depends()  # on a policy
         for found in check.findings(source.name, data):

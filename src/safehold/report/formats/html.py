@@ -16,7 +16,10 @@ _TITLE: Final = "What the scan found"
 _GROUPS: Final = (
     (Verdict.MALICIOUS, "names something that runs code, or is built as an attack"),
     (Verdict.ERROR, "could not be read, so nothing is known of it"),
-    (Verdict.SUSPICIOUS, "names something not known to be harmless, or was not read to its end"),
+    (
+        Verdict.SUSPICIOUS,
+        "names something not known to be harmless, was not read to its end, or loads unsafely",
+    ),
     (Verdict.CLEAN, "fully read, nothing found"),
 )
 
