@@ -127,7 +127,18 @@ def test_a_baseline_counts(job, checkout, step, shell, commands):
 
 @pytest.mark.parametrize(
     "name",
-    ["paths", "policy", "baseline", "exclude", "since", "sarif", "html", "cyclonedx", "category"],
+    [
+        "paths",
+        "policy",
+        "baseline",
+        "exclude",
+        "since",
+        "cache",
+        "sarif",
+        "html",
+        "cyclonedx",
+        "category",
+    ],
 )
 @pytest.mark.parametrize("text", [*INJECTIONS, "--output=owned", "-h"])
 def test_no_input_runs_anything_or_is_an_option(step, checkout, recorder, name, text):
@@ -145,6 +156,7 @@ def test_no_input_runs_anything_or_is_an_option(step, checkout, recorder, name, 
         "paths": "",
         "exclude": "--exclude=",
         "since": "--since=",
+        "cache": "--cache=",
         "policy": "--policy=",
         "baseline": "--baseline=",
         "category": "--category=",
@@ -153,6 +165,14 @@ def test_no_input_runs_anything_or_is_an_option(step, checkout, recorder, name, 
     found = arguments[end + 1 :] if name == "paths" else arguments[:end]
     assert all(f"{prefix}{line}" in found for line in lines)
     assert all(argument.startswith("--") and "=" in argument for argument in arguments[1:end])
+
+
+def test_results_are_taken_from_the_cache(step, checkout, tmp_path):
+    folder = str(tmp_path / "kept")
+    first, _ = step("scan", cache=folder)
+    second, _ = step("scan", cache=folder)
+    assert "from the cache" not in first.stdout
+    assert "from the cache: " in second.stdout
 
 
 def test_since_looks_at_what_changed_alone(job, checkout, monkeypatch):

@@ -101,7 +101,7 @@ def test_documents(job, checkout):
     assert row["location"]["path"] == "unknown.pkl"
 
 
-@pytest.mark.parametrize("name", ["paths", "policy", "baseline", "exclude", "since"])
+@pytest.mark.parametrize("name", ["paths", "policy", "baseline", "exclude", "since", "cache"])
 @pytest.mark.parametrize("text", [*INJECTIONS, "--output=owned", "-h"])
 def test_no_input_runs_anything_or_is_an_option(job, checkout, recorder, name, text):
     job(**{name: text})
@@ -111,9 +111,17 @@ def test_no_input_runs_anything_or_is_an_option(job, checkout, recorder, name, t
     end = arguments.index("--")
     prefix = "" if name == "paths" else f"--{name}="
     found = arguments[end + 1 :] if name == "paths" else arguments[:end]
-    lines = [text] if name in ("policy", "baseline", "since") else text.split("\n")
+    lines = [text] if name in ("policy", "baseline", "since", "cache") else text.split("\n")
     assert all(f"{prefix}{line}" in found for line in lines if line)
     assert all(argument.startswith("--") and "=" in argument for argument in arguments[1:end])
+
+
+def test_results_are_taken_from_the_cache(job, checkout, tmp_path):
+    folder = str(tmp_path / "kept")
+    first = job(cache=folder)
+    shutil.rmtree(checkout / ".safehold-venv")
+    assert "from the cache" not in first.stdout
+    assert "from the cache: " in job(cache=folder).stdout
 
 
 def test_since_looks_at_what_changed_alone(job, checkout):

@@ -142,3 +142,11 @@ def test_sources_that_did_not_change_are_not_looked_at(tree, capsys, monkeypatch
     monkeypatch.setattr(_sources, "audit_tree", audit_tree)
     assert scanned(capsys, "--since", "HEAD", "d") == [("d/new.py", "suspicious")]
     assert looked == ["new.py"]
+
+
+def test_a_link_to_nothing_is_told_as_one(tree, capsys):
+    Path("d/gone.pkl").symlink_to("none.pkl")
+    main(["scan", "d"])
+    assert "d/gone.pkl: error  SH106 medium could not be read: a link to nothing\n" in (
+        capsys.readouterr().out
+    )

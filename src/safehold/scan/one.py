@@ -98,6 +98,8 @@ def scan_found(found: Found, settings: Settings) -> FileReport | None:
         if isinstance(error, OSError) and error.errno in _NOTHING and not _is_wanted(found):
             return None
         reason = error.strerror if isinstance(error, OSError) else None
+        if isinstance(error, FileNotFoundError) and os.path.islink(found.path):
+            reason = "a link to nothing"
         return unreadable(name, reason or str(error))
 
 
