@@ -16,6 +16,7 @@ from safehold.allow._arguments import Rule, named
 
 _UTILS = "torch._utils"
 _FROM_TYPE = ("torch._tensor", "_rebuild_from_type_v2")
+_FROM_BYTES = ("torch.storage", "_load_from_bytes")
 _OVER_A_STORAGE = (
     "_rebuild_tensor",
     "_rebuild_tensor_v2",
@@ -112,8 +113,14 @@ STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
 
 
 def _is_storage(args: tuple[Any, ...]) -> bool:
-    """A storage comes from the loader, by a persistent id, never from the pickle itself."""
-    return bool(args) and getattr(args[0], "kind", None) == "persistent"
+    """A storage comes from the loader, by a persistent id, or from a file of torch as bytes.
+
+    The latter is not allowed by any preset; a scan reads it.
+    """
+    if not args:
+        return False
+    from_bytes = named(getattr(args[0], "maker", None)) == _FROM_BYTES
+    return from_bytes or getattr(args[0], "kind", None) == "persistent"
 
 
 def _is_tensor(args: tuple[Any, ...]) -> bool:

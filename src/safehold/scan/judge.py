@@ -27,6 +27,9 @@ _NEWOBJ_EX: Final = ("copyreg", "__newobj_ex__")
 # How protocols below 4 spell `Class.member`.
 _GETATTR: Final = ("builtins", "getattr")
 _FORMS: Final = frozenset({_RECONSTRUCTOR, _NEWOBJ, _NEWOBJ_EX})
+# How pickles of tensors, other than torch's own, hold a storage: a file of torch as bytes.
+_NESTS: Final = ("torch.storage", "_load_from_bytes")
+_MOST_NESTED: Final = 10_000
 _BASES: Final = frozenset(
     "object list dict tuple set frozenset int float complex str bytes bytearray".split()
 )
@@ -52,6 +55,8 @@ class Note:
     message: str
     offset: int | None
     detail: dict[str, Any] = field(default_factory=dict)
+    # What a call that loads torch's bytes was given each time; None if it is used otherwise, too.
+    nested: list[Any] | None = None
 
     @property
     def counts_anyway(self) -> bool:
@@ -114,6 +119,17 @@ class Judge:
         found = self._notes[key] = Note(rule, message, offset, dict(detail or {}))
         return found
 
+    def join(self, notes: Iterable[Note]) -> None:
+        """Note what another judge did."""
+        for note in notes:
+            new = self.note(note.rule, note.message, note.offset, note.detail)
+            if new is not None:
+                new.nested = None if note.nested is None else note.nested.copy()
+                continue
+            known = self._notes.get((note.rule.id, note.message))
+            if known is not None and known.nested is not None:
+                known.nested = None if note.nested is None else [*known.nested, *note.nested]
+
     def forget(self) -> None:
         """Drop everything: the bytes turned out to be no pickle."""
         self._notes.clear()
@@ -135,7 +151,8 @@ class Judge:
     def _as_value(
         self, status: Status, module: str, name: str, protocol: int, offset: int
     ) -> Global:
-        found = Global(module, name, protocol, guarded=status.known and status.danger is not None)
+        guarded = (status.known and status.danger is not None) or (module, name) == _NESTS
+        found = Global(module, name, protocol, guarded=guarded)
         if not status.known:
             self._unwanted(status, found, offset)
         return found
@@ -146,6 +163,7 @@ class Judge:
             if isinstance(value, Global) and value.guarded:
                 status = self.names.status(value.module, value.name, value.protocol)
                 self._unwanted(status, value, offset)
+                self._nests(value, None)
 
     def called(self, maker: Any, args: Any, offset: int) -> Made | Global:
         """Judge ``maker(*args)``."""
@@ -161,6 +179,7 @@ class Judge:
         self._used(status, "called")
         if not status.known:
             self._unknown_call(status, maker, args, offset)
+            self._nests(maker, args)
         elif (status.module, status.name) in _FORMS:
             return self._form(status, maker, args, offset)
         elif status.own:
@@ -186,6 +205,7 @@ class Judge:
         given = args if isinstance(args, tuple) else (UNKNOWN,)
         if not status.known:
             self._unknown_call(status, maker, (*given, keywords), offset)
+            self._nests(maker, None)
         elif status.role == "function":
             self._misused(status, maker, given, offset, "a function is used as a class")
         elif not status.own and not self.names.arguments_ok(status, argument(given)):
@@ -265,7 +285,18 @@ class Judge:
             message = f"names {dotted}, which is not known to be harmless"
             note = self.note(rule, message, offset, {"global": dotted})
         if note is not None:
+            note.nested = [] if key == _NESTS else None
             self._evidence[key] = note
+
+    def _nests(self, maker: Global, args: Any) -> None:
+        """Keep what is loaded by a call that loads nothing else; ``args``: None for another use."""
+        note = self._evidence.get((maker.module, maker.name))
+        if note is None or note.nested is None:
+            return
+        if isinstance(args, tuple) and len(args) == 1 and len(note.nested) < _MOST_NESTED:
+            note.nested.append(args[0])
+        else:
+            note.nested = None
 
     def _unknown_call(
         self, status: Status, maker: Global, args: tuple[Any, ...], offset: int

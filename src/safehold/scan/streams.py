@@ -198,8 +198,7 @@ def _read_again(data: Data, start: int, memo: Memo, fresh: Machine, judge: Judge
 
 def merge(judge: Judge, notes: Iterable[Note]) -> None:
     """Let one judge note what another did."""
-    for note in notes:
-        judge.note(note.rule, note.message, note.offset, note.detail)
+    judge.join(notes)
 
 
 def _trailing(source: Source, stop: int, outcome: Outcome, judge: Judge, names: Names) -> None:

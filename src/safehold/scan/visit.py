@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from safehold.findings import Finding, Location, Rule
 from safehold.policy import Limits
 from safehold.scan import rules
+from safehold.scan.carried import carried
 from safehold.scan.judge import GlobalUse, Judge, Note
 from safehold.scan.names import Names
 from safehold.scan.spool import Spool
@@ -227,11 +228,26 @@ class Visit:
     def take(self, source: Source, judge: Judge, notes: Iterable[Note] | None = None) -> None:
         """Keep what a judge noted and the names it saw."""
         for note in judge.notes if notes is None else notes:
-            self.note(source, note.rule, note.message, note.offset, note.detail)
+            if not (note.nested and self._are_weights(source, note.nested)):
+                self.note(source, note.rule, note.message, note.offset, note.detail)
         if judge.uses:
             self.uses.update(dict.fromkeys(judge.globals))
             self.versions |= judge.versions
             self.plain = self.plain and judge.plain
+
+    def _are_weights(self, source: Source, nested: Iterable[Any]) -> bool:
+        """Read what calls load from bytes; whether each is a file of torch without a finding."""
+        for count, value in enumerate(nested):
+            before = len(self.findings)
+            data = carried(source.data, value)
+            if data is None or before >= _MOST_FINDINGS or not self.count_member(source):
+                return False
+            inner = source.inner(data, "", f"{source.member or ''}@bytes {count}")
+            if not self.admit(inner, len(data)):
+                return False
+            if self.scan(inner) != "torch" or len(self.findings) > before:
+                return False
+        return True
 
     def count_member(self, source: Source) -> bool:
         """Count one more member of an archive; False, with a finding, when there are too many."""

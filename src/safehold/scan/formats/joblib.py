@@ -135,8 +135,7 @@ class Arrays:
     def _nested(self, machine: Machine) -> None:
         judge = Judge(self._names)
         inner, outcome = run(machine.data, judge, start=machine.file_position)
-        for note in judge.notes:
-            self._judge.note(note.rule, note.message, note.offset, note.detail)
+        self._judge.join(judge.notes)
         self._judge.uses.update(judge.uses)
         if inner.persistent:
             self._judge.broken("uses persistent ids, which joblib does not resolve", None)
