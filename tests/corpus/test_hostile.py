@@ -13,7 +13,7 @@ import pytest
 from safehold._cli import main
 from safehold.policy import Limits
 from safehold.scan import scan_path
-from safehold.scan.formats import FORMATS, otherwise, possible
+from safehold.scan.formats import FORMATS, PLAIN, otherwise, pickle, possible
 from safehold.scan.one import Settings
 from safehold.scan.visit import Source, Visit
 from tests.corpus.cases import write
@@ -72,7 +72,7 @@ def test_what_a_first_byte_rules_out_would_not_have_been_read(made):
     for data, name in files:
         asked = possible(data, name)
         for row in FORMATS:
-            if row not in asked:
+            if row not in asked and (asked is not PLAIN or row is not pickle):
                 visit = Visit(name, Limits(), names, possible, otherwise)
                 found = row.read(Source(data, name, named=True), visit)
                 assert (found, visit.findings) == (None, []), (row, name, data[:16])

@@ -9,6 +9,7 @@ import pytest
 
 from safehold.allow import PRESETS, AllowList
 from safehold.scan import plain, scan_bytes
+from safehold.scan.formats import PLAIN, possible
 from safehold.scan.judge import Judge
 from safehold.scan.names import Names
 from safehold.scan.opcodes import run
@@ -161,6 +162,33 @@ def test_large_files_and_unsound_patterns_are_left_to_the_machine(monkeypatch):
     data = pickle.dumps(list(range(50)), 4)
     monkeypatch.setattr(plain, "SOUND", False)
     assert not is_plain(data)
+
+
+@pytest.mark.parametrize("other", [
+    pytest.param(pickle.dumps([b"PK\x05\x06" + b"\0" * 18], 4), id="zip"),
+    pytest.param(pickle.dumps([b"\x89HDF\r\n\x1a\n"], 4), id="hdf5"),
+    pytest.param(b"\x80\x02](" + b"N" * 252 + b"C\x05ustare.", id="tar"),
+    pytest.param(b"\x80\x02](" + b"N" * 142 + b"C\x0a0000000\0xxe.", id="old tar"),
+    pytest.param(b"\x80\x02](NNNK{NNe.", id="safetensors"),
+    pytest.param(b"\x80\x02](J\xff\xff\xff\xffJ\xff\xff\xff\xffe.", id="lzma"),
+    pytest.param(b"\x80\x02]K\0a.", id="YAML in UTF-16"),
+    pytest.param(b"\x80\x02](" + b"NN" + b"C\x0e\x0a\x0c\x0a\x01x\x12\x07NoOpABCe.", id="graph"),
+])  # fmt: skip
+def test_plain_pickles_that_may_be_something_else_are_asked_about(other):
+    data = pickle.dumps([1, 2, 3], 4)
+    assert is_plain(data)
+    assert possible(data, "a.pkl") is PLAIN
+    for name in ("a.json", "saved_model.pb", "a.yaml", "graph.PBTXT", "dir/MLmodel"):
+        assert len(possible(data, name)) > 5
+    assert possible(other, "a.pkl") is not PLAIN
+
+
+def test_the_second_reader_is_asked_about_plain_files_too(monkeypatch):
+    asked = []
+    monkeypatch.setattr("safehold.scan.inert.check", lambda *given: asked.append(given))
+    data = pickle.dumps([1, 2, 3], 4)
+    assert scan_bytes(data, paranoid=True).format == scan_bytes(data).format == "pickle"
+    assert len(asked) == 1
 
 
 def test_a_plain_file_is_reported_as_any_other(monkeypatch):

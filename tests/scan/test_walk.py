@@ -8,7 +8,6 @@ import socket
 
 import pytest
 
-import safehold.scan
 from safehold.scan import scan_bytes, scan_path, scan_paths
 from safehold.scan.formats import pickle as pickle_format
 from tests.bypasses.payloads import named, stream
@@ -123,14 +122,18 @@ def test_unreadable_file_and_directory(tmp_path, monkeypatch):
     assert verdicts(tmp_path) == {"m.pkl": "error", "sub": "error"}
 
 
-def test_reader_that_fails_is_an_error_and_not_the_end(tmp_path, monkeypatch):
-    def fail(source, visit):
+@pytest.mark.parametrize(("reader", "data"), [
+    ("safehold.scan.formats.tar.read", pickle.dumps({1, 2})),
+    ("safehold.scan.plain.is_plain", GOOD),
+])  # fmt: skip
+def test_reader_that_fails_is_an_error_and_not_the_end(tmp_path, monkeypatch, reader, data):
+    def fail(*given):
         raise KeyError("a defect")
 
-    monkeypatch.setattr(safehold.scan.formats.tar, "read", fail)
-    (tmp_path / "m.pkl").write_bytes(GOOD)
+    monkeypatch.setattr(reader, fail)
+    (tmp_path / "m.pkl").write_bytes(data)
     assert verdicts(tmp_path) == {"m.pkl": "error"}
-    assert scan_bytes(GOOD).verdict == "error"
+    assert scan_bytes(data).verdict == "error"
 
 
 def test_file_with_an_odd_name(tmp_path):

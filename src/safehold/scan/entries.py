@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from operator import attrgetter
 from typing import Final
 
 # Entries of one directory that are held at a time; a larger one is listed more than once.
@@ -40,8 +41,8 @@ def list_directory(directory: str) -> Iterator[os.DirEntry[str] | OSError]:
     while True:
         try:
             with os.scandir(directory) as entries:
-                rest = (entry for entry in entries if entry.name > after)
-                rows = heapq.nsmallest(_AT_ONCE, rest, key=lambda entry: entry.name)
+                rest = (entry for entry in entries if entry.name > after) if after else entries
+                rows = heapq.nsmallest(_AT_ONCE, rest, key=attrgetter("name"))
         except OSError as error:
             yield error
             return

@@ -16,7 +16,7 @@ from safehold.scan import rules
 from safehold.scan.cache import Cache, cache_of
 from safehold.scan.entries import Found
 from safehold.scan.failures import FetchError
-from safehold.scan.formats import otherwise, possible
+from safehold.scan.formats import PLAIN, otherwise, possible
 from safehold.scan.isolated import Died, is_possible, isolated
 from safehold.scan.names import Names
 from safehold.scan.reading import READ_WHOLE, Opened, TooLarge, open_regular
@@ -157,11 +157,17 @@ def _read(
     data: Data, path: str, settings: Settings, *, named: bool
 ) -> tuple[FileReport | None, bool]:
     """Return the report of bytes, and whether they always give the same one."""
+    try:
+        asked = possible(data, path)
+    except Exception:  # noqa: BLE001  what fails here does so below, where it leaves a finding
+        asked = None
+    if asked is PLAIN and not (settings.paranoid or settings.digests):
+        return FileReport(path, "pickle", Verdict.CLEAN, plain=True), True
     visit = Visit(path, settings.limits, settings.names, possible, otherwise)
     visit.paranoid, visit.sources = settings.paranoid, settings.sources
     source = Source(data, path, named=named)
     try:
-        name = visit.scan(source)
+        name = visit.scan(source, asked)
     except Exception as error:  # noqa: BLE001  the edge: a reader that fails leaves a finding
         message = f"the scanner failed: {type(error).__name__}"
         detail = {"error": str(error)[:200]}

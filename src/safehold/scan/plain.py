@@ -3,12 +3,15 @@
 As in a run, see runs.py, the form alone shows that no opcode lacks what it needs. Here it is the
 form of all that a file holds: a protocol, at most one frame, one list, dict or tuple, a STOP, and
 nothing after it. For such a file the machine would note nothing and name nothing.
+
+Read as a format, it is the only one that is asked, see formats/__init__.py.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from safehold.scan import inert
 from safehold.scan.runs import (
     LONGEST_CHAIN,
     SOUND,
@@ -19,6 +22,7 @@ from safehold.scan.runs import (
     puts_among,
 )
 from safehold.scan.values import Data
+from safehold.scan.visit import Source, Visit
 
 # A larger pickle is stepped over in runs just as well.
 LARGEST: Final = 2**16
@@ -30,6 +34,13 @@ _APPEND, _APPENDS, _SET, _SETS = b"aesu"
 _HEAD: Final = 11
 _GETS: Final = (b"h", b"j")
 _OPENING: Final = b"(]}"
+
+
+def read(source: Source, visit: Visit) -> str:
+    """Read what `is_plain` says is a pickle of nothing but data."""
+    if visit.paranoid:
+        inert.check(source, visit)
+    return "pickle"
 
 
 def is_plain(data: Data) -> bool:

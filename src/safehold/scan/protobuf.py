@@ -45,27 +45,43 @@ class Message:
         """
         at, end = start, len(self.data) if stop is None else stop
         while at < end:
-            self._left -= 1
-            if self._left < 0:
-                raise TooManyError
-            key, at = self._varint(at, end)
-            number, wire = key >> 3, key & 7
-            if not number:
-                raise BrokenError("a field without a number")
-            if wire == _BYTES:
-                length, at = self._varint(at, end)
-                found = Field(number, None, at, at + length)
-            elif wire == _VARINT:
-                value, after = self._varint(at, end)
-                found = Field(number, value, at, after)
-            elif wire in (_FIXED32, _FIXED64):
-                found = Field(number, None, at, at + (4 if wire == _FIXED32 else 8))
-            else:
-                raise BrokenError("a field of an unknown type")
+            found = self._field(at, end)
             at = found.stop
-            if at > end:
-                raise BrokenError("a field is longer than its message")
             yield found
+
+    def first(self, number: int, start: int, stop: int, most: int) -> Field | None:
+        """Return the first field of a number, if it is among so many; raises as `fields` does."""
+        at = start
+        for _ in range(most):
+            if at >= stop:
+                break
+            found = self._field(at, stop)
+            if found.number == number:
+                return found
+            at = found.stop
+        return None
+
+    def _field(self, at: int, end: int) -> Field:
+        self._left -= 1
+        if self._left < 0:
+            raise TooManyError
+        key, at = self._varint(at, end)
+        number, wire = key >> 3, key & 7
+        if not number:
+            raise BrokenError("a field without a number")
+        if wire == _BYTES:
+            length, at = self._varint(at, end)
+            found = Field(number, None, at, at + length)
+        elif wire == _VARINT:
+            value, after = self._varint(at, end)
+            found = Field(number, value, at, after)
+        elif wire in (_FIXED32, _FIXED64):
+            found = Field(number, None, at, at + (4 if wire == _FIXED32 else 8))
+        else:
+            raise BrokenError("a field of an unknown type")
+        if found.stop > end:
+            raise BrokenError("a field is longer than its message")
+        return found
 
     def bytes_of(self, field: Field, most: int) -> bytes:
         """Return the content of a field, or its beginning if it is longer than ``most``."""

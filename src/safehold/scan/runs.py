@@ -79,8 +79,8 @@ class Patterns:
     @cached_property
     def gets(self) -> re.Pattern[bytes]:
         """Opcodes up to a GET, which is captured, or to the end."""
-        skipped = b"%b|%b" % (self._grammar.opcodes(), self._grammar.memo)
-        return _compiled(b"(?:%b)*+(%b|)" % (skipped, _GETS))
+        opcodes, memo = self._grammar.opcodes(), self._grammar.memo
+        return _compiled(b"(?:(?:%b)(?:%b)?+|%b)*+(%b|)" % (opcodes, memo, memo, _GETS))
 
     @cached_property
     def puts(self) -> re.Pattern[bytes] | None:

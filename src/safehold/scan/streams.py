@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from safehold.allow import AllowList
 from safehold.findings import Rule
 from safehold.scan import rules
 from safehold.scan.judge import Judge, Note
@@ -17,7 +16,6 @@ from safehold.scan.memo import Memo
 from safehold.scan.names import Names
 from safehold.scan.opcodes import run
 from safehold.scan.outcome import Outcome
-from safehold.scan.plain import is_plain
 from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
 
@@ -55,10 +53,6 @@ class First:
     outcome: Outcome
 
 
-# Of a stream of nothing but data, for which no machine is needed.
-_UNUSED: Final = Machine(b"", Judge(Names(AllowList.of(()))))
-
-
 def read_first(source: Source, visit: Visit) -> First | None:
     """Read the first stream, once for all formats that begin with one; None if there is none.
 
@@ -77,10 +71,7 @@ def run_first(source: Source, visit: Visit) -> First:
     known = visit.first
     if known is None or known[0] is not source:
         judge = Judge(visit.names)
-        if is_plain(source.data):
-            machine, outcome = _UNUSED, Outcome("stop", len(source.data))
-        else:
-            machine, outcome = run(source.data, judge)
+        machine, outcome = run(source.data, judge)
         known = visit.first = (source, First(judge, machine, outcome))
         if outcome.status == "limit":
             visit.depends()  # a format that does not claim the stream drops its notes

@@ -104,7 +104,9 @@ class Format(Protocol):
 
     A module whose files can only begin with some bytes has them as ``FIRSTS`` as well, and is not
     asked about bytes that begin otherwise; one whose files are known by the ends of their names
-    has those as ``ENDS``, in lower case. One without is asked about all.
+    has those as ``ENDS``, in lower case. One without is asked about all. ``HEAD``, a pattern of how
+    its files begin if they begin like a pickle, and ``SIGN``, bytes that are anywhere in them, say
+    which pickles cannot be in it, unless their names end with one of ``ENDS_TOO``.
     """
 
     def read(self, source: Source, visit: Visit, /) -> str | None:
@@ -152,15 +154,18 @@ class Visit:
     settled: bool = True
     _seen: set[tuple[str | int | None, ...]] = field(default_factory=set)
 
-    def scan(self, source: Source) -> str:
-        """Read a source in every format that accepts it and return the name of the first."""
+    def scan(self, source: Source, asked: tuple[Format, ...] | None = None) -> str:
+        """Read a source in every format that accepts it and return the name of the first.
+
+        ``asked`` are the formats that are possible, if that is known already.
+        """
         if source.depth > self.limits.depth:
             message = f"nested deeper than {self.limits.depth} levels"
             self.note(source, rules.LIMIT_EXCEEDED, message)
             return "unknown"
         found = []
         taken, self.first_taken = self.first_taken, False
-        for row in self.formats(source.data, source.name):
+        for row in self.formats(source.data, source.name) if asked is None else asked:
             name = row.read(source, self)
             if name is not None:
                 found.append(name)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import random
 import struct
 
 import pytest
 
 from safehold.scan import scan_bytes, scan_path
+from safehold.scan.formats import tensorflow
+from safehold.scan.protobuf import Message
 from tests.scan.formats.protos import constant, function, graph, message, node, saved_model
 from tests.work import is_linear
 
@@ -199,3 +202,21 @@ def test_nodes_of_one_name_take_no_longer_than_others():
 
     assert is_linear(make, 2000)
     assert make(30_000)().verdict == "malicious"
+
+
+def test_what_is_told_to_be_no_graph_by_its_beginning_is_none():
+    """Fields of a graph behind others, and bytes that begin like a pickle."""
+    rng = random.Random(1)
+    others = (b"\x18\x05", b"\x19" + b"a" * 8, b"\x1dabcd", b"\x8a\x00\x01a", b"\x80\x80\x01\x05",
+              b"\x82\x01\x00", b"\x12\x01a", b"\x92\x01\x00", b"\x00", b"\x0b")  # fmt: skip
+    named = b"\x0a\x0d\x0a\x01x\x12\x08Identity"
+    graphs = (named, b"\x12\x13\x0a\x11\x1a\x0f\x0a\x01x\x12\x0aIdentityAB")
+    told = {True: 0, False: 0}
+    for _ in range(4000):
+        head = b"\x80" + bytes([rng.randrange(2, 6)])
+        value = b"\x01" if rng.random() < 0.5 else b"\x95" + rng.randbytes(2) + b"\0" * 6 + b"}\x94"
+        data = head + value + b"".join(rng.choices(others, k=rng.randrange(4))) + rng.choice(graphs)
+        broken = tensorflow._BREAKS.match(data) is not None
+        told[broken] += 1
+        assert not (broken and tensorflow._roots(Message(data)))
+    assert min(told.values()) > 500

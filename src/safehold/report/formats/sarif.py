@@ -20,7 +20,6 @@ from safehold._version import __version__
 from safehold.findings import Location, Rule, Severity
 from safehold.report.names import member_uri, uri_of
 from safehold.report.result import SOURCE_FORMAT, Entry, Item, Origin, Result
-from safehold.report.rules import all_rules
 from safehold.report.shown import escaped, json_text
 
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -48,6 +47,9 @@ class _Run:
     """Rules and artifacts get their index when a result first names them."""
 
     def __init__(self, result: Result) -> None:
+        # All of safehold has rules; whoever writes another format does without most of it.
+        from safehold.report.rules import all_rules
+
         self.result = result
         used = {
             item.finding.rule.id: item.finding.rule

@@ -6,8 +6,10 @@ both. A new format is one module beside this one and one row here.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+from safehold.scan import plain
 from safehold.scan.formats import (
     gguf,
     hdf5,
@@ -75,14 +77,44 @@ def _begun(first: int, *, named: bool) -> tuple[Format, ...]:
     return tuple(row for row in rows if first in getattr(row, "FIRSTS", (first,)))
 
 
-_ENDS: Final = tuple(name for row in FORMATS for name in getattr(row, "ENDS", ()))
+def _ends(attribute: str) -> tuple[str, ...]:
+    return tuple(name for row in FORMATS for name in getattr(row, attribute, ()))
+
+
+_ANY_ENDS: Final = (*_ends("ENDS"), *_ends("ENDS_TOO"))
 _BY_FIRST: Final = tuple(_begun(first, named=False) for first in range(256))
 _BY_FIRST_AND_NAME: Final = tuple(_begun(first, named=True) for first in range(256))
 
 
+_PROTO: Final = 0x80
+# Those that a plain pickle may be as well, by what is said of them.
+_BESIDE: Final = [row for row in _BY_FIRST[_PROTO] if row not in (legacy_torch, joblib, pickle)]
+_HEADS: Final = re.compile(
+    b"|".join(row.HEAD for row in _BESIDE if hasattr(row, "HEAD")), re.DOTALL
+)
+_SIGNS: Final = tuple(row.SIGN for row in _BESIDE if hasattr(row, "SIGN"))
+# One that says nothing is asked about every pickle, with all others.
+_SAID: Final = all(hasattr(row, "HEAD") or hasattr(row, "SIGN") for row in _BESIDE)
+PLAIN: Final[tuple[Format, ...]] = (plain,)
+
+
 def possible(data: Data, name: str) -> tuple[Format, ...]:
-    """Return the formats that the first byte and the name leave possible: those are asked."""
+    """Return the formats that the first byte and the name leave possible: those are asked.
+
+    Of a plain pickle that is nothing else it is `PLAIN`.
+    """
     if not len(data):
         return FORMATS
-    rows = _BY_FIRST_AND_NAME if name.lower().endswith(_ENDS) else _BY_FIRST
-    return rows[data[0]]
+    first = data[0]
+    if name.lower().endswith(_ANY_ENDS):
+        return _BY_FIRST_AND_NAME[first]
+    if first == _PROTO and _is_no_other(data) and plain.is_plain(data):
+        return PLAIN
+    return _BY_FIRST[first]
+
+
+def _is_no_other(data: Data) -> bool:
+    """Whether a pickle is in no other format than those that begin with one."""
+    if not _SAID or not isinstance(data, bytes) or len(data) > plain.LARGEST:
+        return False
+    return not _HEADS.match(data) and not any(map(data.__contains__, _SIGNS))

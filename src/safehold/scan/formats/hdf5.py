@@ -13,6 +13,7 @@ from safehold.scan.hdf5_heaps import collection
 from safehold.scan.references import leads_outside
 from safehold.scan.visit import Source, Visit
 
+SIGN: Final = hdf5.SIGNATURE
 _HEAP: Final = re.compile(rb"GCOL\x01\0\0\0")
 _NODE: Final = re.compile(rb'\{\s*"(?:class_name|module|config|registered_name)"\s*:')
 _MOST_HEAPS: Final = 100_000

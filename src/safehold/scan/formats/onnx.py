@@ -23,6 +23,8 @@ _BELOW: Final = {
         5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse",
     },
 }  # fmt: skip
+# None begins like a pickle: the number of the first field would be one that no model has.
+HEAD: Final = rb"\x80[^\x02-\x05]"
 _LEAST_FIELD, _MOST_FIELD = 1, 30
 _NEWEST: Final = 100
 _DOMAINS: Final = frozenset(

@@ -69,9 +69,10 @@ _UNREADABLE: Final = {
 
 
 # One match says of most files that they begin like none of these.
-_ANY: Final = _pattern(
-    b"|".join((*(one.magic.pattern for one in _PACKINGS), *map(re.escape, (_ZFILE, *_UNREADABLE))))
+HEAD: Final = b"|".join(
+    (*(one.magic.pattern for one in _PACKINGS), *map(re.escape, (_ZFILE, *_UNREADABLE)))
 )
+_ANY: Final = _pattern(HEAD)
 
 
 def read(source: Source, visit: Visit) -> str | None:

@@ -10,6 +10,7 @@ from safehold.scan.visit import Source, Visit
 
 # The format allows 100 MB; ten thousand tensors need one.
 _LONGEST_HEADER: Final = 16 * 2**20
+HEAD: Final = rb".{8}\{"
 
 _BITS: Final = (
     dict.fromkeys(("F4",), 4)

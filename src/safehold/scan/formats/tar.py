@@ -19,7 +19,9 @@ from safehold.scan.weights import NAMES, item_size
 _MAGIC_AT: Final = 257
 _BLOCK: Final = 512
 # What can be a number at all; most files end here.
-_CHECKSUM: Final = re.compile(rb"[\s\x1c-\x1f0-7oO_+-]*+(?:\0|\Z)|[\x80\xff]")
+_DIGITS: Final = rb"[\s\x1c-\x1f0-7oO_+-]*+(?:\0|\Z)|[\x80\xff]"
+_CHECKSUM: Final = re.compile(_DIGITS)
+HEAD: Final = rb".{257}ustar|.{148}(?:[\s\x1c-\x1f0-7oO_+-]{8}|%b)" % _DIGITS
 _NONZERO: Final = re.compile(rb"[^\0]")
 _ESCAPES: Final = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:")
 _TORCH: Final = frozenset({"pickle", "storages", "tensors", "sys_info"})

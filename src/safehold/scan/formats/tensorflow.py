@@ -20,7 +20,10 @@ from safehold.scan.visit import Source, Visit
 
 _SAVED: Final = "saved_model.pb"
 _NOTES: Final = "keras_metadata.pb"
+_TEXT: Final = ".pbtxt"
+ENDS_TOO: Final = (_SAVED, _NOTES, _TEXT)
 _RULES: Final = {"hostile": rules.GRAPH_OPERATION, "unknown": rules.UNKNOWN_GLOBAL}
+_MOST_TRIED: Final = 66
 _LONGEST_NOTE: Final = 16 * 2**20
 # Text format: adjacent strings are one, and characters may be written as numbers.
 _TEXT_NODE: Final = re.compile(rb"\b(?:node|node_def|meta_graphs|graph_def|library)\s*:?\s*[{<]")
@@ -31,14 +34,36 @@ _TEXT_STRING: Final = re.compile(rb""""((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)
 _TEXT_ESCAPE: Final = re.compile(rb"\\(?:x([0-9a-fA-F]{1,2})|([0-7]{1,3}))")
 
 
+def _tags(wire: int, first: int) -> bytes:
+    """Return a pattern of tags of one type: of the fields from a number on, or of two bytes."""
+    one = b"".join(b"\\x%02x" % (number << 3 | wire) for number in range(first, 16))
+    two = b"".join(b"\\x%02x" % (0x80 | number << 3 | wire) for number in range(16))
+    return b"(?:[%b]|[%b][\x01-\x7f])" % (one, two)
+
+
+# Fields other than 1 and 2 up to one that is none, as most pickles begin: no graph follows.
+_BROKEN: Final = b"(?:%b[\x80-\xff]{0,9}[\x00-\x7f]|%b.{8}|%b.{4}){0,32}+(?:[\x00-\x07]|%b|%b)" % (
+    _tags(0, 3),
+    _tags(1, 3),
+    _tags(5, 3),
+    _tags(6, 3),
+    _tags(7, 3),
+)
+_BREAKS: Final = re.compile(_BROKEN, re.DOTALL)
+# And TFLite.
+HEAD: Final = b".{4}TFL3|(?!%b)" % _BROKEN
+
+
 def read(source: Source, visit: Visit) -> str | None:
     """Check the operations of a graph; None for anything else."""
     name = source.name.rsplit("/", 1)[-1].lower()
     if bytes(source.data[4:8]) == b"TFL3":
         return _read_lite(source, visit)
-    if name.endswith(".pbtxt"):
+    if name.endswith(_TEXT):
         return _read_text(source, visit)
     expected = name in (_SAVED, _NOTES)
+    if not expected and begins_like_pickle(source.data) and _BREAKS.match(source.data):
+        return None
     message = Message(source.data)
     try:
         # Keras finds its notes by their name; most files that begin like a pickle are one.
@@ -76,12 +101,7 @@ def _begins_with(message: Message, path: tuple[int, ...], text: bytes) -> bool:
 
 
 def _first(message: Message, start: int, stop: int, number: int) -> Field | None:
-    for tried, part in enumerate(message.fields(start, stop)):
-        if part.number == number:
-            return part
-        if tried > 64:
-            break
-    return None
+    return message.first(number, start, stop, _MOST_TRIED)
 
 
 def _roots(message: Message) -> list[tuple[str, int, int]]:

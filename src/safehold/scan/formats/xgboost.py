@@ -23,6 +23,7 @@ _BINARY: Final = re.compile(
     rb"(?:binf)?[\x00-\xff]{136}[\x03-\x40]\x00{7}[a-z0-9:_-]{3,64}"
     rb"[\x04-\x08]\x00{7}(?:gbtree|dart|gblinear)"
 )
+HEAD: Final = _BINARY.pattern
 _MAGIC: Final = b"binf"
 _BOOSTERS: Final = frozenset({"gbtree", "dart", "gblinear"})
 

@@ -12,6 +12,9 @@ from safehold.scan.tags import Tag, expansion, find_tags
 from safehold.scan.visit import Source, Visit
 
 _SUFFIXES: Final = (".yaml", ".yml")
+ENDS_TOO: Final = _SUFFIXES
+# Other text begins like a pickle only in UTF-16.
+HEAD: Final = rb".{1,3}\0"
 _SIGN: Final = re.compile(
     rb"python|%TAG|%[0-9A-Fa-f]{2}|!(?:new|name|apply|module|applyref):|_target_"
 )

@@ -23,6 +23,7 @@ from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
 from safehold.scan.zipdir import ENCRYPTED, Directory, Entry, find_end, has_directory, parse
 
+SIGN: Final = b"PK\x05\x06"
 _STORED, _LZMA = 0, 14
 _UNPACK: Final[dict[int, Unpack]] = {
     8: unpacking.inflate,
