@@ -92,13 +92,13 @@ def percentiles(action: Callable[[], object], count: int = 20_000) -> list[float
 
 
 def _times(action: Callable[[], object], repeat: int) -> Times:
-    cpu, wall = _processor(), time.perf_counter()
+    cpu, wall = processor(), time.perf_counter()
     for _ in range(repeat):
         action()
-    return Times((_processor() - cpu) / repeat, (time.perf_counter() - wall) / repeat)
+    return Times((processor() - cpu) / repeat, (time.perf_counter() - wall) / repeat)
 
 
-def _processor() -> float:
+def processor() -> float:
     """Return the processor seconds of this process and of its children that have ended."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + ended.ru_utime + ended.ru_stime

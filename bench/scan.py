@@ -1,18 +1,23 @@
 """Scanning pickles with ``scan_paths`` against picklescan, in one process each.
 
-Large pickles of plain data, arrays of 500 MB, small files, and a directory with several jobs.
-modelaudit-picklescan stands in the topic of detection, on the corpora there.
+Large pickles of plain data, arrays of 500 MB, small files, whole processes for one file, and a
+directory with several jobs. modelaudit-picklescan stands in the topic of detection, on the corpora
+there.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import fractions
 import logging
 import pickle
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +37,9 @@ _ARRAY_PEAK = 30 * 2**20
 _SMALL_GOAL = 0.25
 _JOBS = 4
 _JOBS_GOAL = 1 / 1.8
+# Files to share out, of 0.2 to 5 MB, and how many of them differ.
+_SHARED = 320
+_MADE = 16
 # VmHWM, unlike ru_maxrss, begins anew with a program.
 _PEAK = """
 import mmap, sys
@@ -56,8 +64,10 @@ def rows() -> Iterator[Row]:
         directory = Path(name)
         yield from _large(directory)
         yield from _arrays(directory)
-        for label, items, flagged in (("2 KB", 40, True), ("1 KB", 22, False)):
-            yield from _small(directory / label, label, items, flagged=flagged)
+        for label, items in (("2 KB", 40), ("1 KB", 22)):
+            yield from _small(directory / label, label, partial(_plain, items))
+        yield from _small(directory / "named", "1 KB that name classes", _with_classes)
+        yield from _whole_process(directory / "1 KB" / "0.pkl")
         yield from _several_jobs(directory)
 
 
@@ -86,10 +96,17 @@ def _shapes() -> dict[str, Any]:
         "pairs": [(index, index * 0.5) for index in range(_VALUES // 3)],
         "rows": [(index, f"s{index}", 0.5, None) for index in range(part)],
         "lists in lists": [[index, index + 1, [index]] for index in range(part)],
+        "nested dicts": [_document(index, 5) for index in range(part // 16)],
         "records": [
             {"name": f"n{index}", "age": index % 99, "score": index * 0.5} for index in range(part)
         ],
     }
+
+
+def _document(index: int, depth: int) -> dict[str, Any]:
+    """Return what an answer of a service is like: objects in lists in objects."""
+    inner: Any = index if not depth else [_document(index + depth, depth - 1)]
+    return {"id": index, "name": f"n{index}", "tags": ["a", f"t{index}", None], "inner": inner}
 
 
 def _arrays(directory: Path) -> Iterator[Row]:
@@ -121,52 +138,77 @@ def _arrays(directory: Path) -> Iterator[Row]:
     Path(path).unlink()
 
 
-def _small(directory: Path, label: str, items: int, *, flagged: bool) -> Iterator[Row]:
+def _small(directory: Path, label: str, make: Callable[[random.Random], object]) -> Iterator[Row]:
     from picklescan.scanner import scan_directory_path
 
     directory.mkdir()
-    _write(directory, _FILES, items)
+    chance = random.Random(0)  # noqa: S311  (the same files in every run)
+    for number in range(_FILES):
+        data = pickle.dumps(make(chance), protocol=chance.choice((2, 4, 5)))
+        (directory / f"{number}.pkl").write_bytes(data)
     theirs = partial(scan_directory_path, str(directory))
     pairs = in_turn(partial(_all, str(directory)), theirs, rounds=5)
     named = f"scan of {_FILES} pickles of {label}"
     yield ratio(named, pairs, against="picklescan", goal=_SMALL_GOAL)
     yield ratio(named, pairs, "wall", against="picklescan")
-    if flagged:
-        found = sum(report.verdict != "clean" for report in scan_paths([directory]))
-        theirs_found = theirs().infected_files
-        yield Row(
-            "flagged of these", found, theirs_found, found, 0, "picklescan", "", absolute=True
+    found = sum(report.verdict != "clean" for report in scan_paths([directory]))
+    theirs_found = theirs().infected_files
+    yield Row("flagged of these", found, theirs_found, found, 0, "picklescan", "", absolute=True)
+
+
+def _plain(items: int, chance: random.Random) -> object:
+    """Return plain data, as caches and configurations hold it."""
+    return {
+        f"key {index}": [chance.random(), chance.randint(0, 10**6), f"text {index}", (1, 2)]
+        for index in range(items)
+    }
+
+
+def _with_classes(chance: random.Random) -> object:
+    """Return data with instances of a few classes, as results of jobs hold it."""
+    day = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    rows = OrderedDict(
+        (f"row {index}", [day + dt.timedelta(hours=index), chance.random()]) for index in range(12)
+    )
+    return {"rows": rows, "counts": Counter("abcab"), "share": fractions.Fraction(1, 3)}
+
+
+def _whole_process(path: Path) -> Iterator[Row]:
+    """One file, start and imports included."""
+    commands = [("-m", "safehold", "scan", str(path)), ("-m", "picklescan", "-p", str(path))]
+    ours, theirs = (
+        partial(
+            subprocess.run, [sys.executable, *command], check=True, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
+        for command in commands
+    )  # fmt: skip
+    pairs = in_turn(ours, theirs, rounds=7)
+    yield ratio("scan of one pickle of 1 KB, whole process", pairs, against="picklescan")
 
 
 def _several_jobs(directory: Path) -> Iterator[Row]:
-    """Compressed pickles: a scan has to unpack them, so that there is work to share."""
-    import joblib
-
-    label = f"directory with {_JOBS} jobs on 2 cores"
+    label = f"{_SHARED} files of 0.2 to 5 MB with {_JOBS} jobs on 2 cores"
     if cores() < 2:
         yield left_out(label, "needs two cores", goal=_JOBS_GOAL)
         return
+    if why := lacking(directory, 2**30, _SHARED * 3 * 10**6):
+        yield left_out(label, why, goal=_JOBS_GOAL)
+        return
     many = directory / "many"
     many.mkdir()
-    made = [f"text {index * 7919 % 10_007}" for index in range(200_000)]
-    for number in range(24):
-        joblib.dump([number, made], many / f"{number}.joblib", compress=("zlib", 3))
+    for number in range(_SHARED):
+        path = many / f"{number:04}.pkl"
+        if number >= _MADE:
+            shutil.copyfile(many / f"{number % _MADE:04}.pkl", path)
+            continue
+        rows = 6_000 + number * 8_400
+        made = [(index, f"text {index * 7919 % 10_007}", index * 0.5) for index in range(rows)]
+        path.write_bytes(pickle.dumps(made, (2, 4)[number % 2]))
     pairs = in_turn(partial(_all, str(many), _JOBS), partial(_all, str(many)), rounds=3)
     yield ratio(label, pairs, "wall", against="one job", goal=_JOBS_GOAL)
+    yield ratio(label, pairs, against="one job")
 
 
 def _all(path: str, jobs: int = 1) -> list[Any]:
     return list(scan_paths([path], jobs=jobs))
-
-
-def _write(directory: Path, files: int, items: int) -> None:
-    """Write harmless pickles, as caches and configurations are."""
-    chance = random.Random(0)  # noqa: S311  (the same files in every run)
-    for number in range(files):
-        made = {
-            f"key {index}": [chance.random(), chance.randint(0, 10**6), f"text {index}", (1, 2)]
-            for index in range(items)
-        }
-        data = pickle.dumps(made, protocol=chance.choice((2, 4, 5)))
-        (directory / f"{number}.pkl").write_bytes(data)
