@@ -56,7 +56,7 @@ def code_in(kind: str, name: str, content: Data) -> str:
         return "Python source, which runs when the package is loaded"
     if kind == "torchserve" and lower.endswith((".py", ".whl")):
         return "Python source, which runs when the model is served"
-    return "native code, which the loader links" if _is_native(content) else ""
+    return "native code, which the loader links" if is_native(content) else ""
 
 
 def files_opened(kind: str, name: str, content: Data) -> str:
@@ -67,7 +67,8 @@ def files_opened(kind: str, name: str, content: Data) -> str:
     return f"torch.{found.group(1).decode()}" if found else ""
 
 
-def _is_native(content: Data) -> bool:
+def is_native(content: Data) -> bool:
+    """Whether it begins like a program or library of Linux, macOS or Windows."""
     head = bytes(content[:64])
     if head.startswith((b"\x7fELF", *_MACH)):
         return True

@@ -20,6 +20,8 @@ _HOSTILE = frozenset(
         rules.OUTSIDE_FILE,
         rules.HOSTILE_TEMPLATE,
         rules.GRAPH_OPERATION,
+        rules.EXTERNAL_ENTITY,
+        rules.ENTITY_EXPANSION,
     )
 )
 

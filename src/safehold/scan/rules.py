@@ -160,6 +160,30 @@ GRAPH_OPERATION = Rule(
     cvss=_RUNS_CODE,
     score=10.0,
 )
+EXTERNAL_ENTITY = Rule(
+    id="SH124",
+    name="external-entity",
+    title="An XML document has its parser fetch something else",
+    why="Parsers that follow document types and includes hand out files or talk to machines.",
+    remedy="Do not load the file; a model needs none. Have your parser refuse document types.",
+    severity=Severity.HIGH,
+    cwe=611,
+    cvss=_READS_FILES,
+    score=7.1,
+    references=("https://docs.python.org/3/library/xml.html#xml-security",),
+)
+ENTITY_EXPANSION = Rule(
+    id="SH125",
+    name="entity-expansion",
+    title="Entities of an XML document stand for far more than it holds",
+    why="Parsers that expand them run out of memory or time.",
+    remedy="Do not load the file; a model needs none. Have your parser refuse document types.",
+    severity=Severity.HIGH,
+    cwe=776,
+    cvss=_EXHAUSTS,
+    score=7.1,
+    references=("https://docs.python.org/3/library/xml.html#xml-security",),
+)
 
 RULES: tuple[Rule, ...] = (
     DANGEROUS_GLOBAL,
@@ -175,4 +199,6 @@ RULES: tuple[Rule, ...] = (
     OUTSIDE_FILE,
     HOSTILE_TEMPLATE,
     GRAPH_OPERATION,
+    EXTERNAL_ENTITY,
+    ENTITY_EXPANSION,
 )

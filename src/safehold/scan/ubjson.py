@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from safehold.scan.values import Data
 
-_MOST_STEPS: Final = 2_500_000
+_MOST_STEPS: Final = 1_500_000
 _DEEPEST: Final = 64
 # Objects and texts are kept so deep; arrays never are.
 _KEPT_DEPTH: Final = 4

@@ -37,6 +37,7 @@ SUFFIXES: Final = (
     ".pkl", ".pickle", ".pck", ".pcl", ".p", ".joblib", ".jl", ".dill", ".cloudpickle", ".sav",
     ".model", ".pt", ".pth", ".ckpt", ".bin", ".pt2", ".ptl", ".npy", ".npz", ".skops",
     ".keras", ".h5", ".hdf5", ".onnx", ".tflite", ".gguf", ".safetensors", ".ubj",
+    ".cbm", ".pte", ".mlmodel", ".pmml",
 )  # fmt: skip
 _GRAPHS: Final = ("saved_model.pb", "keras_metadata.pb")
 # There, .pth files are lists of directories for the interpreter.

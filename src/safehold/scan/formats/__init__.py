@@ -11,6 +11,8 @@ from typing import Final
 
 from safehold.scan import plain
 from safehold.scan.formats import (
+    catboost,
+    coreml,
     gguf,
     hdf5,
     jinja,
@@ -25,6 +27,7 @@ from safehold.scan.formats import (
     packed,
     parquet,
     pickle,
+    pmml,
     pointer,
     safetensors,
     sevenzip,
@@ -33,6 +36,7 @@ from safehold.scan.formats import (
     tar,
     tensorflow,
     text,
+    torch_flat,
     torch_graph,
     xgboost,
     yaml,
@@ -57,6 +61,10 @@ FORMATS: Final[tuple[Format, ...]] = (
     pickle,  # after the formats that begin with a pickle
     xgboost,
     lightgbm,
+    catboost,
+    coreml,
+    pmml,  # and other XML
+    torch_flat,  # ExecuTorch, PyTorch mobile
     keras,  # configurations as JSON, also those of a .keras archive
     tensorflow,  # SavedModel, graphs, TFLite
     onnx,

@@ -25,7 +25,7 @@ _TREE: Final = re.compile(rb"Tree=(\d{1,9})\Z")
 _GAIN: Final = re.compile(rb"[^\x00-\x1f]*=[-+\d.eE]+\Z")
 _IMPORTANCES: Final = re.compile(rb"feature[ _]importances:?\Z")
 _PARAMETER: Final = re.compile(rb"\[(\w{1,99}): ?([^\x00-\x1f]*)\]\Z")
-_MOST_LINES: Final = 4_000_000
+_MOST_LINES: Final = 2_000_000
 _PANDAS: Final = b"pandas_categorical:"
 _FILES: Final = frozenset({b"forcedsplits_filename", b"forcedbins_filename"})
 _MACHINES: Final = frozenset({b"machines", b"machine_list_filename"})
@@ -153,5 +153,8 @@ class _Reader:
             raise _BrokenError("more categories than are read here")
         try:
             json.loads(text)
-        except (ValueError, RecursionError):
+        except RecursionError:
+            self._visit.depends()
+            raise _BrokenError("categories that are nested too deeply") from None
+        except ValueError:
             raise _BrokenError("categories that are no JSON") from None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from safehold.errors import MissingExtra
-from safehold.scan import lz4frame, rules, unpacking
+from safehold.scan import blobs, lz4frame, rules, unpacking
 from safehold.scan.unpacking import ERRORS, EXTRA, Unpack
 from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
@@ -80,7 +80,7 @@ def read(source: Source, visit: Visit) -> str | None:
     if not _ANY.match(source.data):
         return None
     packing = _find(source.data, 0, _PACKINGS)
-    if packing is not None:
+    if packing is not None and not (packing.name == "lzma" and blobs.is_stored(source.data)):
         return _unwrap(source, visit, packing)
     if source.starts(_ZFILE) and _is_zfile(source.data):
         return _read_zfile(source, visit)

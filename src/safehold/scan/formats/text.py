@@ -73,6 +73,8 @@ def _read_large(source: Source, visit: Visit, *, suspect: bool) -> str | None:
     try:
         top = walking.walk(data, see if suspect else None, _WATCHED | {"py/"})
     except (ValueError, RecursionError) as error:
+        if isinstance(error, RecursionError):
+            visit.depends()
         offset = getattr(error, "offset", None)
         if not suspect and offset is not None and offset < _HEAD:
             return None  # no more than a bracket
