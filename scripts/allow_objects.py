@@ -15,6 +15,7 @@ have is left out.
 
 from __future__ import annotations
 
+import argparse
 import array
 import collections
 import contextlib
@@ -31,14 +32,19 @@ import pickle
 import platform
 import random
 import re
+import statistics
 import sys
+import time
 import types
 import uuid
 import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-LIBRARIES = ("numpy", "scipy", "sklearn", "pandas", "joblib", "xgboost", "lightgbm", "torch")
+LIBRARIES = (
+    "numpy", "scipy", "sklearn", "pandas", "joblib", "xgboost", "lightgbm", "torch", "imblearn",
+    "category_encoders",
+)  # fmt: skip
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
 
@@ -153,7 +159,8 @@ def plain() -> Iterator[tuple[str, Any]]:
         lambda: [dt.date(2020, 1, 1), dt.time(1), dt.timedelta(1)],
         lambda: [dt.timezone(dt.timedelta(hours=1), "x")],
         lambda: [decimal.Decimal("1.1"), fractions.Fraction(1, 3), uuid.UUID(int=1)],
-        lambda: [array.array("d", [1.0]), types.SimpleNamespace(a=1)],
+        lambda: [array.array("d", [1.0]), types.SimpleNamespace(a=1), argparse.Namespace(a=1)],
+        lambda: [time.gmtime(0), statistics.NormalDist(0, 1)],
         lambda: random.Random(0),  # noqa: S311  (data, no secret)
         lambda: [pathlib.PurePosixPath("a"), pathlib.PureWindowsPath("a"), pathlib.Path("a")],
         lambda: [re.compile("a"), re.compile(b"a"), re.IGNORECASE],
@@ -218,6 +225,11 @@ def numpy_objects() -> Iterator[tuple[str, Any]]:
     for name in sorted(vars(np)):
         if isinstance(getattr(np, name), np.ufunc):
             yield name, getattr(np, name)
+    # Kinds of numbers, by which columns are selected.
+    for name in ("generic", "number", "integer", "signedinteger", "unsignedinteger", "inexact"):
+        yield from _made(lambda name=name: getattr(np, name))
+    for name in ("floating", "complexfloating", "flexible", "character"):
+        yield from _made(lambda name=name: getattr(np, name))
     # Pure functions that estimators take as parameters.
     for name in ("mean", "median", "sum", "min", "max", "amin", "amax", "std", "var", "average"):
         yield from _made(lambda name=name: getattr(np, name))
@@ -225,10 +237,24 @@ def numpy_objects() -> Iterator[tuple[str, Any]]:
         yield from _made(lambda name=name: getattr(np, name))
 
 
+def _difference(left: Any, right: Any) -> Any:
+    return left.mean() - right.mean()
+
+
 def scipy_objects() -> Iterator[tuple[str, Any]]:
     """Sparse arrays, trees, interpolators, results."""
     import numpy as np
-    from scipy import integrate, interpolate, optimize, signal, sparse, spatial, special, stats
+    from scipy import (
+        cluster,
+        integrate,
+        interpolate,
+        optimize,
+        signal,
+        sparse,
+        spatial,
+        special,
+        stats,
+    )
 
     for name in sorted(vars(sparse)):
         if name.endswith(("_matrix", "_array")):
@@ -295,6 +321,18 @@ def scipy_objects() -> Iterator[tuple[str, Any]]:
         lambda: stats.wilcoxon(line, line + 1),
         lambda: stats.bootstrap((line,), np.mean, n_resamples=9),
         lambda: stats.boxcox_normmax(line + 1),
+        lambda: stats.kstest(line, "norm"),
+        lambda: stats.binned_statistic(line, line),
+        lambda: stats.binned_statistic_2d(line, line, line),
+        lambda: stats.binned_statistic_dd(line[:, None], line),
+        lambda: stats.binomtest(2, 5),
+        lambda: stats.tukey_hsd(line, line + 1),
+        lambda: stats.theilslopes(line, line),
+        lambda: stats.siegelslopes(line, line),
+        lambda: stats.permutation_test((line, line), _difference, n_resamples=9),
+        lambda: cluster.hierarchy.to_tree(cluster.hierarchy.linkage(cloud)),
+        lambda: spatial.ConvexHull(cloud),
+        lambda: spatial.Voronoi(cloud),
         lambda: signal.lti([1], [1, 1]),
         lambda: signal.dlti([1], [1, 1]),
         lambda: signal.StateSpace([[1]], [[1]], [[1]], [[1]]),
@@ -328,6 +366,16 @@ def lightgbm_objects() -> Iterator[tuple[str, Any]]:
     yield from _sibling("allow_boosters").lightgbm_models()
 
 
+def imblearn_objects() -> Iterator[tuple[str, Any]]:
+    """Samplers, and ensembles and pipelines with them."""
+    yield from _sibling("allow_samplers").imblearn_models()
+
+
+def category_encoders_objects() -> Iterator[tuple[str, Any]]:
+    """Encoders."""
+    yield from _sibling("allow_samplers").category_encoders_models()
+
+
 def torch_objects() -> Iterator[tuple[str, Any]]:
     """Tensors, checkpoints and layers."""
     yield from _sibling("allow_torch").objects()
@@ -340,7 +388,7 @@ def _sibling(name: str) -> Any:
 
 _SOURCES = (
     plain, numpy_objects, scipy_objects, pandas_objects, sklearn_objects, xgboost_objects,
-    lightgbm_objects, torch_objects,
+    lightgbm_objects, torch_objects, imblearn_objects, category_encoders_objects,
 )  # fmt: skip
 
 

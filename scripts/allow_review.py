@@ -85,6 +85,9 @@ CONDITIONAL: dict[str, str] = {
 
 # What `scripts/allow_sources.py` reports and why it does no harm.
 SAFE_CALLS: dict[str, str] = {
+    "argparse.Namespace.__init__": "attributes by the names of its keywords",
+    "category_encoders.hashing.HashingEncoder.__init__": "counts processors",
+    "category_encoders.utils.flatten_reverse_dict": "flattens a dict in memory",
     "dateutil.relativedelta.relativedelta.*": "the names are its own units of time",
     "numpy*.fromnumeric._wrapreduction": "the name is the reduction's own: sum, max, prod",
     "numpy*.records.record.__setattr__": "tells fields from attributes of the same object",
@@ -137,6 +140,7 @@ COMPILED: dict[str, str] = {
     "copyreg:*": "calls __new__ of a class that is allowed itself",
     "datetime:*": "fields are range-checked",
     "decimal:*": "parses digits",
+    "time:struct_time": "a tuple of numbers",
     "types:SimpleNamespace": "attributes only",
     "zoneinfo:*": "reads a zone below TZPATH or tzdata; the key is checked against traversal",
     "functools:partial": "see CONDITIONAL",
@@ -146,6 +150,7 @@ COMPILED: dict[str, str] = {
     "numpy*._multiarray_umath:*": "element-wise functions",
     "numpy.ma.core:*": "masked arrays, made by ndarray",
     "numpy.random.*:*": "bit generators: integers as state, checked on set",
+    "scipy.cluster.hierarchy:*": "a tree of numbers",
     "scipy.stats.*:*Result": "named tuples",
     "scipy.stats.*:*ResultBase": "named tuples",
     "scipy.stats._common:ConfidenceInterval": "a named tuple",

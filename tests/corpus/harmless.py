@@ -7,6 +7,7 @@ family, object, protocol and compression; the same versions write the same objec
 
 from __future__ import annotations
 
+import argparse
 import collections
 import contextlib
 import datetime as dt
@@ -17,7 +18,9 @@ import io
 import ipaddress
 import pathlib
 import pickle
+import statistics
 import sys
+import time
 import uuid
 import warnings
 import zipfile
@@ -52,6 +55,8 @@ def plain() -> Objects:
         dt.timedelta(1, 2, 3), dt.timezone(dt.timedelta(hours=1)),
     ]  # fmt: skip
     yield "values", [decimal.Decimal("1.50"), fractions.Fraction(1, 3), uuid.UUID(int=7)]
+    yield "options", [argparse.Namespace(rate=0.1, layers=[64]), time.gmtime(0)]
+    yield "normal", statistics.NormalDist(0, 1)
     yield "paths", [pathlib.PurePosixPath("a/b"), ipaddress.ip_address("127.0.0.1")]
     shared: list[Any] = ["shared"]
     shared.append(shared)
@@ -232,16 +237,37 @@ def sklearn() -> Objects:
 
 
 @family
+def columns() -> Objects:
+    """Pipelines that choose their columns by kind."""
+    import numpy as np
+    import pandas as pd
+    from sklearn.compose import make_column_selector, make_column_transformer
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    table = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": ["x", "y", "x"]})
+    chosen = make_column_transformer(
+        (StandardScaler(), make_column_selector(dtype_include=np.number)),
+        (OneHotEncoder(), make_column_selector(dtype_exclude=np.number)),
+    )
+    yield "by-kind", chosen.fit(table)
+
+
+@family
 def scipy() -> Objects:
     """Sparse matrices and interpolators."""
     import numpy as np
-    from scipy import sparse, spatial
+    from scipy import sparse, spatial, stats
+    from scipy.cluster import hierarchy
     from scipy.interpolate import CubicSpline
 
     for form in ("csr", "csc", "coo", "lil", "dok", "dia", "bsr"):
         yield form, sparse.eye(4, format=form)
     yield "spline", CubicSpline(np.arange(4.0), np.arange(4.0) ** 2)
     yield "kdtree", spatial.cKDTree(np.arange(12.0).reshape(6, 2))
+    cloud = np.random.default_rng(0).random((12, 2))
+    yield "hull", spatial.ConvexHull(cloud)
+    yield "tree", hierarchy.to_tree(hierarchy.linkage(cloud))
+    yield "slopes", stats.theilslopes(cloud[:, 0], cloud[:, 1])
 
 
 @family
@@ -360,6 +386,11 @@ def _torch(directory: pathlib.Path) -> None:
         torch.save(
             value, directory / f"torch-{label}.legacy.pt", _use_new_zipfile_serialization=False
         )
+    # As a service does that keeps everything in pickles or with joblib.
+    _pickles(directory, "torch-plain-tensor", torch.arange(6.0).reshape(2, 3))
+    _pickles(directory, "torch-plain-states", torch.nn.Linear(3, 2).state_dict())
+    layer = directory / "torch-layer.legacy.pt"
+    torch.save(torch.nn.Linear(3, 2), layer, _use_new_zipfile_serialization=False)
 
 
 def _models(directory: pathlib.Path) -> None:

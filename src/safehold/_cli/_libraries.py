@@ -10,8 +10,10 @@ from pathlib import Path
 from safehold.policy import Policy
 from safehold.source.tree import SKIPPED
 
-_LIBRARIES = ("lightgbm", "torch", "xgboost")
-_IMPORT = re.compile(rb"^[ \t]*(?:import|from)[ \t]+(lightgbm|torch|xgboost)\b", re.MULTILINE)
+_LIBRARIES = ("category_encoders", "imblearn", "lightgbm", "torch", "xgboost")
+_IMPORT = re.compile(
+    rb"^[ \t]*(?:import|from)[ \t]+(%s)\b" % "|".join(_LIBRARIES).encode(), re.MULTILINE
+)
 _LARGEST = 2**20  # of a source file; a larger one is data
 
 

@@ -113,6 +113,10 @@ class AllowList:
             return False
         return not args or name not in self._classes
 
+    def keywords_ok(self, module: str, qualname: str) -> bool:
+        """Whether real dumps make instances of a class with keywords."""
+        return _arguments.takes_keywords(*self._spelled(module, qualname))
+
     def resolve(self, module: str, qualname: str) -> Any:
         """Return the named object, to be used as ``find_class``.
 

@@ -14,11 +14,14 @@ from safehold.errors import ConfigError
 Role = Literal["class", "function"]
 
 PRESETS: tuple[str, ...] = (
-    "builtins", "joblib", "lightgbm", "numpy", "pandas", "scipy", "sklearn", "torch", "xgboost",
+    "builtins", "category_encoders", "imblearn", "joblib", "lightgbm", "numpy", "pandas", "scipy",
+    "sklearn", "torch", "xgboost",
 )  # fmt: skip
 
 # A model of one library holds objects of these; joblib is how arrays are stored in its files.
 _WITH: dict[str, tuple[str, ...]] = {
+    "category_encoders": ("sklearn", "pandas", "scipy", "numpy", "joblib"),
+    "imblearn": ("sklearn", "scipy", "numpy", "joblib"),
     "lightgbm": ("sklearn", "scipy", "numpy", "joblib"),
     "numpy": ("joblib",),
     "pandas": ("numpy", "joblib"),

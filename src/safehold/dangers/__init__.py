@@ -101,7 +101,7 @@ _DEPTH = max(name.count(".") for name in _TABLE) + 1
 
 def rows() -> tuple[Danger, ...]:
     """Return every row, in the order of the table."""
-    return (*_TABLE.values(), *_METHODS.values())
+    return tuple(_TABLE.values())
 
 
 def modern(module: str, qualname: str) -> tuple[str, str]:

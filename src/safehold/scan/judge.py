@@ -210,7 +210,9 @@ class Judge:
             self._misused(status, maker, given, offset, "a function is used as a class")
         elif not status.own and not self.names.arguments_ok(status, argument(given)):
             self._misused(status, maker, given, offset, "unusual arguments")
-        elif not (status.own or keywords is None or _is_empty(keywords)):
+        elif not (status.own or keywords is None or _is_empty(keywords)) and (
+            not isinstance(keywords, Box) or not self.names.keywords_ok(status)
+        ):
             self._misused(status, maker, given, offset, "keyword arguments")
         return made
 

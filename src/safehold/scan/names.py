@@ -71,6 +71,10 @@ class Names:
         """Whether real dumps make such a call."""
         return self._allow.arguments_ok(status.module, status.name, args)
 
+    def keywords_ok(self, status: Status) -> bool:
+        """Whether real dumps make instances with keywords."""
+        return self._allow.keywords_ok(status.module, status.name)
+
     def _look_up(self, module: str, name: str, protocol: int) -> Status:
         danger = dangers.lookup(module, name)
         if protocol < 3:
