@@ -64,6 +64,7 @@ _TEXTS: Final = {
     "operation": (1, "operation"),
 }  # fmt: skip
 _MOST_NAMES: Final = 100_000
+_MOST_FIELDS: Final = 2_000_000
 
 
 def read(source: Source, visit: Visit) -> str | None:
@@ -76,7 +77,7 @@ def read(source: Source, visit: Visit) -> str | None:
 
 
 def _read_model(source: Source, visit: Visit) -> str | None:
-    message = Message(source.data)
+    message = Message(source.data, _MOST_FIELDS)
     called = source.name.lower().endswith(_SUFFIX)
     try:
         if not (called or _is_model(message)):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from safehold.scan import rules, ubjson, walking
 from safehold.scan.boosters import BrokenError, read_binary
-from safehold.scan.documents import LARGEST, as_utf8, parse
+from safehold.scan.documents import LARGEST, as_utf8, opens, parse
 from safehold.scan.visit import Source, Visit
 
 # A model, or all of a booster: its configuration and the model.
@@ -35,8 +35,9 @@ def read(source: Source, visit: Visit) -> str | None:
         return _read_ubjson(source, visit) if _UBJSON.match(data) else None
     if (source.wanted or source.starts(_MAGIC)) and _BINARY.match(data):
         return _read_binary(source, visit)
-    text = as_utf8(data)
-    return _read_json(source, visit) if _JSON.match(text) else None
+    if not opens(data):  # or any bytes with zeros would be decoded to their end
+        return None
+    return _read_json(source, visit) if _JSON.match(as_utf8(data)) else None
 
 
 def _read_json(source: Source, visit: Visit) -> str | None:
