@@ -13,7 +13,7 @@ from safehold.scan.formats import PLAIN, possible
 from safehold.scan.judge import Judge
 from safehold.scan.names import Names
 from safehold.scan.opcodes import run
-from safehold.scan.plain import LARGEST, is_plain
+from safehold.scan.plain import is_plain
 from safehold.scan.values import Box, Opaque
 from tests.scan.test_runs import followed
 
@@ -156,10 +156,54 @@ def test_a_frame_covers_all_of_a_plain_file():
         data[3] -= wrong
 
 
+def nested(index: int, depth: int) -> dict[str, object]:
+    inner = [nested(index, depth - 1)] if depth else {"one": index}
+    return {"id": index, "name": f"n{index}" * 20, "tags": ["a", f"t{index}", None], "inner": inner}
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_nested_data_in_several_frames_is_plain(protocol, monkeypatch):
+    monkeypatch.setattr(plain, "_MOST_SHALLOW", 100)  # deeper patterns are used as well
+    data = pickle.dumps([nested(index, 4) for index in range(200)], protocol)
+    assert len(data) > 2**16
+    assert is_plain(data)
+    assert nothing_to_find(data)
+
+
+def test_frames_follow_each_other_in_a_plain_file():
+    data = bytearray(pickle.dumps([nested(index, 4) for index in range(200)], 4))
+    second = 11 + int.from_bytes(data[3:11], "little")
+    assert data[second] == 0x95
+    for place in (3, second + 1):
+        for wrong in (-1, 1):
+            kept = data[place]
+            data[place] = (kept + wrong) % 256
+            assert not is_plain(bytes(data))
+            data[place] = kept
+    assert is_plain(bytes(data))
+    assert not is_plain(bytes(data[:2] + data[11:]))
+    assert not is_plain(bytes(data[:second] + data[second + 9 :]))
+
+
+@pytest.mark.parametrize("body", [
+    b"](]}]ae", b"](]a]e", b"](K]}ae", b"](K]}K\x01]sea", b"](}K\x01](K\x02esae",
+    b"](}K\x01K\x02]se",
+    b"}(K\x01]]}ssu", b"}(K\x01]K\x02]au", b"}(K\x01K]]au", b"}(K\x01}K\x02](K\x03essu",
+    b"}(K\x01}K\x02]u",
+    b"}(K\x01K}K\x02](es\x75", b"](](](ea", b"](}K\x01](](ees]e", b"](]](](]eeae", b"](]](](]eeaee",
+])  # fmt: skip
+def test_one_item_of_a_list_or_dict_is_taken_by_the_container_before_it(body):
+    padded = b"\x80\x02" + body.replace(b"(", b"(" + b"N" * 2, 1) + b"."
+    for data in (b"\x80\x02" + body + b".", padded, padded.replace(b"](](", b"](]](")):
+        assert not is_plain(data) or nothing_to_find(data)
+
+
 def test_large_files_and_unsound_patterns_are_left_to_the_machine(monkeypatch):
-    data = pickle.dumps(list(range(LARGEST)), 3)
-    assert not is_plain(data)
     data = pickle.dumps(list(range(50)), 4)
+    with monkeypatch.context() as smaller:
+        smaller.setattr(plain, "LARGEST", len(data) - 1)
+        assert not is_plain(data)
+    assert is_plain(data)
     monkeypatch.setattr(plain, "SOUND", False)
     assert not is_plain(data)
 

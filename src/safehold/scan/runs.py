@@ -52,12 +52,13 @@ class Patterns:
     @cached_property
     def values(self) -> re.Pattern[bytes]:
         """A row of values."""
-        return _compiled(b"(?:%b)*+" % self._grammar.row(self._depth, _LONG))
+        return _compiled(b"(?:%b)*+" % self._grammar.row(self._depth, _LONG, told=True))
 
     @cached_property
     def pairs(self) -> re.Pattern[bytes]:
         """A row of an even number of values; the first of each two is no container."""
-        key, value = self._grammar.scalar(_SHORT), self._grammar.value(self._depth, _LONG)
+        key = self._grammar.scalar(_SHORT)
+        value = self._grammar.value(self._depth, _LONG, told=True)
         return _compiled(b"(?:%b%b)*+" % (key, value))
 
     @cached_property
@@ -210,23 +211,29 @@ class _Grammar:
         single = b"\\x85" + self.maybe
         return b"%b(?:%b|%b(?:%b|(?:%b)++(?:%b)?+)?+)?+" % (one, single, one, pair, one, made)
 
-    def row(self, depth: int, most: int) -> bytes:
-        """One or more values; containers may be nested so deep."""
-        return b"(?:%b%b)" % (self._group(_SHORT), self._containers(depth, most))
+    def row(self, depth: int, most: int, *, told: bool = False) -> bytes:
+        """One or more values; containers may be nested so deep.
 
-    def value(self, depth: int, most: int) -> bytes:
+        If it is to be ``told``, an empty list ends where the first group does, an empty dict where
+        the second does.
+        """
+        return b"(?:%b%b)" % (self._group(_SHORT), self._containers(depth, most, told=told))
+
+    def value(self, depth: int, most: int, *, told: bool = False) -> bytes:
         """Exactly one value."""
-        return b"(?:%b%b)" % (self.scalar(_SHORT), self._containers(depth, most))
+        return b"(?:%b%b)" % (self.scalar(_SHORT), self._containers(depth, most, told=told))
 
-    def _containers(self, depth: int, most: int) -> bytes:
+    def _containers(self, depth: int, most: int, *, told: bool) -> bytes:
         found = b"|" + self._texts(_SHORT, most) + self.maybe if most > _SHORT else b""
         if depth:
             row, value = self.row(depth - 1, _SHORT), self.value(depth - 1, _SHORT)
             key, maybe = self.scalar(_SHORT), self.maybe
             # A container that goes on in a way which is no data is no complete value yet.
             ends = b"(?=[^(])"
-            found += b"|\\]%b(?:(?:\\(%b*+e)++|%ba)?+%b" % (maybe, row, key, ends)
-            found += b"|\\}%b(?:(?:\\((?:%b%b)*+u)++|%b{2}+s)?+%b" % (maybe, key, value, key, ends)
+            none = b"()" if told else b""
+            found += b"|\\]%b(?>(?:\\(%b*+e)++|%ba|%b)%b" % (maybe, row, key, none, ends)
+            pairs = b"(?:\\((?:%b%b)*+u)++|%b{2}+s" % (key, value, key)
+            found += b"|\\}%b(?>%b|%b)%b" % (maybe, pairs, none, ends)
             found += b"|\\(%b*+t%b" % (row, maybe)
         return found
 

@@ -38,6 +38,7 @@ _MOST_NEWLINES: Final = 50_000
 _FARTHEST_HIDDEN: Final = 16 * 2**20
 _HIDDEN_OPCODES: Final = 10_000
 _HIDDEN_BYTES: Final = 2**20
+_WORTH_RUNS: Final = 2**11
 _MOST_STREAMS: Final = 10_000
 _PERSID: Final = 0x50
 _PROTO: Final = 0x80
@@ -71,7 +72,8 @@ def run_first(source: Source, visit: Visit) -> First:
     known = visit.first
     if known is None or known[0] is not source:
         judge = Judge(visit.names)
-        machine, outcome = run(source.data, judge)
+        # In a few bytes, looking for runs takes longer than the opcodes themselves.
+        machine, outcome = run(source.data, judge, skip=len(source.data) >= _WORTH_RUNS)
         known = visit.first = (source, First(judge, machine, outcome))
         if outcome.status == "limit":
             visit.depends()  # a format that does not claim the stream drops its notes

@@ -16,6 +16,8 @@ from safehold.scan.references import has_neighbours, is_link_outside, leads_outs
 from safehold.scan.visit import Source, Visit
 
 _VERSION: Final = b"\x08"
+# Of a file of weights, see blobs.py; nothing else begins like a pickle, see visit.py.
+HEAD: Final = rb".{4}\x02\0{59}"
 _SUFFIX: Final = ".mlmodel"
 _MANIFEST: Final = "Manifest.json"
 _NEWEST: Final = 100

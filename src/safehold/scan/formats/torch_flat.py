@@ -15,6 +15,7 @@ from safehold.scan.visit import Source, Visit
 
 _EXECUTORCH: Final = re.compile(rb"ET\d\d")
 _MOBILE: Final = b"PTMF"
+HEAD: Final = rb".{4}(?:ET\d\d|PTMF)"
 _FILES: Final = re.compile(r"aten::(?:save|from_file)")
 _CALLS: Final = re.compile(rb"\b(?:torch\.|ops\.aten\.|aten::)(save|from_file)\b")
 # Backends that are part of ExecuTorch and take their blob for data.
