@@ -34,6 +34,8 @@ def test_program_for_an_unknown_callable_is_an_attack(text):
     assert report(text).verdict == "malicious"
     assert report(1, [text]).verdict == "malicious"
     assert report(text.encode()).verdict == "malicious"
+    assert report(f"{'x' * 3000}\n{text}").verdict == "malicious"
+    assert report(f"{'x' * 3000}\n{text}".encode()).verdict == "malicious"
     keywords = b"}" + value("code") + value(text) + b"s"
     assert report(keywords=keywords).verdict == "malicious"
 
@@ -85,3 +87,27 @@ def test_file_written_by_a_method_of_an_array(marker):
         named("numpy", "matrix.tofile"), call(named("numpy", "asmatrix"), array), str(marker)
     )
     assert_caught(stream(payload), marker)
+
+
+def test_more_arguments_than_are_searched_are_told():
+    """A text that is named from the memo costs three bytes for each call."""
+    head = b"\x80\x04" + value("shop.tools") + value("apply") + b"\x93\x94" + value("a" * 4000)
+    calls = b"\x85\x940" + b"h\x00h\x01R0" * 2000
+    report = scan_bytes(head + calls + b"N.", "a.pkl")
+    assert report.verdict == "suspicious"
+    assert "SH105" in {finding.rule.id for finding in report.findings}
+
+
+MEMOS = [b"", b"\x94", b"q\x05", b"r\x05\0\0\0"]
+
+
+@pytest.mark.parametrize("memo", MEMOS)
+@pytest.mark.parametrize("head", [b"\x8c\x05", b"U\x05", b"X\x05\0\0\0"])
+def test_hidden_stream_without_a_beginning_in_any_spelling(head, memo):
+    """What is left of a stream whose first bytes another reader steps over."""
+    module = head + b"posix" + memo
+    name = head.replace(b"\x05", b"\x06", 1) + b"system" + memo
+    data = b"\x80\x04]\xff\xff\xff" + module + name + b"\x93" + value(("id",)) + b"R."
+    assert scan_bytes(data, "a.pkl").verdict == "malicious"
+    harmless = data.replace(b"posix", b"shops").replace(b"system", b"basket")
+    assert scan_bytes(harmless, "a.pkl").verdict == "suspicious"

@@ -14,7 +14,7 @@ from safehold.findings import Rule
 from safehold.scan import rules
 from safehold.scan.instances import items_fault, state_fault, written_with
 from safehold.scan.names import Names, Status
-from safehold.scan.programs import program_in
+from safehold.scan.programs import Programs
 from safehold.scan.values import UNKNOWN, Box, Global, Made, Opaque, argument, call_text, show
 
 # Of one kind per artifact; a hostile file can hold a different name every few bytes.
@@ -71,13 +71,14 @@ class Note:
 class Judge:
     """Collects what one artifact does; never raises for what it sees."""
 
-    __slots__ = ("_counts", "_evidence", "_notes", "names", "uses", "versions")
+    __slots__ = ("_counts", "_evidence", "_notes", "names", "programs", "uses", "versions")
 
     def __init__(self, names: Names) -> None:
         self.names = names
         self._notes: dict[tuple[str, str], Note] = {}
         self._evidence: dict[tuple[str, str], Note] = {}
         self._counts: dict[str, int] = {}
+        self.programs = Programs()
         # Insertion order is the order in the file.
         self.uses: dict[tuple[str, str, str], None] = {}
         self.versions: set[tuple[str, str]] = set()
@@ -305,11 +306,14 @@ class Judge:
     ) -> None:
         self._show_call(maker, args)
         listed = status.danger is not None or maker.module.startswith("<")
-        kind = None if listed else program_in(args)
+        kind = None if listed else self.programs.find(args)
         if kind is not None:
             message = f"gives {_short(maker.dotted)}, which is not known, a program: {kind}"
             detail = {"global": _short(maker.dotted), "call": call_text(maker, args)}
             self.note(rules.ATTACK_CONSTRUCTION, message, offset, detail)
+        elif self.programs.left < 0 and not listed:
+            message = "more arguments of unknown names than are searched for programs"
+            self.note(rules.LIMIT_EXCEEDED, message, offset)
 
     def _show_call(self, maker: Global, args: tuple[Any, ...]) -> None:
         note = self._evidence.get((maker.module, maker.name))

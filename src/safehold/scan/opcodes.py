@@ -31,6 +31,7 @@ def run(
 
     Without ``skip``, each opcode is followed by itself; that takes longer and finds the same.
     """
+    judge.programs.data = data
     machine = Machine(data, judge, start=start, memo=memo, arrays=arrays, skip=skip)
     return machine, machine.run(TABLE, most)
 

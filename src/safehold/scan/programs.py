@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from safehold.scan.values import Box
+from safehold.scan.values import Blob, Box, Data
 
 # So many values, so much of each, are looked at in one call.
 _MOST_VALUES: Final = 200
 _LONGEST: Final = 4096
+# So much of all calls of a stream.
+_MOST_BYTES: Final = 2**20
 
 _PYTHON: Final = re.compile(
     r"\b__import__\s*\(|\b(?:exec|eval|compile|execfile)\s*\(\s*[\w'\"(]"
@@ -21,11 +23,12 @@ _PYTHON: Final = re.compile(
     r"\s*\(|\bsubprocess\s*\.\s*(?:run|call|check_\w+|Popen|getoutput|getstatusoutput)\s*\("
     r"|\bpty\s*\.\s*spawn\s*\(|\bsocket\s*\.\s*(?:socket|create_connection)\s*\("
     r"|\bopen\s*\([^()\n]{1,300},\s*(?:mode\s*=\s*)?['\"][wax]b?\+?['\"]"
-    r"|(?:^|[\n;:])\s*(?:import|from)\s+(?:os|posix|subprocess|pty|socket|shutil|ctypes|importlib)\b"
+    r"|(?:^|[\n;:])[ \t]*+(?:import|from)\s+"
+    r"(?:os|posix|subprocess|pty|socket|shutil|ctypes|importlib)\b"
     r"|__(?:builtins|globals|subclasses|bases|mro|code|loader|getattribute)__"
 )
 _SHELL: Final = re.compile(
-    r"(?:^|[;|&`\n]|\$\()\s*(?:/(?:usr/)?(?:local/)?s?bin/)?"
+    r"(?:^|[;|&`\n]|\$\()[ \t]*+(?:/(?:usr/)?(?:local/)?s?bin/)?"
     r"(?:(?:ba|da|z|k)?sh|curl|wget|nc|ncat|socat|python[\d.]*|perl|ruby|touch|chmod|rm|powershell|cmd)"
     r"(?:\.exe)?\s+(?:-{1,2}\w|/\w|~|https?:|\.{0,2}/|[A-Za-z]:\\\\)"
 )
@@ -38,34 +41,49 @@ _PICKLE: Final = re.compile(
 )
 
 
-def program_in(values: Any) -> str | None:
-    """Return what kind of program stands among the values of a call, or None.
+class Programs:
+    """Looks for programs among the values of calls, within a budget."""
 
-    Containers are searched as far as their items were kept.
-    """
-    waiting = [values]
-    for _ in range(_MOST_VALUES):
-        if not waiting:
-            return None
-        value = waiting.pop()
-        if isinstance(value, str):
-            found = _kind(value[:_LONGEST])
-            if found is not None:
-                return found
-        elif isinstance(value, bytes | bytearray):
-            if _PICKLE.search(value, 0, _LONGEST):
-                return "a pickle"
-            found = _kind(value[:_LONGEST].decode("latin-1"))
-            if found is not None:
-                return found
-        elif type(value) is tuple:
-            waiting += value[:_MOST_VALUES]
-        elif isinstance(value, Box) and value.items is not None:
-            waiting += value.items.values() if isinstance(value.items, dict) else value.items
-    return None
+    __slots__ = ("data", "left")
+
+    def __init__(self) -> None:
+        self.left = _MOST_BYTES
+        # Where longer texts were left.
+        self.data: Data = b""
+
+    def find(self, values: Any) -> str | None:
+        """Return what kind of program stands among the values of a call, or None.
+
+        Containers are searched as far as their items were kept. ``left`` is negative once something
+        was not searched.
+        """
+        waiting = [values]
+        for _ in range(_MOST_VALUES):
+            if not waiting or self.left < 0:
+                return None
+            value = waiting.pop()
+            self.left -= 1
+            if isinstance(value, Blob):
+                value = bytes(self.data[value.start : min(value.stop, value.start + _LONGEST)])
+            if isinstance(value, str | bytes):
+                self.left -= min(len(value), _LONGEST)
+                found = _kind(value)
+                if found is not None:
+                    return found
+            elif type(value) is tuple:
+                waiting += value[:_MOST_VALUES]
+            elif isinstance(value, Box) and value.items is not None:
+                waiting += value.items.values() if isinstance(value.items, dict) else value.items
+        return None
 
 
-def _kind(text: str) -> str | None:
+def _kind(value: str | bytes) -> str | None:
+    if isinstance(value, str):
+        text = value[:_LONGEST]
+    elif _PICKLE.search(value, 0, _LONGEST):
+        return "a pickle"
+    else:
+        text = value[:_LONGEST].decode("latin-1")
     if _PYTHON.search(text):
         return "Python"
     return "a shell command" if _SHELL.search(text) else None

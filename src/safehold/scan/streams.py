@@ -21,13 +21,7 @@ from safehold.scan.visit import Source, Visit
 
 # Where a hidden stream may begin: at a protocol opcode, or before the two lines of a GLOBAL. The
 # second is looked for at the newline between them, or each letter c would be a place.
-_HIDDEN: Final = re.compile(
-    rb"\x80[\x01-\x05]|\n(?=[A-Za-z_][\w.]{0,60}\n)"
-    # The two short texts of a STACK_GLOBAL, memoized or not.
-    rb"|(?:\x8c|U|X(?=.\0\0\0))(.)(?:\0\0\0)?([A-Za-z_][\w.]{0,60})(?:\x94|q.|r.{4})?"
-    rb"(?:\x8c|U|X(?=.\0\0\0))(.)(?:\0\0\0)?([A-Za-z_][\w.]{0,60})(?:\x94|q.|r.{4})?\x93",
-    re.DOTALL,
-)
+_HIDDEN: Final = re.compile(rb"\x80[\x01-\x05]|\n(?=[A-Za-z_][\w.]{0,60}\n)|\x93")
 _MODULE: Final = re.compile(rb"[\w.]*\Z")
 _LONGEST_MODULE: Final = 60
 _NAME: Final = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*", re.ASCII)
@@ -35,6 +29,7 @@ _NAME: Final = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*", re.ASCII)
 # from each, so many bytes in all.
 _MOST_HIDDEN: Final = 256
 _MOST_NEWLINES: Final = 50_000
+_MOST_STACKED: Final = 5_000
 _FARTHEST_HIDDEN: Final = 16 * 2**20
 _HIDDEN_OPCODES: Final = 10_000
 _HIDDEN_BYTES: Final = 2**20
@@ -42,6 +37,7 @@ _WORTH_RUNS: Final = 2**11
 _MOST_STREAMS: Final = 10_000
 _PERSID: Final = 0x50
 _PROTO: Final = 0x80
+_STACK_GLOBAL: Final = 0x93
 _HOSTILE: Final[frozenset[Rule]] = frozenset({rules.DANGEROUS_GLOBAL, rules.ATTACK_CONSTRUCTION})
 
 
@@ -234,14 +230,17 @@ def find_hidden(data: Data, start: int, names: Names) -> Judge | None:
 
 def _places(data: Data, start: int, names: Names) -> Iterator[int]:
     found = _HIDDEN.finditer(data, start, start + _FARTHEST_HIDDEN)
+    stacked = 0
     for match in islice(found, _MOST_NEWLINES):
         at = match.start()
         if data[at] == _PROTO:
             yield at
             continue
-        if match.lastindex is not None:
-            if _is_danger(match, names):
-                yield at
+        if data[at] == _STACK_GLOBAL:
+            stacked += 1
+            place = _danger_before(data, at, names) if stacked <= _MOST_STACKED else None
+            if place is not None:
+                yield place
             continue
         first = max(start, at - _LONGEST_MODULE)
         module = _MODULE.search(bytes(data[first:at]))
@@ -254,11 +253,32 @@ def _places(data: Data, start: int, names: Names) -> Iterator[int]:
             )
 
 
-def _is_danger(match: re.Match[bytes], names: Names) -> bool:
-    """Whether two texts in a row have the lengths that they say and name a danger."""
-    sizes, texts = match.group(1, 3), match.group(2, 4)
-    if any(size[0] != len(text) for size, text in zip(sizes, texts, strict=True)):
-        return False
-    module, name = (text.decode("ascii") for text in texts)
-    status = names.status(module, name, 4)
-    return not status.known and status.danger is not None
+def _danger_before(data: Data, stop: int, names: Names) -> int | None:
+    """Return where the two texts of a STACK_GLOBAL begin, if they name a danger."""
+    first = max(0, stop - 2 * (_LONGEST_MODULE + 10))
+    window = bytes(data[first:stop])
+    name = _text_before(window, len(window))
+    module = None if name is None else _text_before(window, name[0])
+    if name is None or module is None:
+        return None
+    status = names.status(module[1].decode("latin-1"), name[1].decode("latin-1"), 4)
+    return first + module[0] if not status.known and status.danger is not None else None
+
+
+def _text_before(window: bytes, stop: int) -> tuple[int, bytes] | None:
+    """Return a short text that ends here, memoized or not, and where its opcode stands."""
+    ends = [stop]
+    if window[stop - 1 : stop] == b"\x94":
+        ends.append(stop - 1)
+    if window[stop - 2 : stop - 1] == b"q":
+        ends.append(stop - 2)
+    if window[stop - 5 : stop - 4] == b"r":
+        ends.append(stop - 5)
+    for end in ends:
+        for length in range(1, min(_LONGEST_MODULE, end - 2) + 1):
+            at = end - length - 1
+            if window[at] == length and window[at - 1] in b"\x8cU":
+                return at - 1, window[at + 1 : end]
+            if window[max(0, at - 4) : at + 1] == bytes((0x58, length, 0, 0, 0)):
+                return at - 4, window[at + 1 : end]
+    return None
