@@ -214,7 +214,7 @@ def digest() -> bytes:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda package: (package / "allow" / "numpy.json").write_text("{}"),
+        lambda package: (package / "allow" / "numpy.json").write_text("allow/numpy.JSON"),
         lambda package: (package / "c.py").write_text(""),
         lambda package: (package / "b.py").rename(package / "c.py"),
         lambda package: (package / "b.py").unlink(),

@@ -266,6 +266,14 @@ def test_an_entry_that_was_tampered_with_does_not_count(damage, files, home):
         CacheFiles(str(home), 2**20).read(NAME)
 
 
+def test_no_more_of_an_entry_is_read_than_one_can_have(files, home, monkeypatch):
+    files.write(NAME, b"content")
+    os.truncate(place(home), 2**40)
+    monkeypatch.setattr(os, "read", None)
+    with pytest.raises(DamagedError, match="no entry"):
+        files.read(NAME)
+
+
 def test_an_entry_of_another_user_does_not_count(files, home, monkeypatch):
     files.write(NAME, b"content")
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
@@ -286,7 +294,7 @@ def only(home: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("how", ["flip", "content", "swap"])
+@pytest.mark.parametrize("how", ["flip", "content", "swap", "pipe"])
 def test_a_poisoned_entry_is_scanned_anew_and_replaced(how, home):
     """What it would say is that a malicious file is clean."""
     scan_bytes(EVIL, "a.pkl", cache=home)
@@ -295,6 +303,9 @@ def test_a_poisoned_entry_is_scanned_anew_and_replaced(how, home):
         data = bytearray(path.read_bytes())
         data[-1] ^= 1
         path.write_bytes(data)
+    elif how == "pipe":
+        path.unlink()
+        os.mkfifo(path, 0o600)
     elif how == "content":
         # With the right key, but nothing that an entry can be.
         name = bytes.fromhex(path.parent.name + path.name)
