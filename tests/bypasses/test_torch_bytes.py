@@ -7,11 +7,12 @@ import pickle
 
 import joblib
 import pytest
-import torch
 
 from safehold.scan import scan_bytes
 from tests.bypasses.payloads import Raw, assert_caught, call, named, stream, system, value
 from tests.bypasses.test_torch_formats import legacy
+
+torch = pytest.importorskip("torch")
 
 pytestmark = pytest.mark.extras
 
