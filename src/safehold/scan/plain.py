@@ -9,7 +9,6 @@ Read as a format, it is the only one that is asked, see formats/__init__.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from operator import itemgetter
 from typing import Final
 
@@ -198,7 +197,8 @@ class _Form:
 
     def _items(self, at: int, depth: int) -> int:
         data, key = self._data, self._forms.key
-        at = self.framed(at)
+        if data[at] == _FRAME:
+            at = self.framed(at)
         while at:
             match = self._forms.values.match(data, at, self._last)
             lists, dicts = (-1, -1) if match is None else (match.end(1), match.end(2))
@@ -219,7 +219,8 @@ class _Form:
     def _pairs(self, at: int, depth: int) -> int:
         """Follow pairs that are no deeper than a match, or none."""
         data = self._data
-        at = self.framed(at)
+        if data[at] == _FRAME:
+            at = self.framed(at)
         self._empty_dict = 0
         while at:
             match = self._forms.pairs.match(data, at, self._last)
@@ -239,7 +240,9 @@ class _Form:
 
     def _after_memo(self, at: int) -> int:
         match = self._forms.maybe.match(self._data, at, self._last)
-        return self.framed(at if match is None else match.end())
+        if match is not None:
+            at = match.end()
+        return at if self._data[at] != _FRAME else self.framed(at)
 
 
 def _memo_is_plain(parts: list[tuple[int, int]], data: bytes, *, framed: bool) -> bool:
@@ -262,30 +265,23 @@ def _memo_is_plain(parts: list[tuple[int, int]], data: bytes, *, framed: bool) -
     tuples: dict[int, int] = {}
     at = 0
     # Once all of them are set, no GET can miss; PUTs that set one again are looked for afterwards.
-    for code, after in _memo_codes(forms, parts, data):
-        at = after
-        if code[:1] in _GETS:
-            if index_of(code) >= count:
+    for start, stop in parts:
+        for match in forms.memos.finditer(data, start, stop):
+            code = match[1]
+            if not code or count > most:
+                break
+            if code[:1] in _GETS:
+                if index_of(code) >= count:
+                    return False
+                continue
+            maker = code[0] in TUPLES
+            if maker and count in indexes:
+                tuples[count] = code[0]
+            if not framed and index_of(code[maker:]) != count:
                 return False
-            continue
-        maker = code[0] in TUPLES
-        if maker and count in indexes:
-            tuples[count] = code[0]
-        if not framed and index_of(code[maker:]) != count:
-            return False
-        count += 1
-        if count > most:
-            break
+            count += 1
+            at = match.end()
     makers = tuples.values()
     if count <= most or len(makers) > LONGEST_CHAIN or _TUPLE in makers:
         return False
     return framed or not puts_among(forms, data, at, len(data), indexes)
-
-
-def _memo_codes(
-    forms: Patterns, parts: list[tuple[int, int]], data: bytes
-) -> Iterator[tuple[bytes, int]]:
-    for start, stop in parts:
-        for match in forms.memos.finditer(data, start, stop):
-            if match[1]:
-                yield match[1], match.end()

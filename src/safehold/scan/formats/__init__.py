@@ -125,4 +125,7 @@ def _is_no_other(data: Data) -> bool:
     """Whether a pickle is in no other format than those that begin with one."""
     if not _SAID or not isinstance(data, bytes) or len(data) > plain.LARGEST:
         return False
-    return not _HEADS.match(data) and not any(map(data.__contains__, _SIGNS))
+    for sign in _SIGNS:
+        if sign in data:
+            return False
+    return not _HEADS.match(data)
