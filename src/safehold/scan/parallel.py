@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -46,7 +45,7 @@ def scan_in_parallel(
         tasks = _Tasks(source)
         made: Iterator[Any] = ((scan_batch, (batch, worker), {}) for batch in tasks)
         try:
-            results = _started(workers, jobs, made)
+            results = workers(jobs, return_as="generator")(made)
             yield from _answers(results, tasks)
         except _WorkerLost as error:
             # No file raises: this is a worker that is gone, or that never was there.
@@ -119,23 +118,11 @@ def _alone(
     """Scan one file by a worker that has nothing else to do."""
     try:
         # Two, as one job would be this process itself.
-        [reports] = _started(workers, 2, [(scan_batch, ([found], settings), {})])
+        [reports] = workers(2)([(scan_batch, ([found], settings), {})])
     except Exception:  # noqa: BLE001  as above; what it is depends on the backend
         return [unreadable(found.shown, "the worker that read it was ended")]
     answer: list[FileReport | None] = reports
     return answer
-
-
-def _started(workers: Callable[..., Any], jobs: int, tasks: Iterable[Any]) -> Any:
-    """Start workers that do not hear Ctrl+C: who started them ends them, without a trace.
-
-    A process inherits what its parent's thread does not let through.
-    """
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        return workers(jobs, return_as="generator")(tasks)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _workers(backend: str) -> Callable[..., Any]:
