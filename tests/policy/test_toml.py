@@ -234,6 +234,19 @@ def test_number_must_be_positive(key, value):
 
 
 @pytest.mark.parametrize(
+    "value", ["0", "-1.5", "0.09", "1_000_001", "nan", "inf", "true", '"8"', "[]", "9" * 400]
+)
+def test_seconds_are_a_number_within_reason(value):
+    said = refused(f"version = 1\nlimits.seconds = {value}")
+    assert f"{HERE}:2: limits.seconds must be a number of seconds" in said
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("2", 2.0), ("0.5", 0.5), ("1e3", 1000.0)])
+def test_seconds(text, seconds):
+    assert parse(f"version = 1\nlimits.seconds = {text}").limits.seconds == seconds
+
+
+@pytest.mark.parametrize(
     ("text", "number"),
     [
         ("1", 1),
@@ -657,7 +670,7 @@ def policies(draw):
         zones=draw(zones()),
         memory=Zone("memory", (), *draw(trusts())),
         trusted=draw(st.none() | st.lists(PLAIN_PATTERNS, max_size=3).map(tuple)),
-        limits=Limits(draw(counts), draw(counts), draw(counts), draw(counts)),
+        limits=Limits(*(draw(counts) for _ in range(4)), draw(st.floats(0.1, 1e6))),
         trail=draw(TEXTS),
         marks=draw(TEXTS),
         revoked=draw(revocations()),
@@ -749,6 +762,7 @@ def test_the_reference_has_no_other_rows():
         ("limits.depth", str(Limits().depth)),
         ("limits.expansion", str(Limits().expansion)),
         ("limits.members", f"{Limits().members:,}"),
+        ("limits.seconds", f"{Limits().seconds:g}"),
         ("limits.artifact", "4 GiB"),
         ("trail.path", default_policy("/").trail),
         ("marks.path", default_policy("/").marks),

@@ -386,18 +386,19 @@ def test_what_the_second_reader_had_no_time_or_no_cage_for_is_not_kept(
     assert len(entries(cache)) == kept
 
 
-def test_a_limit_that_only_a_dropped_reading_met_is_not_kept(cache, monkeypatch):
+def test_a_limit_is_not_kept(cache, monkeypatch):
     """As with objects of other threads, which count as well."""
     data = b"\x89PNG" + bytes(2000)
     assert again(data, cache, "a.txt") == (False, False)  # no format: an error
     found = Settings.of(None, None, cache=cache)
     assert scan_data(data, "a.txt", found, named=False) is None
-    monkeypatch.setattr("safehold.scan.machine._STRIDE", 1)
+    monkeypatch.setattr("safehold.scan.budget.STRIDE", 1)
     many = b"N0]0" * 100 + b"\xff"
     assert scan_data(many, "b.txt", found, named=False) is None
     assert len(entries(cache)) == 2
-    monkeypatch.setattr("safehold.scan.machine.MAX_OBJECTS", -(2**40))
-    assert scan_data(many, "c.txt", found, named=False) is None
+    monkeypatch.setattr("safehold.scan.machine.MAX_KEPT", -(2**40))
+    report = scan_data(many, "c.txt", found, named=False)
+    assert (report.format, report.verdict) == ("pickle", "suspicious")
     assert len(entries(cache)) == 2
 
 

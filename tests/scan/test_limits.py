@@ -63,24 +63,31 @@ def test_lengths_beyond_the_file_reserve_nothing(data, rule):
     assert peak < 2**20
 
 
-def test_stack_is_bounded(monkeypatch):
-    monkeypatch.setattr(machine, "MAX_STACK", 1000)
-    assert "SH105" in rules(scan_bytes(b"]" * 30_000 + b".", "a.pkl"))
-
-
-def test_memo_is_bounded(monkeypatch):
-    monkeypatch.setattr(machine, "MAX_MEMO", 1000)
-    assert "SH105" in rules(scan_bytes(b"]" + b"\x94" * 30_000 + b".", "a.pkl"))
-
-
-def test_values_inside_values_are_bounded(monkeypatch):
-    monkeypatch.setattr(machine, "MAX_OBJECTS", 10_000)
-    assert "SH105" in rules(scan_bytes(b")" + b"\x85" * 100_000 + b".", "a.pkl"))
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"]2" * 150_000 + b".",
+        b"(" * 300_000,
+        b"]" + b"\x94" * 300_000 + b".",
+        b")" + b"\x85" * 300_000 + b".",
+        b"(N" + b"2" * 900 + b"t" + b"(N" * 300_000,
+        (b"(" + b"]2" * 450 + b"t") * 400 + b".",
+        (b"}(" + b"".join(b"\x8c\x02k%cN20" % at for at in range(48, 98)) + b"u") * 3_000 + b".",
+        # Runs that are read because of the last opcode.
+        b"\x80\x04" + b"]\x94" * 200_000 + b"h\x00.",
+    ],
+    ids="stack marks memo nested tuple tuples dicts runs".split(),
+)
+def test_what_is_kept_is_bounded(monkeypatch, data):
+    assert "SH105" not in rules(scan_bytes(data, "a.pkl"))
+    monkeypatch.setattr(machine, "MAX_KEPT", 2**20)
+    report = scan_bytes(data, "a.pkl")
+    assert (report.format, "SH105" in rules(report)) == ("pickle", True)
 
 
 def test_values_of_runs_that_are_read_are_bounded(monkeypatch):
     """They are many before the opcodes are: the count has to begin before."""
-    monkeypatch.setattr(machine, "MAX_OBJECTS", 10_000)
+    monkeypatch.setattr(machine, "MAX_KEPT", 2**20)
     runs = (b"(" + b"K\x01\x85" * 1000 + b"i__a\nb\n") * 40
     data = b"\x80\x02(" + runs + b"I1\n0" * 6000 + b"t."
     assert "SH105" in rules(scan_bytes(data, "a.pkl"))

@@ -47,13 +47,15 @@ class Limits:
 
     ``artifact``: bytes of one file, packed or unpacked. ``depth``: nesting of values and of
     archives within archives. ``expansion``: unpacked bytes per packed byte. ``members``:
-    entries of one archive.
+    entries of one archive. ``seconds``: processor time that the scan of one file may take for
+    each 64 MiB of it, or part of that.
     """
 
     artifact: int = 4 * 2**30
     depth: int = 64
     expansion: int = 1000
     members: int = 100_000
+    seconds: float = 8.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from safehold.policy.sizes import parse_size, size_text
 from safehold.sfh1 import SUITES
 
 _FLAGS = ("mmap", "sidecar")  # of a zone
+_LEAST_SECONDS, _MOST_SECONDS = 0.1, 1_000_000
 _TABLES: Mapping[str, tuple[str, ...]] = {
     "": (
         "version", "mode", "root", "activation", "keys", "zone", "memory", "code", "limits",
@@ -47,7 +48,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "zone": ("name", "paths", "trust", "codecs", "allow", *_FLAGS),
     "memory": ("trust", "codecs", "allow"),
     "code": ("trusted",),
-    "limits": ("artifact", "depth", "expansion", "members"),
+    "limits": ("artifact", "depth", "expansion", "members", "seconds"),
     "trail": ("path",),
     "marks": ("path",),
     "revoked": ("keys", "artifacts", "file"),
@@ -198,6 +199,15 @@ class _Parser:
         self._note(f"limits.{key}", given=key in table)
         return value
 
+    def _seconds(self, table: dict[str, Any], default: float) -> float:
+        value = table.get("seconds", default)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            value = 0
+        if not _LEAST_SECONDS <= value <= _MOST_SECONDS:
+            raise self._error("limits.seconds", "must be a number of seconds, 0.1 to 1,000,000")
+        self._note("limits.seconds", given="seconds" in table)
+        return float(value)
+
     # -- composite values
 
     def _root(self, data: dict[str, Any]) -> Path:
@@ -229,6 +239,7 @@ class _Parser:
             depth=self._number(table, "depth", limits.depth),
             expansion=self._number(table, "expansion", limits.expansion),
             members=self._number(table, "members", limits.members),
+            seconds=self._seconds(table, limits.seconds),
         )
 
     def _place(self, name: str, default: str) -> str:
@@ -362,7 +373,7 @@ def render_policy(policy: Policy) -> str:
     limits = policy.limits
     lines += ["", "[limits]", f"artifact = {_quote(size_text(limits.artifact))}"]
     lines += [f"depth = {limits.depth}", f"expansion = {limits.expansion}"]
-    lines += [f"members = {limits.members}"]
+    lines += [f"members = {limits.members}", f"seconds = {limits.seconds}"]
     lines += ["", "[trail]", f"path = {_quote(policy.trail)}"]
     lines += ["", "[marks]", f"path = {_quote(policy.marks)}"]
     revoked = policy.revoked

@@ -17,7 +17,7 @@ from typing import Any, Final
 from safehold import dangers
 from safehold.scan import rules
 from safehold.scan.bytecode import dangerous_names, decode
-from safehold.scan.documents import LARGEST, texts_of
+from safehold.scan.documents import LARGEST, bounded, texts_of
 from safehold.scan.references import leads_outside
 from safehold.scan.visit import Source, Visit
 
@@ -49,7 +49,7 @@ def check_text(source: Source, visit: Visit, text: bytes) -> bool:
         visit.note(source, rules.LIMIT_EXCEEDED, "a configuration larger than any model needs")
         return False
     try:
-        tree = json.loads(text.rstrip(b"\0"))
+        tree = json.loads(bounded(text.rstrip(b"\0")))
     except (ValueError, RecursionError) as error:
         if isinstance(error, RecursionError):
             visit.depends()

@@ -55,6 +55,7 @@ def as_tuple(m: Machine, items: list[Any]) -> Any:
     if len(items) > _KEPT_TUPLE or any(map(_is_long, items)):
         return Opaque("tuple")
     found = flat(items)
+    m.items += len(found)
     return Opaque("tuple") if len(found) > _KEPT_TUPLE else tuple(found)
 
 
@@ -166,6 +167,7 @@ def _set_items(m: Machine, box: Box, items: list[Any]) -> None:
         m.judge.broken("a key without a value", m.pos)
         items.append(UNKNOWN)
     _check_keys(m, keys)
+    m.items += len(items)
     box.add(items)
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from safehold.scan.budget import Exceeded
 from safehold.scan.values import Data
 from safehold.scan.visit import Visit
 
@@ -75,6 +76,18 @@ class Keys:
         return begins(text, b"{", b"[") and self._sign.search(text) is not None
 
 
+# Bytes of memory that a parser takes for each of these, about: of objects, lists, texts, members.
+_WEIGHTS: Final = ((b"{", 250), (b"[", 80), (b'"', 32), (b",", 32))
+_MOST_MEMORY: Final = 320 * 2**20
+
+
+def bounded(text: bytes) -> bytes:
+    """Return JSON that a parser may be given. Raises Exceeded for what takes too much memory."""
+    if sum(text.count(sign) * weight for sign, weight in _WEIGHTS) > _MOST_MEMORY:
+        raise Exceeded("a document of more values than are read here")
+    return text
+
+
 def parse(
     data: Data,
     visit: Visit,
@@ -82,7 +95,7 @@ def parse(
 ) -> Any:
     """Return what a document holds; None if it is no JSON."""
     try:
-        return json.loads(bytes(as_utf8(data)), object_pairs_hook=hook)
+        return json.loads(bounded(bytes(as_utf8(data))), object_pairs_hook=hook)
     except ValueError:
         return None
     except RecursionError:

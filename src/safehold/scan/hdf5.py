@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from safehold.scan.budget import Budget
 from safehold.scan.hdf5_bytes import BrokenError, Bytes, TooManyError
 from safehold.scan.hdf5_heaps import Fractal, collection, local_heap, symbols
 from safehold.scan.values import Data
@@ -21,6 +22,8 @@ _STRING, _OPAQUE, _VARIABLE = 3, 5, 9
 _SHARED: Final = 2
 _VIRTUAL: Final = 3
 _MOST_TEXTS: Final = 100_000
+_MOST_FILES: Final = 10_000
+_MOST_DIMENSIONS: Final = 32
 
 __all__ = ["SIGNATURE", "Attribute", "BrokenError", "Contents", "TooManyError", "find", "read"]
 
@@ -57,8 +60,8 @@ def find(data: Data) -> int | None:
     return None
 
 
-def read(data: Data, start: int, found: Contents) -> None:
-    """Add what a file names to ``found``. Raises BrokenError, TooManyError."""
+def read(data: Data, start: int, found: Contents, budget: Budget) -> None:
+    """Add what a file names to ``found``. Raises BrokenError, TooManyError, or OutOfTime."""
     version = data[start + 8] if start + 8 < len(data) else 255
     if version in (0, 1):
         offsets, lengths = data[start + 13], data[start + 14]
@@ -70,7 +73,7 @@ def read(data: Data, start: int, found: Contents) -> None:
         raise BrokenError("a version that is not known here")
     base = int.from_bytes(data[at : at + offsets], "little")
     # Files moved behind other bytes keep their base; the library then takes the place itself.
-    file = Bytes(data, base if base == start else start, offsets, lengths)
+    file = Bytes(data, base if base == start else start, offsets, lengths, budget)
     found.end = file.number(at + 2 * offsets, offsets) + start - base
     root = file.address(at + offsets * (5 if version < 2 else 3))
     _Reader(file, found).read(root)
@@ -81,6 +84,7 @@ class _Reader:
         self._file = file
         self._found = found
         self._seen: set[int] = set()
+        self._kept = 0
         self._waiting: list[int] = []
 
     def read(self, root: int) -> None:
@@ -168,6 +172,9 @@ class _Reader:
         version, rank = file.number(start, 1), file.number(start + 1, 1)
         if version == 2 and file.number(start + 3, 1) == 2:
             return 0
+        if rank > _MOST_DIMENSIONS:
+            raise BrokenError("an array of too many dimensions")
+        file.step(rank)
         at, count = start + (8 if version == 1 else 4), 1
         for index in range(rank):
             count *= file.number(at + index * file.lengths, file.lengths)
@@ -196,7 +203,7 @@ class _Reader:
         if kind == 0:
             self._waiting.append(file.address(at))
         elif kind == 64:
-            self._found.elsewhere.append(file.text(at + 3).decode("utf-8", "backslashreplace"))
+            self._lead(file.text(at + 3))
         elif kind != 1:
             raise BrokenError("a link of an unknown kind")
 
@@ -225,7 +232,7 @@ class _Reader:
             file.step()
             at = start + 8 + file.offsets + index * 3 * file.lengths
             name = file.text(names + file.number(at, file.lengths))
-            self._found.elsewhere.append(name.decode("utf-8", "backslashreplace"))
+            self._lead(name)
 
     def _layout(self, start: int) -> None:
         """A virtual dataset takes its values from datasets of other files."""
@@ -237,14 +244,20 @@ class _Reader:
             return
         begin, end = self._in_heap(heap, file.number(start + 2 + file.offsets, 4))
         at = begin + 1 + file.lengths
-        first = file.text(at, end - at)
-        self._found.elsewhere.append(first.decode("utf-8", "backslashreplace"))
+        self._lead(file.text(at, end - at))
         while at < min(end, begin + 2**16):
             # Names end in NUL; the selections between them hold none that looks like a path.
-            text = file.text(at, end - at)
+            file.step()
+            text = file.text(at, min(end - at, 4096))
             if len(text) > 1 and text.isascii() and text.decode().isprintable():
-                self._found.elsewhere.append(text.decode())
+                self._lead(text)
             at += len(text) + 1
+
+    def _lead(self, name: bytes) -> None:
+        """Keep the name of a file elsewhere."""
+        if len(self._found.elsewhere) >= _MOST_FILES:
+            raise TooManyError
+        self._found.elsewhere.append(name[:4096].decode("utf-8", "backslashreplace"))
 
     def _in_heap(self, heap: int, index: int) -> tuple[int, int]:
         heaps = self._found.heaps
@@ -292,6 +305,8 @@ class _Reader:
             self._keep(name, file.take(begin, end - begin))
 
     def _keep(self, name: str, value: bytes) -> None:
-        if len(self._found.attributes) >= _MOST_TEXTS:
+        # Two may say that they hold the same bytes.
+        self._kept += len(value)
+        if len(self._found.attributes) >= _MOST_TEXTS or self._kept > 2 * len(self._file.data):
             raise TooManyError
         self._found.attributes.append(Attribute(name, value))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from safehold.scan.budget import Budget
 from safehold.scan.values import Data
 
 _MOST_STEPS: Final = 1_000_000
+# One takes as long as so many of the budget's.
+_STEPS: Final = 4
 
 
 class BrokenError(ValueError):
@@ -20,20 +23,22 @@ class TooManyError(Exception):
 class Bytes:
     """A file, the width of its offsets and lengths, and where its addresses count from."""
 
-    def __init__(self, data: Data, base: int, offsets: int, lengths: int) -> None:
+    def __init__(self, data: Data, base: int, offsets: int, lengths: int, budget: Budget) -> None:
         if offsets not in (2, 4, 8) or lengths not in (2, 4, 8):
             raise BrokenError("addresses of an unknown width")
         self.data = data
         self.offsets = offsets
         self.lengths = lengths
         self.base = base
+        self._budget = budget
         self._left = _MOST_STEPS
 
-    def step(self) -> None:
-        """Count one step. Raises TooManyError."""
-        self._left -= 1
+    def step(self, count: int = 1) -> None:
+        """Count steps. Raises TooManyError, or OutOfTime."""
+        self._left -= count
         if self._left < 0:
             raise TooManyError
+        self._budget.spend(_STEPS * count)
 
     def number(self, at: int, width: int) -> int:
         """Return a number. Raises BrokenError outside the file."""

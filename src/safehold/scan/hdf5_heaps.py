@@ -6,12 +6,14 @@ the second hold large groups and many attributes of new ones; global heaps hold 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final
 
 from safehold.scan.hdf5_bytes import BrokenError, Bytes
 
 _DEEPEST: Final = 32
+_MOST_ROWS: Final = 128
 _HUGE_RECORD, _BY_NAME, _ATTRIBUTE_BY_NAME = 1, 5, 8
 
 
@@ -121,6 +123,8 @@ class Fractal:
         self._blocks: list[tuple[int, int, int]] = []
         if root is not None:
             self._collect(root, rows)
+        self._blocks.sort()
+        self._starts = [start for start, _, _ in self._blocks]
 
     def _collect(self, root: int, rows: int) -> None:
         """Keep (offset in the heap, address, size) of each block."""
@@ -129,7 +133,7 @@ class Fractal:
         while waiting:
             at, rows, size, depth = waiting.pop()
             file.step()
-            if not depth:
+            if not depth or rows > _MOST_ROWS:
                 raise BrokenError("a heap that is too deep")
             if not rows:
                 file.expect(at, b"FHDB")
@@ -176,11 +180,11 @@ class Fractal:
             return
         offset = self._file.number(at + 1, self._offset_bytes)
         length = self._file.number(at + 1 + self._offset_bytes, self._length_bytes)
-        for start, address, size in self._blocks:
-            if start <= offset and offset + length <= start + size:
-                yield address + offset - start, address + offset - start + length
-                return
-        raise BrokenError("an object outside its heap")
+        place = bisect_right(self._starts, offset) - 1
+        start, address, size = self._blocks[place] if place >= 0 else (0, 0, -1)
+        if offset + length > start + size:
+            raise BrokenError("an object outside its heap")
+        yield address + offset - start, address + offset - start + length
 
 
 def collection(file: Bytes, address: int) -> dict[int, tuple[int, int]]:

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from safehold.findings import Rule
 from safehold.scan import rules
+from safehold.scan.budget import Budget
 from safehold.scan.instances import items_fault, state_fault, written_with
 from safehold.scan.names import Names, Status
 from safehold.scan.programs import Programs
@@ -71,10 +72,14 @@ class Note:
 class Judge:
     """Collects what one artifact does; never raises for what it sees."""
 
-    __slots__ = ("_counts", "_evidence", "_notes", "names", "programs", "uses", "versions")
+    __slots__ = (
+        "_counts", "_evidence", "_notes", "budget", "names", "programs", "uses", "versions",
+    )  # fmt: skip
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, budget: Budget | None = None) -> None:
+        """Judge by these names; the machines that report to it share one budget, if any."""
         self.names = names
+        self.budget = Budget() if budget is None else budget
         self._notes: dict[tuple[str, str], Note] = {}
         self._evidence: dict[tuple[str, str], Note] = {}
         self._counts: dict[str, int] = {}
@@ -85,11 +90,15 @@ class Judge:
 
     def copy(self) -> Judge:
         """Return another that saw the same so far."""
-        found = Judge(self.names)
+        found = Judge(self.names, self.budget)
         found._notes.update(self._notes)
         found.uses.update(self.uses)
         found.versions |= self.versions
         return found
+
+    def fresh(self) -> Judge:
+        """Return another for the same file that saw nothing yet."""
+        return Judge(self.names, self.budget)
 
     @property
     def notes(self) -> list[Note]:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from safehold.scan import rules
+from safehold.scan import budget, rules
 from safehold.scan.judge import Judge
 from safehold.scan.memo import Memo
 from safehold.scan.outcome import Broken, Ended, Exhausted, Outcome
@@ -24,11 +25,16 @@ from safehold.scan.values import UNKNOWN, Blob, Data, Run
 Handler = Callable[["Machine"], None]
 
 MAX_OPCODES: Final = 100_000_000
-# Sizes are looked at after so many opcodes, each of which adds one value at most.
-_STRIDE: Final = 10_000
-MAX_STACK: Final = 4_000_000
-MAX_MEMO: Final = 8_000_000
-MAX_OBJECTS: Final = 16_000_000
+# Bytes of values that may be kept for each share of the file, and what is counted for them: for
+# a block of the interpreter's, a place on the stack or in what was read of a run, an entry of
+# the memo beside the block of its index, an item of a tuple or dict.
+MAX_KEPT: Final = 352 * 2**20
+_BLOCK: Final = 80
+_PLACE: Final = 9
+_ENTRY: Final = 24
+_ITEM: Final = 16
+# Runs that may be on the stack unread, in bytes; a value takes one or more.
+_MOST_UNREAD: Final = 4_000_000
 # Names longer than this are no names; texts longer than the second stay in the file.
 MAX_NAME: Final = 4096
 KEPT_TEXT: Final = 256
@@ -45,10 +51,11 @@ class Machine:
 
     __slots__ = (
         "arrays",
-        "blocks",
+        "budget",
         "buffers",
         "data",
         "fence",
+        "items",
         "judge",
         "kept",
         "limit",
@@ -57,13 +64,13 @@ class Machine:
         "persistent",
         "pos",
         "proto",
+        "replayed",
         "resume",
         "size",
         "skipper",
         "stack",
         "start",
         "table",
-        "unfolded",
     )
 
     def __init__(
@@ -79,6 +86,7 @@ class Machine:
         self.data = data
         self.size = len(data)
         self.judge = judge
+        self.budget = judge.budget
         self.start = start
         self.pos = start
         self.kept = Memo() if memo is None else memo
@@ -90,9 +98,9 @@ class Machine:
         self.marks: list[int] = []
         self.fence = 0
         self.proto = 0
-        # How many objects there were, and the bytes of runs that were read, see `_count_objects`.
-        self.blocks: int | None = None
-        self.unfolded = 0
+        # Values of runs that were read, and items of tuples and dicts, whatever became of them.
+        self.replayed = 0
+        self.items = 0
         self.persistent: list[Any] = []
         # How many buffers from outside the stream it takes.
         self.buffers = 0
@@ -106,45 +114,48 @@ class Machine:
         """Follow the stream to its STOP, or as far as it can be followed."""
         data = self.data
         self.table = table
-        rounds = -(-(MAX_OPCODES if most is None else most) // _STRIDE)
+        stride = budget.STRIDE
+        rounds = -(-(MAX_OPCODES if most is None else most) // stride)
         try:
+            if self.budget.over:
+                self.budget.ask()
             for _ in range(rounds):
-                for _ in range(_STRIDE):
+                for step in range(stride):
                     pos = self.pos
                     if pos >= self.limit:
                         pos = self._next_frame()
                     self.pos = pos + 1
                     opcode = data[pos]
                     if opcode == _STOP:
+                        self.budget.spend(step)
                         return self._stopped()
                     table[opcode](self)
-                self._check_sizes()
-        except Exhausted as error:
-            self.judge.note(rules.LIMIT_EXCEEDED, str(error), self.pos)
-            return Outcome("limit", self.pos, reason=str(error))
+                self.check_sizes()
+                self.budget.spend(stride)
+        except budget.Exceeded as error:
+            return self._ended(str(error))
         except Broken as error:
             return Outcome("broken", self.pos, reason=str(error))
-        message = f"more than {rounds * _STRIDE} opcodes"
-        self.judge.note(rules.LIMIT_EXCEEDED, message, self.pos)
-        return Outcome("limit", self.pos, reason=message)
+        return self._ended(f"more than {rounds * stride} opcodes")
 
-    def _check_sizes(self) -> None:
-        if len(self.stack) > MAX_STACK or len(self.marks) > MAX_STACK:
-            raise Exhausted(f"more than {MAX_STACK} values on the stack")
-        if len(self.kept.known) + len(self.kept.log) > MAX_MEMO:
-            raise Exhausted(f"more than {MAX_MEMO} values in the memo")
-        self._count_objects()
+    def _ended(self, why: str) -> Outcome:
+        """Note a limit; nobody asks for the values of a stream that was not read to its end."""
+        self.judge.note(rules.LIMIT_EXCEEDED, why, self.pos)
+        self.stack, self.marks, self.kept = [], [], Memo()
+        return Outcome("limit", self.pos, reason=why)
 
-    def _count_objects(self) -> None:
-        """Count values inside values as well; the interpreter knows how many objects there are.
-
-        It walks the heap of the whole process to tell, so it is first asked where there may be
-        some: after so many opcodes or bytes of runs, not where each of many short streams starts.
-        """
-        if self.blocks is None:
-            self.blocks = sys.getallocatedblocks()
-        elif sys.getallocatedblocks() - self.blocks > MAX_OBJECTS:
-            raise Exhausted(f"more than {MAX_OBJECTS} values kept")
+    def check_sizes(self) -> None:
+        """Raise Exhausted if more is kept than a file of this size may need."""
+        blocks, shared = sys.getallocatedblocks(), self.budget
+        if shared.blocks is None:
+            shared.blocks = blocks
+        # Values inside values count as well; the interpreter knows how many blocks there are, of
+        # all threads together.
+        kept = _BLOCK * (blocks - shared.blocks) // threading.active_count()
+        kept += _PLACE * (len(self.stack) + len(self.marks) + self.replayed)
+        kept += _ENTRY * (len(self.kept.known) + len(self.kept.log)) + _ITEM * self.items
+        if kept > MAX_KEPT * shared.shares:
+            raise Exhausted(f"keeps more than {MAX_KEPT * shared.shares >> 20} MiB of values")
 
     def _stopped(self) -> Outcome:
         if len(self.stack) <= self.fence:
@@ -341,7 +352,7 @@ class Machine:
     @property
     def most_values(self) -> int:
         """How many values the stack may hold."""
-        return MAX_STACK
+        return _MOST_UNREAD
 
     def unfold(self, run: Run) -> None:
         """Read the values of a run."""
@@ -350,22 +361,29 @@ class Machine:
 
     def replay(self, run: Run) -> None:
         """Follow the opcodes of a run, one by one, on a stack of its own."""
-        self.unfolded += run.stop - run.start
-        if self.blocks is None and self.unfolded > _STRIDE:
-            self._count_objects()
         kept = self.pos, self.limit, self.resume, self.stack, self.marks, self.fence
         self.pos, self.limit, self.resume = run.start, run.stop, None
         self.stack, self.marks, self.fence = [], [], 0
         data, table = self.data, self.table
         with self.skipper.paused():
             while self.pos < run.stop:
-                opcode = data[self.pos]
-                self.pos += 1
-                table[opcode](self)
+                for _ in range(budget.STRIDE):
+                    opcode = data[self.pos]
+                    self.pos += 1
+                    table[opcode](self)
+                    if self.pos >= run.stop:
+                        break
+                else:
+                    self.check_sizes()
         run.values = self.stack
+        before = self.replayed
+        self.replayed += len(run.values)
         self.pos, self.limit, self.resume, self.stack, self.marks, self.fence = kept
         if run.owner is not None:
             run.owner.settle()
+        self.budget.spend(run.stop - run.start)
+        if self.replayed // budget.STRIDE != before // budget.STRIDE:
+            self.check_sizes()
 
     # Memo
 

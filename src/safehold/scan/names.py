@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from safehold import dangers
 from safehold.allow import AllowList
 from safehold.dangers import Danger
+
+# Longer names than this are looked up each time: they are remembered from file to file.
+_REMEMBERED: Final = 256
 
 
 class Status(NamedTuple):
@@ -63,7 +66,7 @@ class Names:
         found = self._known.get(key)
         if found is None:
             found = self._look_up(module, name, protocol)
-            if len(self._known) < 2**16:
+            if len(self._known) < 2**16 and len(module) + len(name) < _REMEMBERED:
                 self._known[key] = found
         return found
 

@@ -13,11 +13,12 @@ from safehold.allow import PRESETS, AllowList
 from safehold.findings import Finding, Location, Rule
 from safehold.policy import Limits
 from safehold.scan import rules
+from safehold.scan.budget import MEMORY, Budget, Exceeded, spent
 from safehold.scan.cache import Cache, cache_of
 from safehold.scan.entries import Found
 from safehold.scan.failures import FetchError
 from safehold.scan.formats import PLAIN, otherwise, possible
-from safehold.scan.isolated import Died, is_possible, isolated
+from safehold.scan.isolated import Bounds, Died, is_possible, isolated
 from safehold.scan.names import Names
 from safehold.scan.reading import READ_WHOLE, Opened, TooLarge, open_regular
 from safehold.scan.remote import fetch
@@ -26,6 +27,7 @@ from safehold.scan.values import Data
 from safehold.scan.visit import Source, SourceCheck, Visit, is_artifact_name
 
 _NOTHING: Final = frozenset({errno.ENOENT, errno.ELOOP})
+_NO_MEMORY: Final = "takes more memory than a file of its size may"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,9 @@ def scan_found(found: Found, settings: Settings) -> FileReport | None:
             return _scan_opened(opened, found, settings)
     except TooLarge as error:
         return too_large(name, error.size, settings.limits)
-    except (Died, FetchError) as error:
+    except Died as error:
+        return exceeded(name, str(error)) if error.limit else unreadable(name, str(error))
+    except FetchError as error:
         return unreadable(name, str(error))
     except (OSError, ValueError) as error:
         # A link to nothing or to itself is nobody's artifact, unless its name says so.
@@ -118,7 +122,9 @@ def _scan_opened(opened: Opened, found: Found, settings: Settings) -> FileReport
         report = scan_data(opened.mapped(), name, settings, named=named)
     elif is_possible():
         mapped = opened.mapped()
-        report = isolated(lambda: scan_data(mapped, name, settings, named=named))
+        budget = Budget(settings.limits.seconds, opened.size)
+        bounds = Bounds(budget.seconds, MEMORY * budget.shares, spent(budget.seconds))
+        report = isolated(lambda: scan_data(mapped, name, settings, named=named), bounds)
     else:
         report = scan_data(opened.copied(), name, settings, named=named)
     if report is not None and opened.has_changed():
@@ -164,10 +170,17 @@ def _read(
     if asked is PLAIN and not (settings.paranoid or settings.digests):
         return FileReport(path, "pickle", Verdict.CLEAN, plain=True), True
     visit = Visit(path, settings.limits, settings.names, possible, otherwise)
+    visit.budget = Budget(settings.limits.seconds, len(data))
     visit.paranoid, visit.sources = settings.paranoid, settings.sources
     source = Source(data, path, named=named)
     try:
         name = visit.scan(source, asked)
+    except (Exceeded, MemoryError) as error:
+        # What was found before stays.
+        visit.depends()
+        visit.note(source, rules.LIMIT_EXCEEDED, str(error) or _NO_MEMORY)
+        visit.recognised = True
+        name = "unknown"
     except Exception as error:  # noqa: BLE001  the edge: a reader that fails leaves a finding
         message = f"the scanner failed: {type(error).__name__}"
         detail = {"error": str(error)[:200]}
@@ -196,11 +209,16 @@ def unreadable(path: str, reason: str) -> FileReport:
     return noted(empty, rules.UNREADABLE_FILE, f"could not be read: {reason}")
 
 
+def exceeded(path: str, reason: str, detail: Mapping[str, Any] | None = None) -> FileReport:
+    """Return the report of what was not read because of a limit."""
+    empty = FileReport(path, "unknown", Verdict.SUSPICIOUS)
+    return noted(empty, rules.LIMIT_EXCEEDED, reason, detail)
+
+
 def too_large(path: str, size: int, limits: Limits) -> FileReport:
     """Return the report of what is larger than the limit."""
-    empty = FileReport(path, "unknown", Verdict.SUSPICIOUS)
-    message = f"larger than the limit of {limits.artifact} bytes"
-    return noted(empty, rules.LIMIT_EXCEEDED, message, {"bytes": size})
+    message = f"larger than the limit of {limits.artifact} bytes: raise limits.artifact"
+    return exceeded(path, message, {"bytes": size})
 
 
 def noted(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from safehold.scan.budget import Exceeded
 from safehold.scan.values import Run
 
 
@@ -16,7 +17,7 @@ class Ended(Broken):
     """The stream ends before its STOP."""
 
 
-class Exhausted(Exception):
+class Exhausted(Exceeded):
     """Following the stream further would exceed a limit; says which."""
 
 

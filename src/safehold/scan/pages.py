@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from safehold.scan.budget import Budget
 from safehold.scan.values import Data
 
 MAGIC: Final = b"PAR1"
@@ -21,6 +22,11 @@ DIFFERENCES: Final = 7
 _LONGEST_FOOTER: Final = 16 * 2**20
 _LONGEST_PAGE_HEADER: Final = 2**20
 _DEEPEST: Final = 16
+# Values of a footer; a struct takes the memory of several.
+_MOST_VALUES: Final = 4_000_000
+_PER_STRUCT: Final = 4
+# A page takes as long as so many steps of the budget.
+_PAGE: Final = 20
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
 _VARINTS: Final = (4, 5, 6)
 _MOST_ENCODINGS: Final = 9
@@ -68,16 +74,21 @@ class Parquet:
             yield reached, size
 
 
-def parse(data: Data) -> Parquet:
-    """Read a file's footer and page headers. Raises BrokenError for anything that is not so."""
+def parse(data: Data, budget: Budget | None = None) -> Parquet:
+    """Read a file's footer and page headers.
+
+    Raises:
+        BrokenError: anything is not so.
+        OutOfTime: the time for the file is used up.
+    """
     try:
-        return _parsed(data)
+        return _parsed(memoryview(data), Budget() if budget is None else budget)
     except (IndexError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
         message = f"the footer is not one of Parquet ({type(error).__name__})"
         raise BrokenError(message) from error
 
 
-def _parsed(data: Data) -> Parquet:
+def _parsed(data: memoryview, budget: Budget) -> Parquet:
     end = len(data) - 8
     if end < 4 or bytes(data[:4]) != MAGIC or bytes(data[end + 4 :]) != MAGIC:
         raise BrokenError("no Parquet file, or one that is cut or encrypted")
@@ -85,7 +96,7 @@ def _parsed(data: Data) -> Parquet:
     start = end - length
     if length > _LONGEST_FOOTER or start < len(MAGIC):
         raise BrokenError("the footer is longer than the file or than any table needs")
-    reader = _Reader(bytes(data[start:end]))
+    reader = _Reader(data[start:end], budget)
     footer = reader.struct(0)
     if reader.at != length:
         raise BrokenError("bytes after the footer")
@@ -96,7 +107,7 @@ def _parsed(data: Data) -> Parquet:
     for row in footer.get(5, []):
         found.notes[row[1]] = row.get(2, b"")
     for group in footer.get(4, []):
-        _read_group(data, start, group, leaves, found)
+        _read_group(data, start, group, leaves, found, budget)
     if sum(_count(group[3]) for group in footer.get(4, [])) != found.rows:
         raise BrokenError("the groups do not have the rows of the file")
     return found
@@ -136,7 +147,12 @@ def _leaves(schema: list[dict[int, Any]]) -> list[tuple[tuple[bytes, ...], int, 
 
 
 def _read_group(
-    data: Data, stop: int, group: dict[int, Any], leaves: list[Any], found: Parquet
+    data: memoryview,
+    stop: int,
+    group: dict[int, Any],
+    leaves: list[Any],
+    found: Parquet,
+    budget: Budget,
 ) -> None:
     rows = _count(group[3])
     if len(group[1]) != len(leaves):
@@ -154,7 +170,7 @@ def _read_group(
             raise BrokenError("a column lies outside the file")
         if not repeated and values != rows:
             raise BrokenError("a column has other rows than its group")
-        unpacked, encodings = _read_pages(data[at : at + packed], values)
+        unpacked, encodings = _read_pages(data[at : at + packed], values, budget)
         if unpacked > _count(meta[6]):
             raise BrokenError("the pages of a column unpack to more than it says")
         name = b".".join(path).decode()
@@ -166,12 +182,13 @@ def _read_group(
                 found.taken.append((_count(offset), _count(offset) + _count(length)))
 
 
-def _read_pages(data: Data, values: int) -> tuple[int, frozenset[int]]:
+def _read_pages(data: memoryview, values: int, budget: Budget) -> tuple[int, frozenset[int]]:
     """Return what the pages unpack to, headers included, and how they are encoded."""
     at = unpacked = seen = 0
     encodings: set[int] = set()
     while at < len(data):
-        reader = _Reader(bytes(data[at : at + _LONGEST_PAGE_HEADER]))
+        budget.spend(_PAGE)
+        reader = _Reader(data[at : at + _LONGEST_PAGE_HEADER], budget)
         page = reader.struct(0)
         packed = _count(page[3])
         at += reader.at + packed
@@ -202,13 +219,16 @@ def _encoding(value: Any) -> int:
 class _Reader:
     """Thrift's compact protocol: structs as dicts by field number."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: memoryview, budget: Budget) -> None:
         self._data = data
+        self._budget = budget
+        self._left = _MOST_VALUES
         self.at = 0
 
     def struct(self, depth: int) -> dict[int, Any]:
         if depth > _DEEPEST:
             raise BrokenError("the footer is nested too deeply")
+        self._count(_PER_STRUCT)
         found: dict[int, Any] = {}
         number = 0
         while head := self._byte():
@@ -219,7 +239,14 @@ class _Reader:
             found[number] = kind == _TRUE if kind in (_TRUE, _FALSE) else self._value(kind, depth)
         return found
 
+    def _count(self, values: int) -> None:
+        self._left -= values
+        if self._left < 0:
+            raise BrokenError("more values than the footer of any table has")
+        self._budget.spend(values)
+
     def _value(self, kind: int, depth: int) -> Any:
+        self._count(1)
         if kind in _VARINTS:
             return self._signed()
         if kind == _BINARY:
@@ -264,7 +291,7 @@ class _Reader:
         if count > len(self._data) - self.at:
             raise BrokenError("a text longer than the footer")
         self.at += count
-        return self._data[self.at - count : self.at]
+        return bytes(self._data[self.at - count : self.at])
 
     def _varint(self) -> int:
         value = shift = 0

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from safehold.scan.budget import Budget
 from safehold.scan.values import Data
 
 # A graph of 100,000 operations has a million.
-_MOST_FIELDS: Final = 4_000_000
+_MOST_FIELDS: Final = 2_000_000
+# After so many fields the time is asked for, as if each took a few steps.
+_TOGETHER: Final = 2048
+_STEPS: Final = 4
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -32,8 +36,9 @@ class Field(NamedTuple):
 class Message:
     """The bytes of a message and of those in it, with one budget of fields for all of them."""
 
-    def __init__(self, data: Data, most: int = _MOST_FIELDS) -> None:
+    def __init__(self, data: Data, budget: Budget | None = None, most: int = _MOST_FIELDS) -> None:
         self.data = data
+        self._budget = Budget() if budget is None else budget
         self._left = most
 
     def fields(self, start: int = 0, stop: int | None = None) -> Iterator[Field]:
@@ -41,7 +46,8 @@ class Message:
 
         Raises:
             BrokenError: they do not end where the message does, or have a type that is none.
-            TooManyError: the budget is used up.
+            TooManyError: there are more than any model needs.
+            OutOfTime: the time for the file is used up.
         """
         at, end = start, len(self.data) if stop is None else stop
         while at < end:
@@ -65,6 +71,8 @@ class Message:
         self._left -= 1
         if self._left < 0:
             raise TooManyError
+        if not self._left % _TOGETHER:
+            self._budget.spend(_STEPS * _TOGETHER)
         key, at = self._varint(at, end)
         number, wire = key >> 3, key & 7
         if not number:

@@ -66,7 +66,8 @@ LIMIT_EXCEEDED = Rule(
     name="limit-exceeded",
     title="Reading the content would exceed a limit",
     why="Small files that unpack to far more exhaust memory, disk or time of whoever loads them.",
-    remedy="Raise the limit in the policy if the artifact is yours and really that large.",
+    remedy="If the artifact is yours, raise the limit that the finding names in the policy; where "
+    "it names none the limit is fixed, so write the artifact in smaller parts.",
     severity=Severity.HIGH,
     cwe=400,
     cvss=_EXHAUSTS,

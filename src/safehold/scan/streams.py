@@ -10,6 +10,7 @@ from typing import Final
 
 from safehold.findings import Rule
 from safehold.scan import rules
+from safehold.scan.budget import Budget
 from safehold.scan.judge import Judge, Note
 from safehold.scan.machine import Machine
 from safehold.scan.memo import Memo
@@ -60,14 +61,16 @@ def read_first(source: Source, visit: Visit) -> First | None:
     if not len(source.data) or source.data[0] == _PERSID:
         return None
     first = run_first(source, visit)
-    return first if first.outcome.complete or _plausible(first.judge, source.data) else None
+    # Bytes that are opcodes up to a limit are no other file by chance.
+    read = first.outcome.status != "broken" or _plausible(first.judge, source.data)
+    return first if read else None
 
 
 def run_first(source: Source, visit: Visit) -> First:
     """Read the first stream, whatever it is."""
     known = visit.first
     if known is None or known[0] is not source:
-        judge = Judge(visit.names)
+        judge = Judge(visit.names, visit.budget)
         # In a few bytes, looking for runs takes longer than the opcodes themselves.
         machine, outcome = run(source.data, judge, skip=len(source.data) >= _WORTH_RUNS)
         known = visit.first = (source, First(judge, machine, outcome))
@@ -123,18 +126,20 @@ def close(source: Source, judge: Judge, machine: Machine, outcome: Outcome) -> N
 def read_following(source: Source, names: Names, machine: Machine, outcome: Outcome) -> list[Judge]:
     """Read what stands after the first STOP: more streams, then whatever is left."""
     judges: list[Judge] = []
-    data, stop = source.data, outcome.stop
+    data, stop, budget = source.data, outcome.stop, machine.budget
     if stop >= len(data):
         return judges
     memo = machine.leave_memo()
     for _ in range(_MOST_STREAMS):
         if stop >= len(data):
             return judges
-        judge = Judge(names)
+        judge = Judge(names, budget)
         machine, outcome = run(data, judge, start=stop)
         judges.append(judge)
+        if outcome.status == "limit":
+            return judges
         if not outcome.complete:
-            _trailing(source, stop, outcome, judge, names)
+            _trailing(source, stop, outcome, judge)
             return judges
         if memo.known:
             judge = judges[-1] = _read_again(data, stop, memo, machine, judge)
@@ -153,11 +158,12 @@ def read_plainly(data: Data, names: Names, first: First) -> list[Judge]:
     """
     judges: list[Judge] = []
     memo, outcome = first.machine.leave_memo(), first.outcome
+    budget = first.machine.budget
     for _ in range(_MOST_STREAMS):
         start = outcome.stop
         if not outcome.complete or start >= len(data):
             return judges
-        judge = Judge(names)
+        judge = Judge(names, budget)
         machine, outcome = run(data, judge, start=start)
         if memo.known:
             judge = _read_again(data, start, memo, machine, judge)
@@ -175,7 +181,7 @@ def _read_again(data: Data, start: int, memo: Memo, fresh: Machine, judge: Judge
     needs the memo of the one before it is judged by that reading; of any other
     it is an odd one, in which few findings count.
     """
-    other = Judge(judge.names)
+    other = judge.fresh()
     again, outcome = run(data, other, start=start, memo=memo)
     again.leave_memo()
     main, extra = judge, other
@@ -190,7 +196,7 @@ def merge(judge: Judge, notes: Iterable[Note]) -> None:
     judge.join(notes)
 
 
-def _trailing(source: Source, stop: int, outcome: Outcome, judge: Judge, names: Names) -> None:
+def _trailing(source: Source, stop: int, outcome: Outcome, judge: Judge) -> None:
     detail = {"bytes": len(source.data) - stop, "read as a pickle": outcome.reason}
     if not judge.uses:
         # Numbers may read as opcodes for a while; nothing they seem to do is evidence.
@@ -198,7 +204,7 @@ def _trailing(source: Source, stop: int, outcome: Outcome, judge: Judge, names: 
     judge.note(rules.TRAILING_DATA, "bytes after the end of the pickle", stop, detail)
     if judge.uses and is_hostile(judge):
         return
-    hidden = find_hidden(source.data, stop, names)
+    hidden = find_hidden(source.data, stop, judge.names, judge.budget)
     if hidden is not None:
         judge.note(rules.ATTACK_CONSTRUCTION, "a pickle hidden behind the first one", stop)
         merge(judge, hidden.notes)
@@ -206,7 +212,7 @@ def _trailing(source: Source, stop: int, outcome: Outcome, judge: Judge, names: 
 
 def report_hidden(source: Source, visit: Visit, start: int, names: Names) -> bool:
     """Note a hidden stream that names a danger, and what it does; False if there is none."""
-    hidden = find_hidden(source.data, start, names)
+    hidden = find_hidden(source.data, start, names, visit.budget)
     if hidden is None:
         return False
     visit.note(source, rules.ATTACK_CONSTRUCTION, "a pickle behind bytes that are none", start)
@@ -214,16 +220,16 @@ def report_hidden(source: Source, visit: Visit, start: int, names: Names) -> boo
     return True
 
 
-def find_hidden(data: Data, start: int, names: Names) -> Judge | None:
+def find_hidden(data: Data, start: int, names: Names, budget: Budget) -> Judge | None:
     """Return what the first hidden stream that names a danger does, or None."""
     left = _HIDDEN_BYTES
     for place in islice(_places(data, start, names), _MOST_HIDDEN):
-        judge = Judge(names)
+        judge = Judge(names, budget)
         _, outcome = run(data, judge, start=place, most=_HIDDEN_OPCODES)
         if names_danger(judge):
             return judge
         left -= outcome.stop - place
-        if left < 0:
+        if left < 0 or budget.over:
             return None
     return None
 

@@ -28,6 +28,7 @@ _ANCHORS: Final = re.compile(r"(?:^|[-:?,\[{\s])([&*])([^\s,\[\]{}]+)", re.MULTI
 _MOST_TAGS: Final = 100_000
 _MOST_PREFIXES: Final = 20
 _MOST_WEIGHT: Final = 2**62
+_MOST_ANCHORS: Final = 1_000_000
 
 
 class Tag(NamedTuple):
@@ -90,11 +91,17 @@ def _plain(uri: str) -> str:
 
 
 def expansion(text: str) -> int:
-    """Return how many nodes aliases stand for, about: as if each held all that follows it."""
+    """Return how many nodes aliases stand for, about: as if each held all that follows it.
+
+    Of more aliases and anchors than any document needs nobody asks what they stand for.
+    """
     total = weight = 1
     name = ""
     weights: dict[str, int] = {}
-    for mark, anchor in _ANCHORS.findall(_COMMENT.sub("", text)):
+    for count, found in enumerate(_ANCHORS.finditer(_COMMENT.sub("", text))):
+        if count >= _MOST_ANCHORS:
+            return _MOST_WEIGHT
+        mark, anchor = found.groups()
         if mark == "&":
             if name:
                 weights[name] = weight

@@ -18,7 +18,7 @@ _LONGEST: Final = 2**20
 _ESCAPE: Final = re.compile(
     r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{1,3})|N\{(LOW LINE)\})"
 )
-_JOINT: Final = re.compile(r"""(?<!\\)['"]\s*[~+]?\s*['"]""")
+_JOINT: Final = re.compile(r"""(?<!\\)['"]\s*+[~+]?\s*+['"]""")
 _REPEATED: Final = re.compile(r"""['"](_{1,8})['"]\s*\*\s*([1-8])""")
 _OBJECT_MODEL: Final = re.compile(
     r"__(?:class|globals|builtins|import|init|subclasses|mro|bases?|dict|getattribute|getattr|"

@@ -135,7 +135,7 @@ class Box:
         # Whether something that was checked holds on to it, so that it must not change.
         self.fixed = False
         # What was added since a run that is still unread, in order; keys and values in turn.
-        self._waiting: list[Any] = []
+        self._waiting: list[Any] | None = None
 
     @property
     def items(self) -> list[Any] | dict[str, Any] | None:
@@ -166,18 +166,19 @@ class Box:
             return
         if self.kind != "dict":
             # Each is one item at least, so that whatever comes later is left out.
-            items = items[: KEPT_ITEMS + 1 - len(self._waiting)]
+            items = items[: KEPT_ITEMS + 1 - len(self._waiting or ())]
         for item in items:
             if type(item) is Run:
                 item.owner = self
+        self._waiting = self._waiting or []
         self._waiting += items
         self.settle()
-        if len(self._waiting) > _MOST_WAITING:
+        if self._waiting and len(self._waiting) > _MOST_WAITING:
             self._settle_all()
 
     def settle(self) -> None:
         """Take what was waiting for a run, up to the next one that is unread."""
-        waiting = self._waiting
+        waiting = self._waiting or []
         ready: list[Any] = []
         taken = 0
         for item in waiting:
@@ -188,7 +189,7 @@ class Box:
             else:
                 ready += item.values
             taken += 1
-        self._waiting = waiting[taken:]
+        self._waiting = waiting[taken:] or None
         if ready:
             self._add_now(ready)
 

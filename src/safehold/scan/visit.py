@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from safehold.findings import Finding, Location, Rule
 from safehold.policy import Limits
 from safehold.scan import rules
+from safehold.scan.budget import Budget
 from safehold.scan.carried import carried
 from safehold.scan.judge import GlobalUse, Judge, Note
 from safehold.scan.names import Names
@@ -31,6 +32,8 @@ _MOST_PARSED: Final = 2**19
 _UNSETTLED: Final = frozenset(
     {rules.LIMIT_EXCEEDED.id, rules.UNREADABLE_FILE.id, rules.UNREADABLE_STREAM.id}
 )
+# Steps that are counted for asking every format about a source.
+_SCANNED: Final = 50
 
 # What a file that is loaded as an artifact is usually called.
 SUFFIXES: Final = (
@@ -136,6 +139,7 @@ class Visit:
     # Whether the second reader is asked about harmless bytes as well, see inert.
     paranoid: bool = False
     sources: SourceCheck | None = None
+    budget: Budget = field(default_factory=Budget)
     findings: list[Finding] = field(default_factory=list)
     uses: dict[GlobalUse, None] = field(default_factory=dict)
     plain: bool = True
@@ -159,9 +163,13 @@ class Visit:
         """Read a source in every format that accepts it and return the name of the first.
 
         ``asked`` are the formats that are possible, if that is known already.
+
+        Raises:
+            OutOfTime: the time for the file is used up.
         """
+        self.budget.spend(_SCANNED)
         if source.depth > self.limits.depth:
-            message = f"nested deeper than {self.limits.depth} levels"
+            message = f"nested deeper than {self.limits.depth} levels: raise limits.depth"
             self.note(source, rules.LIMIT_EXCEEDED, message)
             return "unknown"
         found = []
@@ -256,10 +264,16 @@ class Visit:
         return True
 
     def count_member(self, source: Source) -> bool:
-        """Count one more member of an archive; False, with a finding, when there are too many."""
+        """Count one more member of an archive; False, with a finding, when there are too many.
+
+        Raises:
+            OutOfTime: the time for the file is used up.
+        """
+        self.budget.ask()
         self.members += 1
         if self.members > self.limits.members:
-            self.note(source, rules.LIMIT_EXCEEDED, f"more than {self.limits.members} members")
+            message = f"more than {self.limits.members} members: raise limits.members"
+            self.note(source, rules.LIMIT_EXCEEDED, message)
             return False
         return True
 
@@ -270,7 +284,7 @@ class Visit:
         """
         self.unpacked += size
         if self.unpacked > self.limits.artifact:
-            message = "holds more than the limits of the policy"
+            message = f"holds more than {self.limits.artifact} bytes: raise limits.artifact"
             self.note(source, rules.LIMIT_EXCEEDED, message)
             return False
         return True
@@ -287,20 +301,23 @@ class Visit:
         Errors of the decompressor and exceeded limits become findings; what came before them
         is returned, since a loader would have read it too.
         """
-        most = min(
-            self.limits.artifact - self.unpacked,
-            max(_FREE_BYTES, packed * self.limits.expansion),
-        )
+        free = max(_FREE_BYTES, packed * self.limits.expansion)
+        most = min(self.limits.artifact - self.unpacked, free)
+        which = "expansion" if most == free else "artifact"
         buffer = Spool()
         try:
             for chunk in chunks:
                 if buffer.size + len(chunk) > most:
-                    message = "unpacks to more than the limits of the policy"
+                    message = f"unpacks to more than {most} bytes: raise limits.{which}"
                     detail = {"packed": packed, "unpacked": f"more than {most}"}
                     self.note(source, rules.LIMIT_EXCEEDED, message, None, detail)
                     buffer.write(chunk[: most - buffer.size])
                     break
                 buffer.write(chunk)
+                if not self.budget.may_unpack:
+                    message = "takes too much processor time to unpack: raise limits.seconds"
+                    self.note(source, rules.LIMIT_EXCEEDED, message)
+                    break
         except errors as error:
             message = "the packed data is broken or cut off"
             self.note(source, rules.UNREADABLE_STREAM, message, None, {"error": str(error)[:200]})

@@ -26,6 +26,8 @@ _LONGEST_COMMENT: Final = 65_535
 _CENTRAL_ROW: Final = struct.Struct("<4s6H3I5H2I")
 _LOCAL_ROW: Final = struct.Struct("<4s5H3I2H")
 _MAX32: Final = 0xFFFFFFFF
+# Bytes of all names together; decoded they take several times as much.
+_MOST_NAMES: Final = 16 * 2**20
 _UNICODE_PATH: Final = 0x7075
 ENCRYPTED: Final = 0x0001
 _SIZES_FOLLOW: Final = 0x0008
@@ -170,7 +172,7 @@ def _by_offset(data: Data, end: int) -> _View:
 
 def _read_central(data: Data, view: _View, problems: list[str], most: int) -> list[Entry]:
     entries: list[Entry] = []
-    pos = view.central
+    pos, names = view.central, 0
     while pos + _CENTRAL_ROW.size <= view.stop and len(entries) < most:
         row = _CENTRAL_ROW.unpack_from(data, pos)
         if row[0] != _CENTRAL:
@@ -178,6 +180,10 @@ def _read_central(data: Data, view: _View, problems: list[str], most: int) -> li
             return entries
         flags, method, crc, packed, size = row[3], row[4], row[7], row[8], row[9]
         name_length, extra_length, comment_length = row[10], row[11], row[12]
+        names += name_length + extra_length
+        if names > _MOST_NAMES:
+            problems.append("the names of the members are longer than any archive needs")
+            return entries
         mode, offset = row[15] >> 16, row[16]
         name_start = pos + _CENTRAL_ROW.size
         extra_start = name_start + name_length

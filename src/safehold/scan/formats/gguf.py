@@ -15,6 +15,8 @@ _WIDTHS: Final = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 
 _STRING, _ARRAY = 8, 9
 _DEEPEST: Final = 4
 _MOST_ITEMS: Final = 4_000_000
+# A value takes as long as so many steps of the budget.
+_STEPS: Final = 4
 _MOST_DIMENSIONS: Final = 8
 _LONGEST_TEXT: Final = 2**21
 # Items in a block and bytes of a block; kinds that are not listed are not measured.
@@ -77,6 +79,7 @@ class _Reader:
         self._left -= 1
         if self._left < 0:
             raise _BrokenError("more values than any model needs")
+        self._visit.budget.spend(_STEPS)
 
     def _number(self, width: int) -> int:
         start = self._at
@@ -130,7 +133,7 @@ class _Reader:
             check_template(self._source, self._visit, text, f"the template {key[:100]}")
 
     def _tensors(self, count: int) -> None:
-        rows: list[tuple[int, int]] = []
+        end, measured, aligned = 0, True, True
         for _ in range(count):
             self._step()
             self._text()
@@ -144,15 +147,16 @@ class _Reader:
             if items >= 2**63:
                 raise _BrokenError("a tensor whose size does not fit any number")
             block, width = _BLOCKS.get(kind, (1, 0))
-            rows.append((offset, -(-items // block) * width))
+            end = max(end, offset - (-items // block) * width)
+            measured = measured and width > 0 and items > 0
+            aligned = aligned and offset % self._alignment == 0
         start = -(-self._at // self._alignment) * self._alignment
-        end = max((offset + size for offset, size in rows), default=0)
-        if rows and start + end > len(self._data):
+        if count and start + end > len(self._data):
             raise _BrokenError("a tensor lies outside the file")
-        if any(offset % self._alignment for offset, _ in rows):
+        if not aligned:
             raise _BrokenError("a tensor that is not aligned")
         rest = self._data[start + end :]
-        if all(size for _, size in rows) and len(rest) > self._alignment:
+        if measured and len(rest) > self._alignment:
             detail = {"bytes": len(rest)}
             message = "bytes after the last tensor"
             self._visit.note(self._source, rules.TRAILING_DATA, message, start + end, detail)

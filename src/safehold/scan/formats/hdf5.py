@@ -29,7 +29,7 @@ def read(source: Source, visit: Visit) -> str | None:
         return None
     found = hdf5.Contents()
     try:
-        hdf5.read(source.data, start, found)
+        hdf5.read(source.data, start, found, visit.budget)
     except (BrokenError, IndexError) as error:
         message = f"the file cannot be followed: {error}"[:200]
         visit.note(source, rules.UNREADABLE_STREAM, message)
@@ -43,7 +43,7 @@ def read(source: Source, visit: Visit) -> str | None:
         _check_reference(source, visit, path)
     most = max(_FREE_BYTES, visit.limits.expansion * len(source.data))
     if found.largest > min(most, visit.limits.artifact):
-        message = "an array that is far larger than the file"
+        message = "an array that is far larger than the file: raise limits.expansion"
         detail = {"bytes": min(found.largest, 2**63 - 1)}
         visit.note(source, rules.LIMIT_EXCEEDED, message, None, detail)
     _check_heaps(source, visit, start)
@@ -74,7 +74,7 @@ def _check_reference(source: Source, visit: Visit, path: str) -> None:
 
 def _check_heaps(source: Source, visit: Visit, start: int) -> None:
     """Read objects of any length, wherever their heaps stand: pandas pickles columns into them."""
-    file = Bytes(source.data, start, 8, 8)
+    file = Bytes(source.data, start, 8, 8, visit.budget)
     for count, match in enumerate(_HEAP.finditer(source.data)):
         try:
             if count >= _MOST_HEAPS:

@@ -15,7 +15,6 @@ from safehold.scan.dtypes import parse_dtype
 from safehold.scan.inert.compare import Ours
 from safehold.scan.judge import Judge
 from safehold.scan.machine import Machine
-from safehold.scan.names import Names
 from safehold.scan.opcodes import run
 from safehold.scan.outcome import Broken, Ended
 from safehold.scan.streams import (
@@ -54,8 +53,8 @@ def read(source: Source, visit: Visit) -> str | None:
     if first is None or not any(_is_wrapper(*use[:2]) for use in first.judge.uses):
         return None
     visit.first_taken = True
-    judge = Judge(visit.names)
-    arrays = Arrays(judge, visit.names)
+    judge = Judge(visit.names, visit.budget)
+    arrays = Arrays(judge)
     machine, outcome = run(source.data, judge, arrays=arrays)
     alone = Ours(judge.copy(), machine, outcome)
     following: list[Judge] = []
@@ -80,9 +79,8 @@ def read(source: Source, visit: Visit) -> str | None:
 class Arrays:
     """Steps over array bytes when a wrapper got its state."""
 
-    def __init__(self, judge: Judge, names: Names) -> None:
+    def __init__(self, judge: Judge) -> None:
         self._judge = judge
-        self._names = names
         # Where the file stood before and after each, for the second reader.
         self.steps: list[tuple[int, int] | None] = []
 
@@ -133,7 +131,7 @@ class Arrays:
         self.steps.append((before, position))
 
     def _nested(self, machine: Machine) -> None:
-        judge = Judge(self._names)
+        judge = self._judge.fresh()
         inner, outcome = run(machine.data, judge, start=machine.file_position)
         self._judge.join(judge.notes)
         self._judge.uses.update(judge.uses)

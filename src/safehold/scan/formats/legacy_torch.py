@@ -33,7 +33,7 @@ def read(source: Source, visit: Visit) -> str | None:
     if first is None or not _is_magic(source, first.outcome):
         return None
     visit.first_taken = True
-    judge = Judge(visit.names.with_extra(NAMES))
+    judge = Judge(visit.names.with_extra(NAMES), visit.budget)
     end = _read_streams(source, visit, judge)
     visit.take(source, judge)
     if inert.is_due(visit, (judge,)):

@@ -35,7 +35,7 @@ _SIMPLE: Final = {
 }  # fmt: skip
 _URL: Final = str.maketrans("-_", "+/")
 # String literals beside each other are one.
-_JOINT: Final = re.compile(r"""["']\s*\+?\s*[bB]?["']""")
+_JOINT: Final = re.compile(r"""["']\s*+\+?\s*+[bB]?["']""")
 
 
 def read(source: Source, visit: Visit) -> str | None:

@@ -53,7 +53,7 @@ def read(source: Source, visit: Visit) -> str | None:
     """Check operations and external data; None for anything else."""
     if begins_like_pickle(source.data):
         return None  # the number of its first field is none of a model's
-    message = Message(source.data)
+    message = Message(source.data, visit.budget)
     if not _is_model(message):
         return None
     model = _Model()

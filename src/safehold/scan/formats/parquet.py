@@ -23,7 +23,7 @@ def read(source: Source, visit: Visit) -> str | None:
     if not source.starts(MAGIC) or len(data) < _LEAST or bytes(data[-4:]) != MAGIC:
         return None
     try:
-        found = parse(data)
+        found = parse(data, visit.budget)
     except BrokenError as error:
         visit.note(source, rules.UNREADABLE_STREAM, str(error))
         return "parquet"
@@ -56,5 +56,5 @@ def _check_size(source: Source, visit: Visit, found: Parquet) -> None:
     least = max(found.unpacked, sum(chunk.rows for chunk in found.chunks))
     limits = visit.limits
     if least > min(limits.artifact, max(64 * 2**20, limits.expansion * len(source.data))):
-        message = "the table unpacks to more than the limits allow"
+        message = "the table unpacks to too much: raise limits.artifact or limits.expansion"
         visit.note(source, rules.LIMIT_EXCEEDED, message, None, {"bytes": least})

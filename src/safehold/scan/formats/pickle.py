@@ -68,7 +68,7 @@ def otherwise(source: Source, visit: Visit) -> str:
 def _read_persistent(source: Source, visit: Visit) -> str:
     """Read the pickle of a torch archive, whose tensors stand in other members."""
     names = visit.names.with_extra(NAMES)
-    judge = Judge(names)
+    judge = Judge(names, visit.budget)
     machine, outcome = run(source.data, judge)
     following = read_following(source, names, machine, outcome) if outcome.complete else []
     _report(source, visit, First(judge, machine, outcome), following, names)

@@ -10,7 +10,7 @@ from safehold.scan.visit import Source, Visit, is_artifact_name
 
 _POINTER: Final = re.compile(rb"version https?://(?:git-lfs\.github|hawser\.github)\.com/spec/")
 _PAGE: Final = re.compile(
-    rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head)\b", re.IGNORECASE
+    rb"\s*+(?:\xef\xbb\xbf)?\s*+<(?:!doctype\s+html|html|head)\b", re.IGNORECASE
 )
 _LONGEST_POINTER: Final = 1024
 FIRSTS: Final = b"v< \t\n\r\f\v\xef"

@@ -6,6 +6,7 @@ import json
 from typing import Any, Final, NoReturn
 
 from safehold.scan import rules
+from safehold.scan.documents import bounded
 from safehold.scan.visit import Source, Visit
 
 # The format allows 100 MB; ten thousand tensors need one.
@@ -58,7 +59,7 @@ def read(source: Source, visit: Visit) -> str | None:
 
 def _parsed(header: bytes) -> Any:
     # json would guess UTF-16 and take NaN and halves of characters; the loader refuses them.
-    text = header.decode()
+    text = bounded(header).decode()
     value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
     json.dumps(value, ensure_ascii=False).encode()
     return value

@@ -7,6 +7,7 @@ from typing import Final
 
 from safehold.findings import Rule
 from safehold.scan import rules
+from safehold.scan.documents import bounded
 from safehold.scan.instances import VERSION
 from safehold.scan.schema import Kind, Schema
 from safehold.scan.visit import Source, Visit
@@ -31,7 +32,7 @@ def read(source: Source, visit: Visit) -> str | None:
         visit.note(source, rules.LIMIT_EXCEEDED, "a schema larger than any model needs")
         return "skops"
     try:
-        tree = json.loads(bytes(source.data))
+        tree = json.loads(bounded(bytes(source.data)))
     except (ValueError, RecursionError):
         visit.note(source, rules.UNREADABLE_STREAM, "a schema that is no JSON")
         return "skops"

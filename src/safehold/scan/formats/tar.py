@@ -169,7 +169,7 @@ def _last(name: str) -> str:
 
 def _read_torch(here: Source, visit: Visit, kind: str) -> None:
     """Read a member of torch's tar format: its pickles, and the raw bytes between them."""
-    judge = Judge(visit.names.with_extra(NAMES))
+    judge = Judge(visit.names.with_extra(NAMES), visit.budget)
     parts = _Parts(here.data, judge, kind)
     stop = parts.read()
     if stop is not None and stop < len(here.data):

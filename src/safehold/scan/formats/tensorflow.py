@@ -64,7 +64,7 @@ def read(source: Source, visit: Visit) -> str | None:
     expected = name in (_SAVED, _NOTES)
     if not expected and begins_like_pickle(source.data) and _BREAKS.match(source.data):
         return None
-    message = Message(source.data)
+    message = Message(source.data, visit.budget)
     try:
         # Keras finds its notes by their name; most files that begin like a pickle are one.
         notes = not begins_like_pickle(source.data) and _begins_with(message, (1, 4), b"_tf_keras")

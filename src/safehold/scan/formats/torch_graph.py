@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from safehold import dangers
 from safehold.scan import rules
+from safehold.scan.documents import bounded
 from safehold.scan.visit import Source, Visit
 
 ENDS: Final = (".json",)
@@ -49,7 +50,7 @@ def read(source: Source, visit: Visit) -> str | None:
         visit.note(source, rules.LIMIT_EXCEEDED, "a graph larger than any model needs")
         return "torch graph"
     try:
-        tree = json.loads(bytes(source.data))
+        tree = json.loads(bounded(bytes(source.data)))
     except (ValueError, RecursionError):
         visit.note(source, rules.UNREADABLE_STREAM, "a graph that is no JSON")
         return "torch graph"

@@ -9,6 +9,7 @@ of its own with limits. Where it and the machine disagree about a stream, one of
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -79,14 +80,22 @@ def _is_old(data: Data) -> bool:
 
 
 def _ask(source: Source, visit: Visit, job: dict[str, Any]) -> Answer | None:
+    budget = visit.budget
+    if budget.over:  # which is a finding already
+        return None
+    allowance = Allowance.of(len(source.data)).within(budget.left)
+    asked = time.monotonic()
     try:
-        lines = PROCESSES.ask(source.data, job, Allowance.of(len(source.data)))
+        lines = PROCESSES.ask(source.data, job, allowance)
         return parse(lines)
     except (Unavailable, OSError) as error:
         message = "the second reader could not read it"
         detail = {"error": str(error)[:200]}
         visit.note(source, rules.UNREADABLE_STREAM, message, None, detail)
         return None
+    finally:
+        # It took no more than passed meanwhile.
+        budget.charge(min(time.monotonic() - asked, allowance.cpu))
 
 
 class _Readings:
@@ -94,7 +103,7 @@ class _Readings:
 
     def __init__(self, data: Data, visit: Visit) -> None:
         self._data = data
-        self._names = visit.names
+        self._visit = visit
         self._known: dict[int, Ours] = {}
         self._memo = Memo()
 
@@ -108,7 +117,7 @@ class _Readings:
         return self._known[theirs.start]
 
     def _run(self, start: int, memo: Memo | None) -> Ours:
-        judge = Judge(self._names)
+        judge = Judge(self._visit.names, self._visit.budget)
         machine, outcome = run(self._data, judge, start=start, memo=memo)
         machine.leave_memo()
         return Ours(judge, machine, outcome)
@@ -151,7 +160,7 @@ def _compare(
 def _judge_unseen(source: Source, visit: Visit, names: Sequence[Name], start: int) -> None:
     """Count names of the loader as if the machine had seen them; they are mapped already."""
     if names:
-        judge = Judge(visit.names)
+        judge = Judge(visit.names, visit.budget)
         for module, name in names:
             judge.named(module, name, 4, start)
         visit.take(source, judge)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Final
 
 _MIB: Final = 2**20
@@ -27,3 +28,8 @@ class Allowance:
         more = max(0, size - _SMALL)
         cpu = 4 + more // (32 * _MIB)
         return cls(memory=256 * _MIB + 6 * more, cpu=cpu, wall=4.0 * cpu)
+
+    def within(self, seconds: float) -> Allowance:
+        """Return the same with no more CPU than is left of the time for the file, or a second."""
+        cpu = max(1, math.floor(min(self.cpu, seconds)))
+        return replace(self, cpu=cpu, wall=4.0 * cpu)

@@ -1,0 +1,78 @@
+"""How much processor time and memory the reading of one file may take.
+
+Every loop whose length a file decides counts its steps here, or asks for the time at each step
+that may take long. What no loop sees, a single call that does not return, is bounded by the size
+of what it is given, or ends with the process that reads large files, see isolated.py.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Final
+
+SHARE: Final = 64 * 2**20
+"""Bytes of a file for which `Limits.seconds` and `MEMORY` are meant; a smaller file has as much."""
+MEMORY: Final = 512 * 2**20
+"""Bytes of memory that reading one share may take."""
+STRIDE: Final = 10_000
+"""After so many steps the clock is asked; a step takes a microsecond or less, as an opcode does."""
+# Of the time, unpacking may take so much, so that what was unpacked is read as well.
+_UNPACKING: Final = 0.5
+
+
+class Exceeded(Exception):
+    """The reading of the file ends at a limit; says which, for people."""
+
+
+class OutOfTime(Exceeded):
+    """The processor time for the file is used up."""
+
+
+def spent(seconds: float) -> str:
+    """Say that so much time is used up."""
+    return f"took more than {seconds:g} seconds of processor time: raise limits.seconds"
+
+
+class Budget:
+    """The time of one file, which begins now and is that of this thread; without limit if none."""
+
+    __slots__ = ("_ends", "_left", "blocks", "over", "seconds", "shares")
+
+    def __init__(self, seconds: float = math.inf, size: int = 0) -> None:
+        """Allow so many seconds for each share of a file of ``size`` bytes."""
+        self.shares = max(1, -(-size // SHARE))
+        self.seconds = seconds * self.shares
+        self._ends = time.thread_time() + self.seconds
+        self._left = STRIDE
+        # Whether the time was used up when it was last asked for.
+        self.over = False
+        # Blocks of memory that the interpreter had when they were first counted for this file.
+        self.blocks: int | None = None
+
+    def spend(self, steps: int = 1) -> None:
+        """Count steps. Raises OutOfTime."""
+        self._left -= steps
+        if self._left < 0:
+            self.ask()
+
+    def ask(self) -> None:
+        """Ask the clock now. Raises OutOfTime."""
+        self._left = STRIDE
+        if self.over or time.thread_time() > self._ends:
+            self.over = True
+            raise OutOfTime(spent(self.seconds))
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left; zero once the time was found to be used up."""
+        return 0.0 if self.over else max(0.0, self._ends - time.thread_time())
+
+    @property
+    def may_unpack(self) -> bool:
+        """Whether more may be unpacked; the rest of the time is for reading it."""
+        return self.left > self.seconds * (1 - _UNPACKING) or math.isinf(self.seconds)
+
+    def charge(self, seconds: float) -> None:
+        """Count time that another process spent for this file."""
+        self._ends -= seconds
