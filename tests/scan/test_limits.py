@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from safehold.policy import Limits
-from safehold.scan import machine, memo, one, scan_bytes, scan_path, streams
-from tests.bypasses.payloads import stream, system
+from safehold.scan import machine, memo, one, scan_bytes, scan_path, sizes, streams
+from tests.bypasses.payloads import call, named, stream, system
 from tests.work import calls
 
 
@@ -80,17 +80,51 @@ def test_lengths_beyond_the_file_reserve_nothing(data, rule):
 )
 def test_what_is_kept_is_bounded(monkeypatch, data):
     assert "SH105" not in rules(scan_bytes(data, "a.pkl"))
-    monkeypatch.setattr(machine, "MAX_KEPT", 2**20)
+    monkeypatch.setattr(sizes, "MAX_KEPT", 2**20)
     report = scan_bytes(data, "a.pkl")
     assert (report.format, "SH105" in rules(report)) == ("pickle", True)
 
 
 def test_values_of_runs_that_are_read_are_bounded(monkeypatch):
     """They are many before the opcodes are: the count has to begin before."""
-    monkeypatch.setattr(machine, "MAX_KEPT", 2**20)
+    monkeypatch.setattr(sizes, "MAX_KEPT", 2**20)
     runs = (b"(" + b"K\x01\x85" * 1000 + b"i__a\nb\n") * 40
     data = b"\x80\x02(" + runs + b"I1\n0" * 6000 + b"t."
     assert "SH105" in rules(scan_bytes(data, "a.pkl"))
+
+
+def test_six_million_opcodes_that_do_nothing_hide_nothing(tmp_path):
+    evil = stream(system(tmp_path / "never"))
+    report = scan_bytes(evil[:2] + b"N0" * 3_000_000 + evil[2:], "a.pkl")
+    assert report.verdict == "malicious"
+
+
+@pytest.mark.parametrize(
+    "maker",
+    ["collections.deque", "collections.Counter", "collections.OrderedDict", "array.array",
+     "builtins.list", "builtins.tuple", "builtins.set", "builtins.dict.fromkeys", "numpy.array"],
+)  # fmt: skip
+def test_a_range_that_is_unfolded_is_a_finding(maker):
+    module, _, name = maker.partition(".")
+    data = stream(call(named(module, name), call(named("builtins", "range"), 10**8)))
+    assert "SH105" in rules(scan_bytes(data, "a.pkl"))
+    assert scan_bytes(stream(call(named("builtins", "range"), 10**8)), "a.pkl").verdict == "clean"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        call(named("builtins", "pow"), 7, 10**8),
+        call(named("builtins", "bytearray"), 10**8),
+        call(named("builtins", "bytes"), 10**8),
+        call(named("operator", "mul"), [0], 10**8),
+        call(named("numpy", "ndarray"), (10**8,)),
+        call(named("numpy", "zeros"), 10**8),
+    ],
+    ids="pow bytearray bytes mul ndarray zeros".split(),
+)
+def test_a_call_that_takes_what_it_is_told_to_is_a_finding(made):
+    assert scan_bytes(stream(made), "a.pkl").verdict == "suspicious"
 
 
 def test_opcodes_are_bounded(monkeypatch):

@@ -10,29 +10,19 @@ frames ahead, and raw array bytes follow the frame, not the opcode.
 from __future__ import annotations
 
 import re
-import sys
-import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from safehold.scan import budget, rules
+from safehold.scan import budget, rules, sizes
 from safehold.scan.judge import Judge
 from safehold.scan.memo import Memo
-from safehold.scan.outcome import Broken, Ended, Exhausted, Outcome
+from safehold.scan.outcome import Broken, Ended, Outcome
 from safehold.scan.skip import Skipper
 from safehold.scan.values import UNKNOWN, Blob, Data, Run
 
 Handler = Callable[["Machine"], None]
 
 MAX_OPCODES: Final = 100_000_000
-# Bytes of values that may be kept for each share of the file, and what is counted for them: for
-# a block of the interpreter's, a place on the stack or in what was read of a run, an entry of
-# the memo beside the block of its index, an item of a tuple or dict.
-MAX_KEPT: Final = 352 * 2**20
-_BLOCK: Final = 80
-_PLACE: Final = 9
-_ENTRY: Final = 24
-_ITEM: Final = 16
 # Runs that may be on the stack unread, in bytes; a value takes one or more.
 _MOST_UNREAD: Final = 4_000_000
 # Names longer than this are no names; texts longer than the second stay in the file.
@@ -130,7 +120,7 @@ class Machine:
                         self.budget.spend(step)
                         return self._stopped()
                     table[opcode](self)
-                self.check_sizes()
+                sizes.check(self)
                 self.budget.spend(stride)
         except budget.Exceeded as error:
             return self._ended(str(error))
@@ -143,19 +133,6 @@ class Machine:
         self.judge.note(rules.LIMIT_EXCEEDED, why, self.pos)
         self.stack, self.marks, self.kept = [], [], Memo()
         return Outcome("limit", self.pos, reason=why)
-
-    def check_sizes(self) -> None:
-        """Raise Exhausted if more is kept than a file of this size may need."""
-        blocks, shared = sys.getallocatedblocks(), self.budget
-        if shared.blocks is None:
-            shared.blocks = blocks
-        # Values inside values count as well; the interpreter knows how many blocks there are, of
-        # all threads together.
-        kept = _BLOCK * (blocks - shared.blocks) // threading.active_count()
-        kept += _PLACE * (len(self.stack) + len(self.marks) + self.replayed)
-        kept += _ENTRY * (len(self.kept.known) + len(self.kept.log)) + _ITEM * self.items
-        if kept > MAX_KEPT * shared.shares:
-            raise Exhausted(f"keeps more than {MAX_KEPT * shared.shares >> 20} MiB of values")
 
     def _stopped(self) -> Outcome:
         if len(self.stack) <= self.fence:
@@ -374,7 +351,7 @@ class Machine:
                     if self.pos >= run.stop:
                         break
                 else:
-                    self.check_sizes()
+                    sizes.check(self)
         run.values = self.stack
         before = self.replayed
         self.replayed += len(run.values)
@@ -383,7 +360,7 @@ class Machine:
             run.owner.settle()
         self.budget.spend(run.stop - run.start)
         if self.replayed // budget.STRIDE != before // budget.STRIDE:
-            self.check_sizes()
+            sizes.check(self)
 
     # Memo
 
