@@ -99,4 +99,5 @@ def _convincing(source: Source, first: First, following: list[Judge]) -> bool:
     """Whether unlabelled bytes that read as a pickle are one, and not numbers that happen to."""
     if first.outcome.stop == len(source.data) or first.judge.uses or source.wanted:
         return True
-    return any(judge.uses for judge in following)
+    # So many opcodes in a row are no accident, and where they lead was not seen.
+    return first.outcome.status == "limit" or any(judge.uses for judge in following)
