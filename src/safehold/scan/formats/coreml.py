@@ -79,7 +79,7 @@ def read(source: Source, visit: Visit) -> str | None:
 
 
 def _read_model(source: Source, visit: Visit) -> str | None:
-    message = Message(source.data, _MOST_FIELDS)
+    message = Message(source.data, visit.budget, _MOST_FIELDS)
     called = source.name.lower().endswith(_SUFFIX)
     try:
         if not (called or _is_model(message)):
