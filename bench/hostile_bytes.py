@@ -1,7 +1,7 @@
 """Processor time and memory of scanning 64 MiB of hostile bytes, of each family of them.
 
 Time is that of all processes that a scan starts; memory is that of the largest of them, with the
-pages of the file, beyond an interpreter that has the scanner imported.
+pages of the file and of temporary ones, beyond an interpreter that has the scanner imported.
 """
 
 from __future__ import annotations
