@@ -116,6 +116,11 @@ def test_a_footer_that_lies_is_reported_and_costs_nothing(data):
     assert scan_bytes(data).verdict != "clean"
 
 
+def test_bytes_that_are_signed_are_read_as_well():
+    """An Arrow buffer's are, and so is its view."""
+    assert pages.parse(memoryview(DATA).cast("b")) == pages.parse(DATA)
+
+
 SMALL = written(
     pa.table({"a": [1, 2, 3]}), use_dictionary=False, compression="none", write_statistics=False
 )

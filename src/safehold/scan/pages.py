@@ -82,7 +82,8 @@ def parse(data: Data, budget: Budget | None = None) -> Parquet:
         OutOfTime: the time for the file is used up.
     """
     try:
-        return _parsed(memoryview(data), Budget() if budget is None else budget)
+        # As unsigned bytes: those of an Arrow buffer are signed.
+        return _parsed(memoryview(data).cast("B"), Budget() if budget is None else budget)
     except (IndexError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
         message = f"the footer is not one of Parquet ({type(error).__name__})"
         raise BrokenError(message) from error
