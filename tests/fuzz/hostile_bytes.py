@@ -343,6 +343,8 @@ _add("gzip and junk", flood(_GZ + b"\x01"), ".pkl.gz")
 _add("gzip of zeros", _repeated(_gzip, bytes(1)), ".gz")
 _add("gzip of a flood", _repeated(_gzip, b"N0"), ".pkl.gz")
 _add("gzip of lists", _repeated(_gzip, b"]"), ".pkl.gz")
+_add("gzip of nones", _repeated(_gzip, b"N"), ".pkl.gz")
+_add("gzip of blobs", _repeated(_gzip, b"B\0\x40\0\0" + bytes(2**14) + b"0"), ".pkl.gz")
 _add("gzip in gzip", _nested(_gzip), ".pkl.gz")
 _add("bz2 of a flood", _repeated(bz2.compress, b"N0"), ".pkl.bz2")
 _add("bz2 of empty streams", flood(bz2.compress(b"")), ".pkl.bz2")
@@ -610,3 +612,52 @@ _add("MLmodel of spaces", up_to(2**22, flood(b" ", b"code:")), "MLmodel", clean=
 _add("torch graph", flood(b'{"expr_str":"s0"},', b'{"graph_module":[', b"0]}"), "model.json",
      clean=True)  # fmt: skip
 _add("web page", flood(b" ", b"", b"<html"), ".pkl")
+
+# --- models of boosters, 7z, flatbuffers, XML -------------------------------------------------
+
+
+def _sevenzip(size: int) -> bytes:
+    """A header of parts that each say again which of its files are empty."""
+    count = min(200_000, size)
+    part = bytes((14, 0xC0 | (count + 7) // 8 >> 16)) + struct.pack("<H", (count + 7) // 8 & 0xFFFF)
+    part += bytes((count + 7) // 8)
+    files = bytes((1, 5, 0xC0 | count >> 16)) + struct.pack("<H", count & 0xFFFF)
+    header = files + part * max(1, min(size, 2**24 - 100) // len(part)) + bytes(2)
+    place = struct.pack("<QQI", 0, len(header), zlib.crc32(header))
+    return b"7z\xbc\xaf\x27\x1c\0\4" + struct.pack("<I", zlib.crc32(place)) + place + header
+
+
+def _executorch(size: int) -> bytes:
+    """Many plans that are the same one, with many operators that are the same one."""
+    count = min(size // 8, 900_000)
+    plans = 4 * count
+    # The list of a table's fields, then the table: how far back the list is, and its one field.
+    head = (
+        struct.pack("<I4s4x", 20, b"ET12")
+        + struct.pack("<4Hi", 8, 8, 0, 4, 8)
+        + struct.pack("<I", 4)
+    )
+    first = len(head) + 4
+    plan = first + plans + 20
+    vector = struct.pack("<I", count) + b"".join(
+        struct.pack("<I", plan - first - 4 * index) for index in range(count)
+    )
+    listed = struct.pack("<9H2x", 18, 8, 0, 0, 0, 0, 0, 0, 4) + struct.pack("<iI", 20, 4)
+    last = plan + 8 + 4
+    operator = last + plans + 4
+    inner = struct.pack("<I", count) + b"".join(
+        struct.pack("<I", operator - last - 4 * index) for index in range(count)
+    )
+    return head + vector + listed + inner + struct.pack("<2Hi", 4, 4, 4)
+
+
+_LEARNER = b"\x03" + bytes(7) + b"reg" + b"\x06" + bytes(7) + b"gbtree"
+_FOREST = bytes(136) + _LEARNER + struct.pack("<I", 1_000_000) + bytes(156)
+_add("7z of empty parts", _sevenzip, ".7z")
+_add("ubjson of nulls", flood(b"Z", b"{L" + bytes(7) + b"\x07learner["), ".ubj")
+_add("xgboost of empty trees", flood(bytes(148), _FOREST), ".model")
+_add("lightgbm of lines", flood(b"a=1\n", b"tree\nversion=v4\n"), ".txt")
+_add("pmml of elements", flood(b"<a/>", b"<PMML>", b"</PMML>"), ".pmml", clean=True)
+_add("executorch of shared plans", _executorch, ".pte")
+_add("large json of lists", flood(b"[],", b'{"a":[', b"0]}"), ".json", clean=True)
+_add("large json of texts", flood(b'"\\n",', b'{"a":[', b"0]}"), ".json", clean=True)

@@ -12,9 +12,12 @@ import pytest
 
 from safehold.findings import Severity
 from safehold.policy import Limits
-from safehold.scan import budget, isolated, one, rules, scan_bytes, scan_path
+from safehold.scan import budget, isolated, one, rules, scan_bytes, scan_path, walking
 from safehold.scan.budget import SHARE, Budget, OutOfTime
 from safehold.scan.isolated import Bounds, Died
+from safehold.scan.mapped import Mapped
+from safehold.scan.one import Settings
+from safehold.scan.spool import Spool
 from safehold.scan.unpacking import ERRORS
 from tests.bypasses.payloads import stream, system
 from tests.fuzz.hostile_bytes import FAMILIES
@@ -117,6 +120,12 @@ LOOPS = (
     "parquet of pages",
     "parquet of numbers",
     "notebook of pickles",
+    "7z of empty parts",
+    "ubjson of nulls",
+    "xgboost of empty trees",
+    "lightgbm of lines",
+    "pmml of elements",
+    "executorch of shared plans",
 )
 
 
@@ -130,6 +139,63 @@ def test_each_loop_ends_when_the_time_is_over(name, clock, monkeypatch):
     assert report.verdict != "clean"
     # It did not go on for long: nothing asked again and again.
     assert clock.asked < 40
+
+
+def test_a_walk_through_large_json_ends_when_the_time_is_over(clock):
+    with pytest.raises(OutOfTime):
+        walking.walk(FAMILIES["large json of lists"].build(100_000), budget=Budget(5))
+    assert clock.asked < 10
+
+
+def test_who_gives_up_without_a_word_leaves_a_finding(clock, monkeypatch, tmp_path):
+    monkeypatch.setattr(budget, "STRIDE", 100)
+    # No format takes it, and the search for what is hidden in it takes too long.
+    data = b"\0" + b"\n" + b"\x80\x04" + b"N0" * 100_000
+    settings = Settings.of(Limits(seconds=2), None)
+    report, settled = one._read(data, "a.bin", settings, named=True)
+    assert report.verdict == "suspicious"
+    assert said(report) == ["took more than 2 seconds of processor time: raise limits.seconds"]
+    assert not settled
+
+
+def test_the_pages_of_a_temporary_file_are_let_go_of(monkeypatch):
+    spool = Spool()
+    spool.write(bytes(9 * 2**20))
+    data = spool.data()
+    mine, forgot = Budget(), []
+    monkeypatch.setattr(Mapped, "forget", lambda one: forgot.append(len(one)))
+    mine.keep(data.obj)
+    mine.ask()
+    assert forgot == [len(data)]
+    del data
+    mine.ask()
+    assert len(forgot) == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the system does not tell")
+def test_pages_that_were_let_go_of_are_no_memory_and_are_read_again():
+    spool = Spool()
+    spool.write(b"a" * 64 * 2**20)
+    data = spool.data()
+    assert bytes(data[::4096]) == b"a" * (len(data) // 4096)
+    before = _resident()
+    data.obj.forget()
+    assert before - _resident() > 32 * 2**20
+    assert bytes(data[::4096]) == b"a" * (len(data) // 4096)
+
+
+def _resident():
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_large_thing_that_was_unpacked_is_kept_by_the_budget(monkeypatch):
+    import gzip
+
+    kept = []
+    monkeypatch.setattr(Budget, "keep", lambda _, one: kept.append(len(one)))
+    scan_bytes(gzip.compress(bytes(9 * 2**20)), "a.gz")
+    assert kept == [9 * 2**20]
 
 
 def test_what_was_found_before_stays(clock, monkeypatch, tmp_path):

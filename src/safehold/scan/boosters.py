@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from safehold.scan.budget import Budget
 from safehold.scan.values import Data
 
 _LEARNER: Final = 136
@@ -19,19 +20,22 @@ _TREE: Final = 148
 _NODE: Final = 20 + 16
 _MOST_TREES: Final = 1_000_000
 _MOST_TEXTS: Final = 100_000
+# A part takes as long as so many steps of the budget.
+_STEPS: Final = 2
 
 
 class BrokenError(ValueError):
     """It is cut off, or no such file; the message says what is wrong."""
 
 
-def read_binary(data: Data, start: int) -> int:
+def read_binary(data: Data, start: int, budget: Budget | None = None) -> int:
     """Return where a model ends that begins with its parameters at ``start``.
 
     Raises:
         BrokenError: it is cut off, or no such file.
+        OutOfTime: the time for the file is used up.
     """
-    reader = _Reader(data, start)
+    reader = _Reader(data, start, Budget() if budget is None else budget)
     learner = reader.take(_LEARNER)
     reader.text()  # the objective
     booster = bytes(data[(where := reader.text())[0] : where[1]])
@@ -70,12 +74,14 @@ def _read_texts(reader: _Reader, pairs: int) -> None:
 
 
 class _Reader:
-    def __init__(self, data: Data, at: int) -> None:
+    def __init__(self, data: Data, at: int, budget: Budget) -> None:
         self._data = data
+        self._budget = budget
         self.at = at
 
     def take(self, width: int) -> int:
         """Step over so many bytes and return where they begin."""
+        self._budget.spend(_STEPS)
         start = self.at
         if width > len(self._data) - start:
             raise BrokenError("it ends early")

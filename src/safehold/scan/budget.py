@@ -10,6 +10,9 @@ from __future__ import annotations
 import math
 import time
 from typing import Final
+from weakref import WeakSet
+
+from safehold.scan.mapped import Mapped
 
 SHARE: Final = 64 * 2**20
 """Bytes of a file for which `Limits.seconds` and `MEMORY` are meant; a smaller file has as much."""
@@ -37,7 +40,7 @@ def spent(seconds: float) -> str:
 class Budget:
     """The time of one file, which begins now and is that of this thread; without limit if none."""
 
-    __slots__ = ("_ends", "_left", "blocks", "over", "seconds", "shares")
+    __slots__ = ("_ends", "_left", "_mapped", "blocks", "over", "seconds", "shares")
 
     def __init__(self, seconds: float = math.inf, size: int = 0) -> None:
         """Allow so many seconds for each share of a file of ``size`` bytes."""
@@ -45,6 +48,7 @@ class Budget:
         self.seconds = seconds * self.shares
         self._ends = time.thread_time() + self.seconds
         self._left = STRIDE
+        self._mapped: WeakSet[Mapped] = WeakSet()
         # Whether the time was used up when it was last asked for.
         self.over = False
         # Blocks of memory that the interpreter had when they were first counted for this file.
@@ -57,11 +61,17 @@ class Budget:
             self.ask()
 
     def ask(self) -> None:
-        """Ask the clock now. Raises OutOfTime."""
+        """Ask the clock now, and let go of the pages of what is kept. Raises OutOfTime."""
         self._left = STRIDE
+        for one in tuple(self._mapped):
+            one.forget()
         if self.over or time.thread_time() > self._ends:
             self.over = True
             raise OutOfTime(spent(self.seconds))
+
+    def keep(self, mapped: Mapped) -> None:
+        """Count pages of a temporary file as memory: they are let go of at each stride."""
+        self._mapped.add(mapped)
 
     @property
     def left(self) -> float:

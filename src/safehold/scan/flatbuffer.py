@@ -11,11 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from safehold.scan.budget import Budget
 from safehold.scan.values import Data
 
 _MOST_OPERATORS: Final = 10_000
 _MOST_STEPS: Final = 2_000_000
 _LONGEST_TEXT: Final = 1024
+# A part takes as long as so many steps of the budget.
+_STEPS: Final = 5
 
 Fields = Mapping[int, str]
 Schema = Mapping[str, Fields | Sequence[str]]
@@ -28,8 +31,9 @@ class TooMuchError(Exception):
 class Table:
     """One table: its fields are found through a list of offsets that stands elsewhere."""
 
-    def __init__(self, data: Data, at: int) -> None:
+    def __init__(self, data: Data, at: int, budget: Budget | None = None) -> None:
         self._data = data
+        self._budget = budget
         self.at = at
         self._fields = at - number(data, at, 4, signed=True)
         self._size = number(data, self._fields, 2)
@@ -65,16 +69,22 @@ class Table:
         return "" if at is None else text_at(self._data, at)
 
     def items(self, index: int) -> Iterator[int]:
-        """Yield where the items of a field lead; how many there are was checked by a walk."""
+        """Yield where the items of a field lead; a walk checked how many, unless tables share them.
+
+        Raises:
+            OutOfTime: the time for the file is used up.
+        """
         start = self.target(index)
         for place in range(0 if start is None else number(self._data, start, 4)):
+            if self._budget is not None:
+                self._budget.spend(_STEPS)
             at = (start or 0) + 4 + 4 * place
             yield at + number(self._data, at, 4)
 
     def tables(self, index: int) -> Iterator[Table]:
         """Yield the tables of a field."""
         for at in self.items(index):
-            yield Table(self._data, at)
+            yield Table(self._data, at, self._budget)
 
 
 def number(data: Data, at: int, width: int, *, signed: bool = False) -> int:
@@ -96,8 +106,9 @@ class Walk:
     A part that several tables lead to is seen once.
     """
 
-    def __init__(self, data: Data, schema: Schema) -> None:
+    def __init__(self, data: Data, schema: Schema, budget: Budget) -> None:
         self._data = data
+        self._budget = budget
         self._schema = schema
         self._left = _MOST_STEPS
         self._seen: set[tuple[str, int]] = set()
@@ -110,6 +121,7 @@ class Walk:
         Raises:
             ValueError: an offset leads outside of the data.
             TooMuchError: there are more parts than any model has.
+            OutOfTime: the time for the file is used up.
         """
         top = number(self._data, 0, 4)
         self._waiting = [(kind, top)]
@@ -118,12 +130,13 @@ class Walk:
             if (name, at) not in self._seen:
                 self._seen.add((name, at))
                 self._table(name, at)
-        return Table(self._data, top)
+        return Table(self._data, top, self._budget)
 
     def _step(self, count: int = 1) -> None:
         self._left -= count
         if self._left < 0:
             raise TooMuchError
+        self._budget.spend(count * _STEPS)
 
     def _reach(self, stop: int) -> None:
         if stop > len(self._data):

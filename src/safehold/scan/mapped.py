@@ -19,6 +19,11 @@ class Mapped(mmap.mmap):
         found.handle = os.dup(descriptor)
         return found
 
+    def forget(self) -> None:
+        """Let go of the pages that were read; they are read again from the file where needed."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self.madvise(mmap.MADV_DONTNEED)
+
     def __del__(self) -> None:
         """Close the descriptor."""
         with suppress(AttributeError, OSError):

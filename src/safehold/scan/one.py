@@ -187,6 +187,12 @@ def _read(
         visit.note(source, rules.UNREADABLE_FILE, message, None, detail)
         visit.recognised = True
         name = "unknown"
+    if visit.budget.over:
+        # Who gave up without a word might have found something.
+        visit.depends()
+        if not any(finding.rule is rules.LIMIT_EXCEEDED for finding in visit.findings):
+            visit.note(source, rules.LIMIT_EXCEEDED, spent(visit.budget.seconds))
+            visit.recognised = True
     if not visit.recognised:
         return None, visit.settled
     findings = tuple(visit.findings)

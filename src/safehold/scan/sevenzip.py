@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from safehold.scan.budget import Budget
 from safehold.scan.values import Data
 
 MAGIC: Final = b"7z\xbc\xaf\x27\x1c"
@@ -112,13 +113,14 @@ def locate(data: Data) -> tuple[int, int]:
     return start, start + size
 
 
-def parse(header: bytes, room: int) -> tuple[Archive, bool]:
+def parse(header: bytes, room: int, budget: Budget | None = None) -> tuple[Archive, bool]:
     """Return what a header says of ``room`` packed bytes, and whether it is that of a header.
 
     Raises:
         BrokenError: it says what cannot be.
+        OutOfTime: the time for the file is used up.
     """
-    reader = _Reader(header, room)
+    reader = _Reader(header, room, Budget() if budget is None else budget)
     if not header:
         return Archive(), False
     kind = reader.byte()
@@ -132,8 +134,9 @@ def parse(header: bytes, room: int) -> tuple[Archive, bool]:
 
 
 class _Reader:
-    def __init__(self, data: bytes, room: int) -> None:
+    def __init__(self, data: bytes, room: int, budget: Budget) -> None:
         self._data = data
+        self._budget = budget
         self._room = room
         self._at = 0
 
@@ -143,6 +146,7 @@ class _Reader:
     def _take(self, width: int) -> bytes:
         if width > len(self._data) - self._at:
             raise BrokenError("its header ends early")
+        self._budget.spend()
         self._at += width
         return self._data[self._at - width : self._at]
 
@@ -162,6 +166,7 @@ class _Reader:
         return number
 
     def _bits(self, count: int) -> list[bool]:
+        self._budget.spend(count)
         raw = self._take(-(-count // 8))
         return [bool(raw[at // 8] & 0x80 >> at % 8) for at in range(count)]
 
@@ -327,7 +332,7 @@ class _Reader:
         archive.entries = entries
         while (kind := self.byte()) != _END:
             size = self._count(MOST_HEADER)
-            part = _Reader(self._take(size), 0)
+            part = _Reader(self._take(size), 0, self._budget)
             if kind == _NAMES:
                 part.names(entries)
             elif kind == _EMPTY:
@@ -344,6 +349,7 @@ class _Reader:
         """Read names in UTF-16, each ended by a zero."""
         if self.byte():
             raise BrokenError("names that are kept elsewhere")
+        self._budget.spend(len(entries))
         try:
             text = self._data[self._at :].decode("utf-16-le", "surrogatepass")
         except UnicodeDecodeError as error:

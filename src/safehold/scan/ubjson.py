@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from safehold.scan.budget import Budget
 from safehold.scan.values import Data
 
 _MOST_STEPS: Final = 1_500_000
+# A value takes as long as so many steps of the budget.
+_STEPS: Final = 3
 _DEEPEST: Final = 64
 # Objects and texts are kept so deep; arrays never are.
 _KEPT_DEPTH: Final = 4
@@ -46,7 +49,7 @@ class _Frame:
         self.is_object = is_object
 
 
-def read(data: Data) -> tuple[dict[str, Any], int]:
+def read(data: Data, budget: Budget | None = None) -> tuple[dict[str, Any], int]:
     """Return the outer objects of a file that begins with one, and where it ends.
 
     Texts of these objects are in it as far as they are short; of anything else only that it is
@@ -55,13 +58,15 @@ def read(data: Data) -> tuple[dict[str, Any], int]:
     Raises:
         BrokenError: it is cut off, or no such file.
         TooMuchError: it has more values than are looked at.
+        OutOfTime: the time for the file is used up.
     """
-    return _Reader(data).read()
+    return _Reader(data, Budget() if budget is None else budget).read()
 
 
 class _Reader:
-    def __init__(self, data: Data) -> None:
+    def __init__(self, data: Data, budget: Budget) -> None:
         self._data = data
+        self._budget = budget
         self._size = len(data)
         self._at = 0
         self._left = _MOST_STEPS
@@ -72,6 +77,7 @@ class _Reader:
         top: dict[str, Any] = {}
         frames = [_Frame(top, -1, is_object=True)]
         while frames:
+            self._budget.spend(_STEPS)
             self._left -= 1
             if self._left < 0:
                 raise TooMuchError

@@ -14,6 +14,7 @@ from safehold.scan import rules
 from safehold.scan.budget import Budget
 from safehold.scan.carried import carried
 from safehold.scan.judge import GlobalUse, Judge, Note
+from safehold.scan.mapped import Mapped
 from safehold.scan.names import Names
 from safehold.scan.spool import Spool
 from safehold.scan.values import Data
@@ -322,4 +323,7 @@ class Visit:
             message = "the packed data is broken or cut off"
             self.note(source, rules.UNREADABLE_STREAM, message, None, {"error": str(error)[:200]})
         self.unpacked += buffer.size
-        return buffer.data()
+        data = buffer.data()
+        if isinstance(data, memoryview) and isinstance(data.obj, Mapped):
+            self.budget.keep(data.obj)
+        return data

@@ -13,11 +13,14 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from safehold.scan.budget import Budget
 from safehold.scan.documents import encoding_of
 from safehold.scan.values import Data
 
 # So many keys, brackets, long texts and rows of short values: some seconds.
 _MOST_STEPS: Final = 1_500_000
+# A row, and a piece of the text that is decoded, take as long as so many steps of the budget.
+_STEPS: Final = 100
 _DEEPEST: Final = 10_000
 _MOST_KEPT: Final = 64
 _LONGEST_KEY: Final = 1024
@@ -60,7 +63,12 @@ class TooMuchError(Exception):
 Seen = Callable[[str, int, int], None]
 
 
-def walk(data: Data, seen: Seen | None = None, keys: frozenset[str] = frozenset()) -> set[str]:
+def walk(
+    data: Data,
+    seen: Seen | None = None,
+    keys: frozenset[str] = frozenset(),
+    budget: Budget | None = None,
+) -> set[str]:
     """Walk a document to its end and return the keys of its outermost object, the first of them.
 
     Args:
@@ -68,24 +76,29 @@ def walk(data: Data, seen: Seen | None = None, keys: frozenset[str] = frozenset(
         seen: called with a key and the place of its value, for ``keys``; not for keys in that
             value. Keys are looked at in objects of any depth.
         keys: names of keys, and beginnings of them that end with a slash.
+        budget: the time of the file.
 
     Raises:
         BrokenError: it is no JSON.
         TooMuchError: walking it would take too long.
+        OutOfTime: the time for the file is used up.
     """
+    if budget is None:
+        budget = Budget()
     name = encoding_of(data)
     if name not in ("utf-8", "utf-8-sig"):
         raise TooMuchError(f"in {name}")
-    _check_text(data)
-    walker = _Walker(data, seen, keys)
+    _check_text(data, budget)
+    walker = _Walker(data, seen, keys, budget)
     walker.walk(3 if name == "utf-8-sig" else 0)
     return walker.top
 
 
-def _check_text(data: Data) -> None:
+def _check_text(data: Data, budget: Budget) -> None:
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for start in range(0, len(data), _CHUNK):
+            budget.spend(_STEPS)
             decoder.decode(data[start : start + _CHUNK])
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
@@ -93,8 +106,9 @@ def _check_text(data: Data) -> None:
 
 
 class _Walker:
-    def __init__(self, data: Data, seen: Seen | None, keys: frozenset[str]) -> None:
+    def __init__(self, data: Data, seen: Seen | None, keys: frozenset[str], budget: Budget) -> None:
         self._data = data
+        self._budget = budget
         self._size = len(data)
         self._seen = seen
         self._keys = keys
@@ -124,6 +138,7 @@ class _Walker:
             raise BrokenError("bytes after the end of the document", at)
 
     def _step(self) -> None:
+        self._budget.spend(_STEPS)
         self._left -= 1
         if self._left < 0:
             raise TooMuchError("more parts than are looked at")

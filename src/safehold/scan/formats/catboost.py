@@ -69,7 +69,7 @@ def _read(source: Source, visit: Visit) -> int:
     data = source.data
     start, stop = _sized(data, len(_MAGIC))
     core = data[start:stop]
-    walk = Walk(core, _SCHEMA)
+    walk = Walk(core, _SCHEMA, visit.budget)
     root: Table = walk.root("Core")
     version = root.text(0)
     if version != _VERSION:

@@ -26,6 +26,8 @@ _GAIN: Final = re.compile(rb"[^\x00-\x1f]*=[-+\d.eE]+\Z")
 _IMPORTANCES: Final = re.compile(rb"feature[ _]importances:?\Z")
 _PARAMETER: Final = re.compile(rb"\[(\w{1,99}): ?([^\x00-\x1f]*)\]\Z")
 _MOST_LINES: Final = 2_000_000
+# A line takes as long as so many steps of the budget.
+_STEPS: Final = 4
 _PANDAS: Final = b"pandas_categorical:"
 _FILES: Final = frozenset({b"forcedsplits_filename", b"forcedbins_filename"})
 _MACHINES: Final = frozenset({b"machines", b"machine_list_filename"})
@@ -67,6 +69,7 @@ class _Reader:
         for _ in range(_MOST_LINES):
             if stop >= len(self._data):
                 return
+            self._visit.budget.spend(_STEPS)
             self.at = stop
             found = _LINE.match(self._data, stop)
             if found is None:  # every byte begins a line

@@ -36,6 +36,9 @@ _DEEPEST: Final = 10_000
 _MOST_ENTITIES: Final = 10_000
 _MOST_EXPANDED: Final = 16 * 2**20
 _KEPT: Final = 1000
+# An element takes as long as so many steps of the budget, and so do so many bytes of text.
+_STEPS: Final = 5
+_TOGETHER: Final = 100
 
 _INCLUDE: Final = "http://www.w3.org/2001/XInclude include"
 _STYLES: Final = "http://www.w3.org/1999/XSL/Transform "
@@ -106,6 +109,7 @@ class _Reader:
             for start in range(0, len(data), _CHUNK):
                 chunk = bytes(data[start : start + _CHUNK])
                 self._parser.Parse(chunk, False)  # noqa: FBT003  more follows
+                self._visit.budget.spend(len(chunk) // _TOGETHER)
                 self._check_pace(start + len(chunk))
             self._parser.Parse(b"", True)  # noqa: FBT003  this is the end
         except _Stop:
@@ -186,6 +190,7 @@ class _Reader:
                 waiting.pop()
                 continue
             value = self._entities.get(name, "")
+            self._visit.budget.spend(_STEPS + len(value))
             inner = [one or f"%{two}" for one, two in _REFERENCE.findall(value)]
             missing = [one for one in set(inner) if one not in sizes and one in self._entities]
             if name not in sizes and missing:
@@ -208,6 +213,7 @@ class _Reader:
             self._note(rules.EXTERNAL_ENTITY, message, None, {"text": text[:200]})
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._visit.budget.spend(_STEPS)
         self._left -= 1
         self._depth += 1
         if self._left < 0 or self._depth > _DEEPEST:

@@ -68,7 +68,7 @@ def _open(source: Source, visit: Visit, covered: list[Span]) -> Archive | None:
     covered += [(0, HEADER), (start, stop)]
     header = bytes(data[start:stop])
     for _ in range(_DEEPEST_HEADER):
-        archive, is_packed = parse(header, len(data) - HEADER)
+        archive, is_packed = parse(header, len(data) - HEADER, visit.budget)
         if not is_packed:
             return archive
         if len(archive.folders) != 1:

@@ -71,7 +71,7 @@ def _read_large(source: Source, visit: Visit, *, suspect: bool) -> str | None:
 
     before = len(visit.findings)
     try:
-        top = walking.walk(data, see if suspect else None, _WATCHED | {"py/"})
+        top = walking.walk(data, see if suspect else None, _WATCHED | {"py/"}, visit.budget)
     except (ValueError, RecursionError) as error:
         if isinstance(error, RecursionError):
             visit.depends()

@@ -96,6 +96,8 @@ _MODULE: Final[Schema] = {
     "Type": {0: "text", 2: "[text]"},
 }  # fmt: skip
 _FUNCTION: Final = 16
+# So many bytes of code are searched in a step of the budget.
+_TOGETHER: Final = 100
 
 
 def read(source: Source, visit: Visit) -> str | None:
@@ -127,7 +129,7 @@ def _read_program(source: Source, visit: Visit) -> int:
         size, base = number(data, 16, 8), number(data, 24, 8)
         if size > len(data) or base > len(data):
             raise ValueError("it ends early")
-    walk = Walk(data[:size], _PROGRAM)
+    walk = Walk(data[:size], _PROGRAM, visit.budget)
     program = walk.root("Program")
     stop = max(walk.end, size if size < len(data) else 0)
     for segment in program.tables(4):
@@ -163,7 +165,7 @@ def _check_delegate(source: Source, visit: Visit, name: str) -> None:
 
 
 def _read_module(source: Source, visit: Visit) -> int:
-    walk = Walk(source.data, _MODULE)
+    walk = Walk(source.data, _MODULE, visit.budget)
     module = walk.root("Module")
     for value in module.tables(4):
         if value.value(0, 1) == _FUNCTION:
@@ -171,15 +173,17 @@ def _read_module(source: Source, visit: Visit) -> int:
             visit.note(source, rules.EMBEDDED_CODE, message)
             target = value.target(1)
             if target is not None:
-                for operator in Table(source.data, target).tables(2):
+                for operator in Table(source.data, target, visit.budget).tables(2):
                     _check_operator(source, visit, operator)
     if any(True for _ in module.tables(8)):
         visit.note(source, rules.EMBEDDED_CODE, "TorchScript code, compiled when loaded")
     for code in module.tables(8):
         at = code.target(1)
-        found = (
-            None if at is None else _CALLS.search(source.data, at, at + number(source.data, at, 4))
-        )
+        if at is None:
+            continue
+        size = number(source.data, at, 4)
+        visit.budget.spend(size // _TOGETHER)
+        found = _CALLS.search(source.data, at, at + size)
         if found:
             name = f"torch.{found[1].decode()}"
             message = f"TorchScript that calls {name}, which reads or writes files of any name"

@@ -55,7 +55,7 @@ def _walk_json(source: Source, visit: Visit) -> str | None:
     if source.wanted:
         return "xgboost"
     try:
-        top = walking.walk(source.data)
+        top = walking.walk(source.data, budget=visit.budget)
     except walking.BrokenError as error:
         message = f"a model that is no JSON: {error}"
         visit.note(source, rules.UNREADABLE_STREAM, message, error.offset)
@@ -70,7 +70,7 @@ def _walk_json(source: Source, visit: Visit) -> str | None:
 
 def _read_ubjson(source: Source, visit: Visit) -> str | None:
     try:
-        tree, stop = ubjson.read(source.data)
+        tree, stop = ubjson.read(source.data, visit.budget)
     except ubjson.BrokenError as error:
         message = f"the model is broken: {error}"
         visit.note(source, rules.UNREADABLE_STREAM, message, error.offset)
@@ -85,7 +85,8 @@ def _read_ubjson(source: Source, visit: Visit) -> str | None:
 
 def _read_binary(source: Source, visit: Visit) -> str:
     try:
-        stop = read_binary(source.data, len(_MAGIC) if source.starts(_MAGIC) else 0)
+        start = len(_MAGIC) if source.starts(_MAGIC) else 0
+        stop = read_binary(source.data, start, visit.budget)
     except BrokenError as error:
         visit.note(source, rules.UNREADABLE_STREAM, f"the model is broken: {error}")
         return "xgboost"
