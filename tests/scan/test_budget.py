@@ -192,10 +192,14 @@ def _resident():
 def test_a_large_thing_that_was_unpacked_is_kept_by_the_budget(monkeypatch):
     import gzip
 
-    kept = []
+    kept, charged = [], []
     monkeypatch.setattr(Budget, "keep", lambda _, one: kept.append(len(one)))
-    scan_bytes(gzip.compress(bytes(9 * 2**20)), "a.gz")
+    monkeypatch.setattr(Budget, "charge", lambda _, seconds: charged.append(seconds))
+    for size in (9 * 2**20, 2**20):
+        scan_bytes(gzip.compress(bytes(size)), "a.gz")
     assert kept == [9 * 2**20]
+    assert len(charged) == 1
+    assert 0 < charged[0] < 0.01
 
 
 def test_what_was_found_before_stays(clock, monkeypatch, tmp_path):

@@ -21,6 +21,8 @@ from safehold.scan.values import Data
 
 # Unpacking this much is harmless at any ratio.
 _FREE_BYTES: Final = 64 * 2**20
+# Seconds that the system takes for each byte of a temporary file that nobody needs any more.
+_TAKEN_BACK: Final = 0.5 / 2**30
 _MOST_FINDINGS: Final = 2000
 _LONGEST_MAGIC: Final = 16
 _PYTHON: Final = (".py", ".pyw")
@@ -326,4 +328,5 @@ class Visit:
         data = buffer.data()
         if isinstance(data, memoryview) and isinstance(data.obj, Mapped):
             self.budget.keep(data.obj)
+            self.budget.charge(buffer.size * _TAKEN_BACK)
         return data
