@@ -10,6 +10,7 @@ import pytest
 
 from safehold.policy import Limits
 from safehold.scan import scan_bytes, sevenzip
+from safehold.scan.budget import Budget
 from tests.bypasses.payloads import named, stream
 from tests.corpus.sevenzips import (
     LZMA2,
@@ -230,7 +231,7 @@ def test_members_are_bounded():
 
 def test_numbers_of_every_length():
     for value in (0, 127, 128, 2**14 - 1, 2**14, 2**35, 2**56 - 1, 2**56, 2**63):
-        assert sevenzip._Reader(number(value), 0)._number() == value
+        assert sevenzip._Reader(number(value), 0, Budget())._number() == value
 
 
 def test_an_empty_archive():
