@@ -42,7 +42,7 @@ def here(tmp_path, monkeypatch):
     (snapshot / "model.pkl").write_bytes(EVIL)
     Path("own/m.pkl").write_bytes(b"\x80\x02capp.models\nModel\n)\x81}b.")
     Path("service.py").write_text("import pickle\n\n\ndef read(data):\n    pickle.loads(data)\n")
-    [policy] = blocks("toml")
+    [policy] = [block for block in blocks("toml") if "allow" in block]
     Path("safehold.toml").write_text(policy)
     return tmp_path
 

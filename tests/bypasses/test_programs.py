@@ -76,11 +76,13 @@ def test_unknown_class_whose_state_names_the_method_that_loading_calls(marker):
     assert_caught(data, marker)
 
 
+@pytest.mark.extras
 def test_method_of_a_frame_under_the_name_of_its_subclass(marker):
     frame = call(named("pandas", "DataFrame"), [1])
     assert_caught(stream(call(named("pandas", "DataFrame.to_csv"), frame, str(marker))), marker)
 
 
+@pytest.mark.extras
 def test_file_written_by_a_method_of_an_array(marker):
     array = call(named("numpy", "array"), [1])
     payload = call(
