@@ -92,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except REFUSALS as error:
         return _say("refused", error, FINDINGS)
     except (SafeholdError, OSError) as error:
+        _give_up_unwritable()
         return _say("error", error, ERROR)
     except Exception:  # noqa: BLE001  the edge: Python's own exit code would be 1, "findings"
         import traceback
@@ -102,6 +103,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(printable(line), file=sys.stderr)
         return ERROR
     return code
+
+
+def _give_up_unwritable() -> None:
+    """Drop what standard output does not take, as on a full disk.
+
+    Else the interpreter tries once more at its end, and exits with a code of its own.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard_output()
 
 
 class _Terminated(BaseException):
