@@ -4,6 +4,7 @@
     ├── ConfigError                 policy, keys or paths are not usable; says what to change
     │   └── WeakKey                 a key an attacker could guess
     ├── MissingExtra                an optional dependency is absent; also a ModuleNotFoundError
+    ├── AdapterError                the guard does not know this version of a library
     ├── TrailError                  an event could not be recorded; callers fail closed
     ├── LimitExceeded               input is larger or deeper than the policy's limits
     ├── EncodeError                 a value has no lossless form in the codec
@@ -57,6 +58,10 @@ class MissingExtra(SafeholdError, ModuleNotFoundError):
             f"{package} is not installed; install it with: pip install 'safehold[{extra}]'"
         )
         self.extra = extra
+
+
+class AdapterError(SafeholdError, ImportError):
+    """The guard cannot make a library safe that a program imports; the import fails."""
 
 
 class TrailError(SafeholdError):

@@ -42,6 +42,7 @@ VERBS = {
     "rotate": "seal artifacts of an older key under the newest one",
     "sign": "write a model-signing signature of a sealed artifact",
     "keygen": "make a key",
+    "run": "start a Python program with the guard on",
     "policy": "show the effective policy and where each value comes from",
     "trail": "verify or follow the trail of decisions",
     "rules": "list every rule with its reason and remedy",

@@ -16,7 +16,7 @@ from typing import Any
 
 from safehold.allow import AllowList
 from safehold.artifacts import container, streams
-from safehold.artifacts.callers import calling_file, relative_file
+from safehold.artifacts.callers import calling_file, is_genuine, relative_file
 from safehold.artifacts.codecs import CODECS, Reading, codec_named
 from safehold.artifacts.container import Expected, Header, Sealed
 from safehold.artifacts.marks import Mark, Marks
@@ -44,6 +44,15 @@ Verify = Callable[[Expected], Sealed]
 # Opens the file once more: what verifies it, None if it is the one from before.
 Again = Callable[[], Verify | None]
 Decode = Callable[[Sealed, Reading], Any]
+
+
+def decoding(decode: Callable[..., Any], *args: Any) -> Any:
+    """Decode what is verified. Code of the listed classes runs here, so the guard contains it."""
+    return decode(*args) if contain is None else contain(decode, *args)
+
+
+# Set by the guard: calls a decoder, with what it may do contained.
+contain: Callable[..., Any] | None = None
 
 
 class Reader:
@@ -86,8 +95,9 @@ class Reader:
             reading = self.reading(sealed.header, target, allow, options)
             check_declared(sealed.header, reading.allow)
             if decode is not None:
-                return decode(sealed, reading)
-            return codec_named(sealed.header.codec).decode(sealed.segments, reading)
+                return decoding(decode, sealed, reading)
+            codec = codec_named(sealed.header.codec)
+            return decoding(codec.decode, sealed.segments, reading)
 
     def opened(
         self,
@@ -188,7 +198,7 @@ class Reader:
         if trusted is None:
             trusted = policy.is_trusted(relative_file(caller, self._hold.root.path))
             self._trusted[caller] = trusted
-        if trusted:
+        if trusted and is_genuine():
             return
         message = (
             f"{caller} is not trusted to load {target}; add it to trusted in the policy's "

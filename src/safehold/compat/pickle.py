@@ -201,6 +201,8 @@ class _Inner(pickle.Unpickler):
     ``persistent_load`` of a subclass it then crashes (seen in 3.11).
     """
 
+    asks_allow_list = True
+
     def __init__(self, outer: Unpickler, file: Any, **options: Any) -> None:
         super().__init__(file, **options)
         self._outer = outer

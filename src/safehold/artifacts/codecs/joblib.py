@@ -132,6 +132,8 @@ class _Bounded:
 class _JoblibUnpickler(numpy_pickle.NumpyUnpickler):  # type: ignore[misc]  # joblib is untyped
     """joblib's reader with every name resolved by the allow-list."""
 
+    asks_allow_list = True
+
     def __init__(self, file: Any, allow: AllowList) -> None:
         super().__init__("", file, ensure_native_byte_order=True)
         self.allow = allow

@@ -61,6 +61,8 @@ class Segment:
 class Unpickler(pickle.Unpickler):
     """An Unpickler that resolves only what an allow-list permits."""
 
+    asks_allow_list = True  # which the guard asks
+
     def __init__(
         self, file: Any, allow: AllowList, *, buffers: Iterable[Any] | None = None, **options: Any
     ) -> None:

@@ -1,0 +1,1 @@
+"""One module per library, with ``apply(module, gate)``; see `safehold.guard.importing`."""

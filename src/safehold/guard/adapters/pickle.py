@@ -1,0 +1,13 @@
+"""`pickle`: the module's functions and classes, and its unpickler in Python."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from safehold.guard import entries
+from safehold.guard.gate import Gate
+
+
+def apply(module: ModuleType, gate: Gate) -> None:  # noqa: ARG001
+    """Replace the entry points."""
+    entries.apply(module)

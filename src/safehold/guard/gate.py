@@ -1,0 +1,227 @@
+"""The gate: decides about one name or one file, records the decision, refuses.
+
+What it needs to decide about plain data, it has in memory; the policy, its keys and its trail are
+loaded when something is to be recorded for the first time, so that a program that loads nothing
+unsafe starts as fast as before. If they cannot be loaded, everything is refused.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from safehold.errors import Blocked
+from safehold.guard.grants import OWN, Grant, Held
+
+if TYPE_CHECKING:
+    from safehold.artifacts import Store
+    from safehold.context import Context
+
+Mode = Literal["off", "monitor", "enforce"]
+
+# What only calls, reads attributes or builds functions is harmless in bytes of this process's
+# own making, as what it would call is a name too, or is stopped when it acts.
+_BUILDERS: Final = ("cloudpickle.", "joblib.externals.cloudpickle.", "dill._dill.")
+_BUILT: Final = frozenset({("types", "CodeType"), ("types", "FunctionType"), ("types", "CellType"),
+                           ("types", "ModuleType"), ("types", "new_class")})  # fmt: skip
+_NAMED_KINDS: Final = (type, type(lambda: 0), type(len), type(str.join), type(object.__init__))
+
+
+class Gate:
+    """Decides for one process."""
+
+    def __init__(
+        self, mode: Mode, load: Callable[[], Context], *, strict: bool | None = None
+    ) -> None:
+        """`load` makes the Context when it is first needed; `strict` None: as its policy says."""
+        self.mode: Mode = mode
+        self.failed: BaseException | None = None
+        self._load = load
+        self._strict = strict
+        self._hold: Context | None = None
+        self._store: Store | None = None
+        self._plain: frozenset[tuple[str, str]] = frozenset()
+        self._minted: dict[tuple[str, str], Any] = {}
+
+    # What it decides with
+
+    @property
+    def hold(self) -> Context:
+        """Return the Context. Raises what its loading raises, each time."""
+        if self._hold is None:
+            with Held(OWN):
+                self._hold = self._load()
+        return self._hold
+
+    @property
+    def store(self) -> Store:
+        """Return the Store of the Context."""
+        if self._store is None:
+            with Held(OWN):
+                from safehold.artifacts import Store
+
+                self._store = Store(self.hold)
+        return self._store
+
+    @property
+    def strict(self) -> bool:
+        """Whether untrusted bytes are refused even where they are plain data."""
+        if self._strict is None:
+            self._strict = False
+        return self._strict
+
+    @property
+    def plain(self) -> frozenset[tuple[str, str]]:
+        """Names of plain data: whatever calls them with whatever, they make values and no more."""
+        if not self._plain:
+            with Held(OWN):
+                from safehold.guard.plain import plain_names
+
+                self._plain = plain_names()
+        return self._plain
+
+    # Decisions
+
+    def check_name(self, module: Any, name: Any, grant: Grant, frame: FrameType | None) -> None:
+        """Decide whether an unpickle may name something. Raises Blocked."""
+        if grant.unrestricted:
+            return
+        if type(module) is not str or type(name) is not str:
+            self.refuse("names something that is no text", grant, frame, repr((module, name)))
+            return
+        if (module, name) in self.plain and not self.strict:
+            return
+        if grant.kind == "minted":
+            why = self._why_not_minted(module, name)
+        else:
+            why = self._why_not_plain(module, name)
+        if why:
+            self.refuse(f"{module}.{name} {why}", grant, frame, f"{module}.{name}")
+
+    def check_object(
+        self, found: Any, module: Any, name: Any, grant: Grant, frame: FrameType | None
+    ) -> None:
+        """Decide about what somebody's own ``find_class`` returned. Raises Blocked."""
+        if grant.unrestricted:
+            return
+        home = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
+        if not isinstance(found, _NAMED_KINDS) or None in home:
+            home = module, name
+        self.check_name(*home, grant, frame)
+
+    def _why_not_plain(self, module: str, name: str) -> str:
+        with Held(OWN):
+            from safehold import dangers
+
+            if dangers.modern(module, name) in self.plain and not self.strict:
+                return ""
+            danger = dangers.lookup(module, name)
+        return "is not plain data" if danger is None else danger.why
+
+    def _why_not_minted(self, module: str, name: str) -> str:
+        known = self._minted.get((module, name), self)
+        if known is not self and _resolved(module, name) is known:
+            return ""
+        with Held(OWN):
+            from safehold import dangers
+
+            module, name = dangers.modern(module, name)
+            danger = dangers.lookup(module, name)
+            if danger is not None and not _only_builds(module, name, danger.powers):
+                return danger.why
+            found = _imported(module, name)
+            if isinstance(found, ModuleType):
+                return "is a module"
+            home = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
+            if isinstance(found, _NAMED_KINDS) and all(type(part) is str for part in home):
+                real = dangers.lookup(*home)  # type: ignore[arg-type]
+                if real is not None and not _only_builds(*home, real.powers):  # type: ignore[arg-type]
+                    return f"is {home[0]}.{home[1]}, which {real.why}"
+        self._minted[module, name] = found
+        return ""
+
+    def refuse(
+        self,
+        message: str,
+        grant: Grant,
+        frame: FrameType | None,
+        name: str = "",
+        *,
+        loader: str = "pickle",
+        zone: str = "memory",
+        artifact: str = "",
+        rule: str = "SH171",
+        action: str = "unpickle",
+    ) -> None:
+        """Record a violation; in mode enforce, raise it. Raises Blocked."""
+        caller = caller_of(frame)
+        error = Blocked(f"{message} ({grant.kind} bytes)" if name else message,
+                        rule=rule, zone=zone, caller=caller)  # fmt: skip
+        try:
+            with Held(OWN):
+                from safehold.events import Event
+
+                recorder = self.hold.recorder
+                event = Event(
+                    action=action,
+                    outcome="allowed" if self.mode == "monitor" else "refused",
+                    reason="mode monitor" if self.mode == "monitor" else "Blocked",
+                    rule=rule,
+                    zone=zone,
+                    artifact=artifact,
+                    caller=caller,
+                    detail={"global": name, "provenance": grant.kind, "loader": loader,
+                            "message": message},
+                )  # fmt: skip
+                recorder.record(event)
+        except Exception as lost:  # whatever fails here, the name stays refused
+            self.failed = lost
+            error.add_note(f"this refusal could not be recorded: {type(lost).__name__}: {lost}")
+            raise error from lost
+        if self.mode != "monitor":
+            raise error
+
+
+def caller_of(frame: FrameType | None) -> str:
+    """Return file and line of the nearest frame that is neither ours nor the loader's."""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith(_OWN) and not file.endswith(_LOADERS):
+            return f"{file}:{frame.f_lineno}"
+        frame = frame.f_back
+    return "<none>"
+
+
+_OWN: Final = __file__.rpartition("guard")[0]
+_LOADERS: Final = ("/pickle.py", "<frozen importlib._bootstrap>")
+
+
+def _only_builds(module: str, name: str, powers: Any) -> bool:
+    from safehold.dangers import Power
+
+    if (module, name) in _BUILT or f"{module}.".startswith(_BUILDERS):
+        return name != "_eval_repr"
+    return not powers & ~Power.ATTRIBUTE
+
+
+def _resolved(module: str, name: str) -> Any:
+    found: Any = sys.modules.get(module)
+    try:
+        for part in name.split("."):
+            found = getattr(found, part)
+    except AttributeError:
+        return None
+    return found
+
+
+def _imported(module: str, name: str) -> Any:
+    """Import as the unpickler is about to; what fails here, fails there as well."""
+    try:
+        __import__(module)
+    except ImportError:
+        return None
+    return _resolved(module, name)
+
+

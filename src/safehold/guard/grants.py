@@ -1,0 +1,75 @@
+"""Grants: what the unpickle that is live in a thread may do, by where its bytes come from.
+
+Only the thread that loads has one, for as long as the load lasts; a load within a load has its
+own. Nothing here imports more than C modules: the guard is on before the first import of a
+program, and programs that load nothing should not pay for it.
+"""
+
+from __future__ import annotations
+
+from _thread import get_ident
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Grant:
+    """One kind of provenance.
+
+    ``contained``: while such an unpickle is live, the thread starts no process, opens no socket
+    and writes no file. ``unrestricted``: any name resolves.
+    """
+
+    __slots__ = ("contained", "kind", "unrestricted")
+
+    def __init__(self, kind: str, *, contained: bool = True, unrestricted: bool = False) -> None:
+        self.kind = kind
+        self.contained = contained
+        self.unrestricted = unrestricted
+
+    def __repr__(self) -> str:
+        return f"<grant: {self.kind}>"
+
+
+
+STREAM: Final = Grant("untrusted", contained=False)
+"""The same, read from a handle whose own code may go to the system for more."""
+UNTRUSTED: Final = Grant("untrusted")
+"""Bytes of unknown origin: data only."""
+MINTED: Final = Grant("minted")
+"""Bytes that this process pickled itself: any class, no known danger."""
+VERIFIED: Final = Grant("verified")
+"""A sealed artifact: the store resolves its names; what it loads within itself is untrusted."""
+CHANNEL: Final = Grant("channel", contained=False, unrestricted=True)
+"""A pipe between this process and its own children."""
+OWN: Final = Grant("own", contained=False, unrestricted=True)
+"""The guard itself, while it records or loads its policy."""
+
+live: Final[dict[int, Grant]] = {}
+"""Thread id -> the grant of the unpickle that is live in that thread."""
+
+
+class Held:
+    """Holds a grant for the present thread, and puts back the one before."""
+
+    __slots__ = ("_before", "_grant", "_thread")
+
+    def __init__(self, grant: Grant) -> None:
+        self._grant = grant
+
+    def __enter__(self) -> None:
+        self._thread = thread = get_ident()
+        self._before = live.get(thread)
+        live[thread] = self._grant
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._before is None:
+            live.pop(self._thread, None)
+        else:
+            live[self._thread] = self._before

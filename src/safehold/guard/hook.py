@@ -1,0 +1,79 @@
+"""The audit hook (PEP 578): unremovable, and the last to be asked whoever loads.
+
+It sees each ``pickle.find_class`` of CPython's own unpicklers, also through references that were
+taken before the guard was on, and while an unpickle is live each event that acts on the system.
+An exception of the hook ends the operation, so whatever fails in here refuses.
+"""
+
+from __future__ import annotations
+
+import sys
+from _thread import get_ident
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from safehold.guard import channels, containment
+from safehold.guard.gate import Gate
+from safehold.guard.grants import CHANNEL, UNTRUSTED, live
+
+Handler = Callable[[tuple[Any, ...]], None]
+
+
+def install(gate: Gate) -> None:
+    """Add the hook to this process, for good."""
+    handlers = _handlers(gate)
+    contained = containment.checker(gate)
+
+    # Everything stands in the closure: at the interpreter's end modules are emptied, and this goes
+    # on being called.
+    def hook(
+        event: str,
+        args: tuple[Any, ...],
+        _find: Callable[[str], Handler | None] = handlers.get,
+        _live: dict[int, Any] = live,
+        _ident: Callable[[], int] = get_ident,
+        _contained: Callable[..., None] = contained,
+    ) -> None:
+        found = _find(event)
+        if found is not None:
+            found(args)
+        elif _live:
+            grant = _live.get(_ident())
+            if grant is not None and grant.contained:
+                _contained(event, args, grant)
+
+    sys.addaudithook(hook)
+
+
+def _handlers(gate: Gate) -> dict[str, Handler]:
+    frame_of = sys._getframe  # noqa: SLF001
+
+    def find_class(args: tuple[Any, ...]) -> None:
+        module, name = args
+        grant = live.get(get_ident())
+        if grant is None:
+            # Nobody who asked the guard first: a reference from before, or a copy of pickle.py.
+            frame = frame_of(2)
+            grant = CHANNEL if channels.is_channel(frame) else UNTRUSTED
+            if grant is CHANNEL:
+                channels.check_extension(gate, module, name, frame)
+                return
+        else:
+            frame = None if grant.unrestricted else frame_of(2)
+        gate.check_name(module, name, grant, frame)
+
+    def new_interpreter(_: tuple[Any, ...]) -> None:
+        gate.refuse(
+            "a sub-interpreter has no audit hooks of this one, so nothing would be refused there",
+            UNTRUSTED,
+            frame_of(2),
+            rule="SH174",
+            action="interpreter",
+        )
+
+    return {"pickle.find_class": find_class, "cpython.PyInterpreterState_New": new_interpreter}
+
+
+
+

@@ -1,0 +1,100 @@
+"""Adapters: what is changed in a library when, and only when, the program imports it.
+
+A finder in front of the others finds nothing itself; it wraps the loader that the others found, so
+that the adapter runs right after the module's own code, at each import and reload.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Final
+
+from safehold.guard.gate import Gate
+
+# Module -> the adapter of it, a module of `adapters` with ``apply(module, gate)``.
+ADAPTERS: Final[dict[str, str]] = {
+    "pickle": "pickle",
+    "safehold.artifacts.callers": "artifacts",
+    "safehold.artifacts.reading": "artifacts",
+    "multiprocessing.connection": "multiprocessing",
+    "multiprocessing.queues": "multiprocessing",
+    "multiprocessing.spawn": "multiprocessing",
+}
+
+
+class _Finder:
+    """First in ``sys.meta_path``; asks the others."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> Any:
+        if name not in ADAPTERS:
+            return None
+        for finder in sys.meta_path:
+            look = getattr(finder, "find_spec", None)
+            if finder is self or look is None:
+                continue
+            spec = look(name, path, target)
+            if spec is not None:
+                if hasattr(spec.loader, "exec_module"):
+                    spec.loader = _Loader(spec.loader, self._gate)
+                return spec
+        return None
+
+
+class _Loader:
+    """Runs the adapter of a module after the module itself; else the loader it wraps."""
+
+    def __init__(self, loader: Any, gate: Gate) -> None:
+        self._loader = loader
+        self._gate = gate
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: Any) -> Any:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        # What looks at the module, as `inspect` and `runpy` do, sees the loader that loaded it.
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        apply(module.__name__, module, self._gate)
+
+
+def apply(name: str, module: ModuleType, gate: Gate) -> None:
+    """Run the adapter of a module.
+
+    Raises:
+        AdapterError: the library is not as the adapter knows it, so nothing of it is usable.
+    """
+    adapter = import_module(f"safehold.guard.adapters.{ADAPTERS[name]}")
+    try:
+        adapter.apply(module, gate)
+    except Exception as error:
+        from safehold.errors import AdapterError
+
+        message = (
+            f"the guard knows no way to make this version of {name} safe "
+            f"({type(error).__name__}: {error}); use a version that safehold supports"
+        )
+        raise AdapterError(message) from error
+
+
+def install(gate: Gate) -> None:
+    """Adapt what is imported already, and all that will be."""
+    sys.meta_path.insert(0, _Finder(gate))  # type: ignore[arg-type]
+    for name in ADAPTERS:
+        module = sys.modules.get(name)
+        if module is not None:
+            apply(name, module, gate)
+
+
