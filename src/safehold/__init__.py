@@ -8,7 +8,7 @@ from safehold._version import __version__
 from safehold.errors import SafeholdError
 
 if TYPE_CHECKING:
-    from safehold import artifacts, compat, scan
+    from safehold import artifacts, compat, guard, scan
     from safehold.artifacts import Store
     from safehold.compat import use
     from safehold.context import Context
@@ -26,6 +26,7 @@ __all__ = [
     "__version__",
     "artifacts",
     "compat",
+    "guard",
     "scan",
     "use",
 ]
@@ -40,6 +41,7 @@ _LAZY = {
     "Store": "safehold.artifacts",
     "artifacts": "",
     "compat": "",
+    "guard": "",
     "scan": "",
     "use": "safehold.compat",
 }

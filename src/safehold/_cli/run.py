@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        os.execvpe(command[0], command, environ)
+        os.execvpe(command[0], command, environ)  # noqa: S606  (the user's own command)
     except OSError as error:
         message = f"{command[0]} cannot be started: {error.strerror}"
         raise ConfigError(message) from error

@@ -19,6 +19,8 @@ from safehold.dangers._libraries import METHODS
 from safehold.dangers._powers import Power
 from safehold.dangers._rows import ROWS
 
+__all__ = ["Danger", "Power", "lookup", "modern", "rows"]
+
 
 @dataclass(frozen=True, slots=True)
 class Danger:

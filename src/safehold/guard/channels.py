@@ -16,6 +16,8 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, Final
 
+from safehold.guard.grants import OWN, UNTRUSTED, Held
+
 Descriptor = Callable[[FrameType], Any]
 
 _NESTED: Final[dict[int, tuple[CodeType, Descriptor]]] = {}
@@ -65,12 +67,38 @@ def is_channel(frame: FrameType | None) -> bool:
     found = _DIRECT.get(id(frame.f_code))
     if found is not None and is_private(found[1](frame)):
         return True
+    if frame.f_code.co_name == "<module>" and _is_loky_boot(frame):
+        return True
     while frame is not None and _NESTED:
         found = _NESTED.get(id(frame.f_code))
         if found is not None:
             return is_private(found[1](frame))
         frame = frame.f_back
     return False
+
+
+_LOKY: Final = ("loky.backend.popen_loky_posix", "joblib.externals.loky.backend.popen_loky_posix")
+
+
+def _is_loky_boot(frame: FrameType) -> bool:
+    """Say whether a frame is the program of a loky worker, which reads its task from a pipe.
+
+    It runs as ``python -m``, so its code is nobody's attribute: it must be what the module's
+    source file holds, of the module that an import would find.
+    """
+    spec = frame.f_globals.get("__spec__")
+    name = getattr(spec, "name", None)
+    if name not in _LOKY or frame.f_globals is not vars(sys.modules["__main__"]):
+        return False
+    from safehold.guard.attest import is_genuine
+
+    with Held(OWN):
+        from importlib.util import find_spec
+
+        found = find_spec(name)
+    if found is None or found.origin != frame.f_code.co_filename or not is_genuine(frame):
+        return False
+    return is_private(frame.f_globals.get("from_parent"))
 
 
 def is_private(connection: Any) -> bool:
@@ -104,6 +132,4 @@ def check_extension(gate: Any, module: Any, name: Any, frame: FrameType | None) 
     """Refuse a name that would stay in the extension cache, where no event tells of it again."""
     registry = getattr(sys.modules.get("copyreg"), "_extension_registry", {})
     if (module, name) in registry:
-        from safehold.guard.grants import UNTRUSTED
-
         gate.check_name(module, name, UNTRUSTED, frame)

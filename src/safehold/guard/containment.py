@@ -15,7 +15,7 @@ from typing import Any, Final
 from safehold.guard.gate import Gate
 from safehold.guard.grants import Grant
 
-# Events that read, or that tell about this process. Their names: docs.python.org/3/library/audit_events
+# Events that read, or that tell about this process; the Python docs have a table of audit events.
 _HARMLESS: Final = frozenset(
     """
     array.__new__ builtins.id code.__new__ function.__new__ gc.get_objects gc.get_referents
@@ -28,14 +28,19 @@ _HARMLESS: Final = frozenset(
 ) - {"signal.pthread_kill", "locale.setlocale"}
 _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # The import system compiles, runs and caches modules; exactly these may.
-_IMPORTERS: Final = frozenset({"<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>",
-                               "<frozen zipimport>"})  # fmt: skip
+_IMPORTERS: Final = frozenset(
+    {
+        "<frozen importlib._bootstrap>",
+        "<frozen importlib._bootstrap_external>",
+        "<frozen zipimport>",
+    }
+)
 
 
 def checker(gate: Gate) -> Callable[[str, tuple[Any, ...], Grant], None]:
     """Return what the hook asks about each event of a contained unpickle."""
     frame_of = sys._getframe  # noqa: SLF001
-    importers = _code_of_importers()
+    importers = importer_codes()
 
     def check(event: str, args: tuple[Any, ...], grant: Grant) -> None:
         if event in _HARMLESS:
@@ -80,8 +85,8 @@ BEGINNINGS: Final[dict[int, Any]] = {}
 """Code objects of the functions that begin an unpickle, by their id."""
 
 
-def _code_of_importers() -> frozenset[int]:
-    """Return the code objects of the import system, which is frozen into the interpreter."""
+def importer_codes() -> frozenset[int]:
+    """Return the ids of the code objects of the import system, which is frozen into CPython."""
     found = set()
     for name in ("_frozen_importlib", "_frozen_importlib_external", "zipimport"):
         module = sys.modules.get(name)

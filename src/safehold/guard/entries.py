@@ -20,6 +20,7 @@ from typing import Any, Final
 from safehold.guard import channels, containment, files, minted
 from safehold.guard.gate import Gate
 from safehold.guard.grants import CHANNEL, MINTED, STREAM, UNTRUSTED, VERIFIED, Grant, live
+from safehold.sfh1 import MAGIC
 
 _RAW_TYPE: Final = _pickle.Unpickler
 _RAW_LOAD: Final = _RAW_TYPE.load
@@ -74,12 +75,12 @@ def loads(
 ) -> Any:
     """As `pickle.loads`, within the policy. Raises Blocked."""
     outer = live.get(get_ident())
-    options = {"fix_imports": fix_imports, "encoding": encoding, "errors": errors,
+    options: dict[str, Any] = {"fix_imports": fix_imports, "encoding": encoding, "errors": errors,
                "buffers": buffers}  # fmt: skip
     if outer is not None and outer.unrestricted:
         return _raw_loads(data, **options)
     private = data if type(data) is bytes else bytes(memoryview(data))
-    if private.startswith(files.MAGIC):
+    if private.startswith(MAGIC):
         return files.load_sealed_bytes(_gate, private, options)
     return under(grant_of_bytes(private, _frame(1)), _raw_loads, private, **options)
 
@@ -93,7 +94,7 @@ def load(
     buffers: Iterable[Any] | None = (),
 ) -> Any:
     """As `pickle.load`, within the policy. Raises Blocked; NotSealed in an internal zone."""
-    options = {"fix_imports": fix_imports, "encoding": encoding, "errors": errors,
+    options: dict[str, Any] = {"fix_imports": fix_imports, "encoding": encoding, "errors": errors,
                "buffers": buffers}  # fmt: skip
     outer = live.get(get_ident())
     if outer is not None and outer.unrestricted:
@@ -155,9 +156,9 @@ def _dump_to(
         start = file.tell()
         write()
         minted.remember_written(file, start)
-    elif outer is not None and outer.unrestricted:
-        write()
-    elif not files.dump_sealed(_gate, file, frame, obj, encoded):
+    elif (outer is not None and outer.unrestricted) or not files.dump_sealed(
+        _gate, file, frame, obj, encoded
+    ):
         write()
 
 
@@ -186,7 +187,7 @@ class Pickler(_pickle.Pickler):
         self,
         file: Any,
         protocol: int | None = None,
-        fix_imports: bool = True,
+        fix_imports: bool = True,  # noqa: FBT001, FBT002  (as pickle has it)
         buffer_callback: Callable[[Any], Any] | None = None,
     ) -> None:
         """As `pickle.Pickler`."""
@@ -200,9 +201,9 @@ class Pickler(_pickle.Pickler):
 
 
 _raw_pickler_dump: Final = _pickle.Pickler.dump
-for _kind, _name in ((Unpickler, "Unpickler"), (Pickler, "Pickler")):
-    _kind.__module__ = "_pickle"
-    _kind.__qualname__ = _kind.__name__ = _name
+for _entry in (load, loads, dump, dumps, Unpickler, Pickler):
+    # They are pickled by name themselves, and read elsewhere.
+    _entry.__module__ = "_pickle"
 
 
 def _load_of_type(self: Any) -> Any:
@@ -250,9 +251,7 @@ class _Judged:
 
     __slots__ = ("_before", "_target")
 
-    def __init__(
-        self, unpickler: Any, plain: Any, grant: Grant, frame: FrameType | None
-    ) -> None:
+    def __init__(self, unpickler: Any, plain: Any, grant: Grant, frame: FrameType | None) -> None:
         self._target: Any = None
         own = getattr(unpickler, "__dict__", {})
         if grant.unrestricted or (
@@ -306,7 +305,7 @@ def install(gate: Gate) -> None:
 
 def apply(module: ModuleType) -> None:
     """Replace the entry points of `pickle`, or of a module that is a copy of it."""
-    global _python_load, _python_find  # noqa: PLW0603
+    global _python_load, _python_find
     _replace_in(module)
     python = module._Unpickler  # noqa: SLF001
     if python.load is not _load_of_python:

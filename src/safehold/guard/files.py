@@ -6,13 +6,14 @@ import os
 import stat
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from safehold.guard.gate import Gate
 from safehold.guard.grants import OWN, STREAM, UNTRUSTED, Held
 from safehold.sfh1 import MAGIC
 
-__all__ = ["MAGIC", "check_plain", "dump_sealed", "is_sealed_next", "load_sealed"]
+if TYPE_CHECKING:
+    from safehold.paths import Place
 
 _SYSTEM: Final = ("/dev/", "/proc/")
 
@@ -25,7 +26,7 @@ def is_sealed_next(file: Any) -> bool:
         file.seek(start)
     except (AttributeError, OSError, ValueError, TypeError):
         return False
-    return head == MAGIC
+    return isinstance(head, bytes) and head == MAGIC
 
 
 def load_sealed(gate: Gate, file: Any, options: dict[str, Any]) -> Any:
@@ -54,6 +55,27 @@ def _regular(file: Any) -> int | None:
     return None
 
 
+def is_sealed_path(gate: Gate, path: str | os.PathLike[str]) -> bool:
+    """Say whether a file is sealed; False where it cannot be opened, which its loader reports."""
+    with Held(OWN):
+        try:
+            fd, _, _ = gate.hold.root.open_file(path)
+        except (OSError, ValueError):
+            return False
+        try:
+            return os.pread(fd, len(MAGIC), 0) == MAGIC
+        finally:
+            os.close(fd)
+
+
+def load_sealed_path(gate: Gate, path: str | os.PathLike[str], mmap_mode: str | None) -> Any:
+    """Verify and load a file. Raises as `safehold.Store.load`."""
+    store = gate.store
+    with Held(OWN):
+        mapped = mmap_mode if mmap_mode in ("r", "c") and store.maps(path) else None
+        return store.load(path, mmap_mode=mapped)
+
+
 def check_plain(gate: Gate, file: Any, frame: FrameType | None) -> None:
     """Refuse an unsealed file of an internal zone before anything is read of it.
 
@@ -61,15 +83,65 @@ def check_plain(gate: Gate, file: Any, frame: FrameType | None) -> None:
         Blocked: with the command that seals it.
     """
     fd = _regular(file)
-    if fd is None:
-        return
+    if fd is not None:
+        with Held(OWN):
+            place = gate.hold.root.place(fd)
+        _check_unsealed(gate, place, frame)
+
+
+def check_plain_path(gate: Gate, path: str | os.PathLike[str], frame: FrameType | None) -> None:
+    """Refuse an unsealed file of an internal zone. Raises as check_plain."""
     with Held(OWN):
-        place = gate.hold.root.place(fd)
-        zone = gate.hold.policy.zone_for(place.relative)
+        try:
+            fd, _, place = gate.hold.root.open_file(path)
+        except (OSError, ValueError):
+            return
+        os.close(fd)
+    _check_unsealed(gate, place, frame)
+
+
+def _check_unsealed(gate: Gate, place: Place, frame: FrameType | None) -> None:
+    zone = gate.hold.policy.zone_for(place.relative)
     if zone.trust == "internal":
         message = f"{place.real} is not sealed; if you vouch for it: safehold seal {place.real}"
         gate.refuse(message, UNTRUSTED, frame, zone=zone.name, artifact=place.relative or "",
                     rule="SH172", action="load")  # fmt: skip
+
+
+def is_to_be_sealed(gate: Gate, file: Any, frame: FrameType | None) -> bool:
+    """Say whether what is written to a handle is to be sealed. Raises Blocked: external zone."""
+    fd = _regular(file)
+    if fd is None:
+        return False
+    with Held(OWN):
+        place = gate.hold.root.place(fd)
+    return _is_to_be_sealed(gate, place, frame)
+
+
+def is_path_to_be_sealed(gate: Gate, path: str | os.PathLike[str], frame: FrameType | None) -> bool:
+    """Say whether a file is to be sealed when it is written. Raises Blocked: external zone."""
+    with Held(OWN):
+        try:
+            with gate.hold.root.open_parent(path) as (_, _, place):
+                pass
+        except (OSError, ValueError):
+            return False
+    return _is_to_be_sealed(gate, place, frame)
+
+
+def _is_to_be_sealed(gate: Gate, place: Place, frame: FrameType | None) -> bool:
+    zone = gate.hold.policy.zone_for(place.relative)
+    if place.real.startswith(_SYSTEM):
+        return False
+    if zone.trust == "internal":
+        return gate.mode == "enforce"
+    message = (
+        f"{place.real} is in zone {zone.name!r}, which keeps plain data: write it with "
+        f"safehold.compat.data, or name an internal zone for it in the policy"
+    )
+    gate.refuse(message, UNTRUSTED, frame, zone=zone.name, artifact=place.relative or place.real,
+                rule="SH175", action="dump")  # fmt: skip
+    return False
 
 
 def dump_sealed(
@@ -84,32 +156,22 @@ def dump_sealed(
     Raises:
         Blocked: the file is in an external zone, where pickles have no place.
     """
-    fd = _regular(file)
-    if fd is None:
+    if not is_to_be_sealed(gate, file, frame):
         return False
-    with Held(OWN):
-        place = gate.hold.root.place(fd)
-        zone = gate.hold.policy.zone_for(place.relative)
-    if place.real.startswith(_SYSTEM):
-        return False
-    if zone.trust != "internal":
-        message = (
-            f"{place.real} is in zone {zone.name!r}, which keeps plain data: write it with "
-            f"safehold.compat.data, or name an internal zone for it in the policy"
-        )
-        gate.refuse(message, UNTRUSTED, frame, zone=zone.name, artifact=place.relative or place.real,
-                    rule="SH175", action="dump")  # fmt: skip
-        return False
-    if gate.mode == "monitor":
-        return False
-    if encoded is None:
-        return False
+    store = gate.store
     with Held(OWN):
         from safehold.artifacts.codecs import Encoded
 
         def encode() -> Encoded:
             with Held(STREAM):  # what an object does to be pickled is the program's own business
-                return Encoded([encoded()])
+                return Encoded([encoded()]) if encoded is not None else Encoded([])
 
-        gate.store.dump_to(obj, file, prefer="pickle", encode=encode)
+        store.dump_to(obj, file, prefer="pickle", encode=encode if encoded else None)
     return True
+
+
+def refuse_unsealed(gate: Gate, zone: tuple[str, str], frame: FrameType | None) -> None:
+    """Refuse a value that stands unsealed in a file: (zone's name, path). Raises Blocked."""
+    name, path = zone
+    message = f"a value in {path} is not sealed; store it again with the guard on"
+    gate.refuse(message, UNTRUSTED, frame, zone=name, artifact=path, rule="SH172", action="load")

@@ -84,7 +84,15 @@ class Gate:
 
     # Decisions
 
-    def check_name(self, module: Any, name: Any, grant: Grant, frame: FrameType | None) -> None:
+    def check_name(
+        self,
+        module: Any,
+        name: Any,
+        grant: Grant,
+        frame: FrameType | None,
+        *,
+        loader: str = "pickle",
+    ) -> None:
         """Decide whether an unpickle may name something. Raises Blocked."""
         if grant.unrestricted:
             return
@@ -98,7 +106,7 @@ class Gate:
         else:
             why = self._why_not_plain(module, name)
         if why:
-            self.refuse(f"{module}.{name} {why}", grant, frame, f"{module}.{name}")
+            self.refuse(f"{module}.{name} {why}", grant, frame, f"{module}.{name}", loader=loader)
 
     def check_object(
         self, found: Any, module: Any, name: Any, grant: Grant, frame: FrameType | None
@@ -142,7 +150,7 @@ class Gate:
         self._minted[module, name] = found
         return ""
 
-    def refuse(
+    def refuse(  # noqa: PLR0913  (the fields of an event, by keyword)
         self,
         message: str,
         grant: Grant,
@@ -223,5 +231,3 @@ def _imported(module: str, name: str) -> Any:
     except ImportError:
         return None
     return _resolved(module, name)
-
-

@@ -32,7 +32,6 @@ class Grant:
         return f"<grant: {self.kind}>"
 
 
-
 STREAM: Final = Grant("untrusted", contained=False)
 """The same, read from a handle whose own code may go to the system for more."""
 UNTRUSTED: Final = Grant("untrusted")
@@ -48,6 +47,11 @@ OWN: Final = Grant("own", contained=False, unrestricted=True)
 
 live: Final[dict[int, Grant]] = {}
 """Thread id -> the grant of the unpickle that is live in that thread."""
+
+
+def live_grant() -> Grant | None:
+    """Return the grant of the unpickle that is live in this thread."""
+    return live.get(get_ident())
 
 
 class Held:

@@ -51,6 +51,7 @@ def _handlers(gate: Gate) -> dict[str, Handler]:
 
     def find_class(args: tuple[Any, ...]) -> None:
         module, name = args
+        frame: FrameType | None
         grant = live.get(get_ident())
         if grant is None:
             # Nobody who asked the guard first: a reference from before, or a copy of pickle.py.
@@ -73,7 +74,3 @@ def _handlers(gate: Gate) -> dict[str, Handler]:
         )
 
     return {"pickle.find_class": find_class, "cpython.PyInterpreterState_New": new_interpreter}
-
-
-
-

@@ -17,11 +17,30 @@ from safehold.guard.gate import Gate
 # Module -> the adapter of it, a module of `adapters` with ``apply(module, gate)``.
 ADAPTERS: Final[dict[str, str]] = {
     "pickle": "pickle",
-    "safehold.artifacts.callers": "artifacts",
-    "safehold.artifacts.reading": "artifacts",
+    "marshal": "marshal",
+    "pkgutil": "marshal",
+    "_pytest.assertion.rewrite": "marshal",
+    "jinja2.bccache": "marshal",
+    "shelve": "shelve",
+    "logging.config": "logging_config",
     "multiprocessing.connection": "multiprocessing",
     "multiprocessing.queues": "multiprocessing",
     "multiprocessing.spawn": "multiprocessing",
+    "billiard.connection": "multiprocessing",
+    "billiard.queues": "multiprocessing",
+    "billiard.spawn": "multiprocessing",
+    "joblib.numpy_pickle": "joblib",
+    "joblib._memmapping_reducer": "joblib",
+    "joblib._store_backends": "joblib",
+    "yaml.constructor": "yaml",
+    "ruamel.yaml.constructor": "yaml",
+    "jsonpickle.pickler": "jsonpickle",
+    "jsonpickle.unpickler": "jsonpickle",
+    "zodbpickle.pickle": "zodbpickle",
+    "zodbpickle.fastpickle": "zodbpickle",
+    "zodbpickle.slowpickle": "zodbpickle",
+    "safehold.artifacts.callers": "artifacts",
+    "safehold.artifacts.reading": "artifacts",
 }
 
 
@@ -91,10 +110,8 @@ def apply(name: str, module: ModuleType, gate: Gate) -> None:
 
 def install(gate: Gate) -> None:
     """Adapt what is imported already, and all that will be."""
-    sys.meta_path.insert(0, _Finder(gate))  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _Finder(gate))
     for name in ADAPTERS:
         module = sys.modules.get(name)
         if module is not None:
             apply(name, module, gate)
-
-

@@ -8,7 +8,9 @@ from safehold.allow import preset, stand_in
 # itself; of these, one encodes text with a codec of the standard library, and no more.
 _HARMLESS = frozenset({("_codecs", "encode")})
 # What reads attributes by name, and what reaches files of the system.
-_NOT_PLAIN = frozenset({("builtins", "getattr"), ("builtins", "type"), ("zoneinfo", "ZoneInfo._unpickle")})
+_NOT_PLAIN = frozenset(
+    {("builtins", "getattr"), ("builtins", "type"), ("zoneinfo", "ZoneInfo._unpickle")}
+)
 
 
 def plain_names() -> frozenset[tuple[str, str]]:

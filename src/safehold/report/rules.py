@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from safehold.artifacts import rules as artifact_rules
 from safehold.findings import Rule
+from safehold.guard import rules as guard_rules
 from safehold.policy import EVERY_TYPE
 from safehold.scan import rules as scan_rules
 from safehold.source import rules as source_rules
@@ -15,6 +16,7 @@ def all_rules() -> list[Rule]:
         *scan_rules.RULES,
         *artifact_rules.RULES,
         EVERY_TYPE,
+        *guard_rules.RULES,
         *(row.rule for row in source_rules.RULES),
     ]
     return sorted(rows, key=lambda rule: rule.id)

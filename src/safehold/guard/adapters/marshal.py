@@ -1,0 +1,65 @@
+"""`marshal`: data, but no code, except for what reads the caches of imports."""
+
+from __future__ import annotations
+
+import marshal
+import sys
+from types import CodeType, ModuleType
+from typing import Any
+
+from safehold.guard.containment import importer_codes
+from safehold.guard.gate import Gate
+from safehold.guard.grants import UNTRUSTED
+
+_raw_load, _raw_loads = marshal.load, marshal.loads
+# Readers of compiled code besides the import system, by the modules that have them.
+_READERS = {
+    "_pytest.assertion.rewrite": ("_read_pyc",),
+    "pkgutil": ("read_code",),
+    "jinja2.bccache": ("Bucket.load_bytecode",),
+}
+_readers: dict[int, Any] = {}
+
+
+def apply(module: ModuleType, gate: Gate) -> None:
+    """Replace the functions, or register a reader of compiled code."""
+    if module.__name__ != "marshal":
+        for path in _READERS[module.__name__]:
+            found: Any = module
+            for part in path.split("."):
+                found = getattr(found, part)
+            _readers[id(found.__code__)] = found.__code__
+        return
+    importers = importer_codes()
+
+    def checked(raw: Any, source: Any, frame: Any, args: Any, options: Any) -> Any:
+        code = id(frame.f_code)
+        value = raw(source, *args, **options)
+        if code in importers or code in _readers or not has_code(value):
+            return value
+        gate.refuse("marshalled bytes hold code", UNTRUSTED, frame, "code object",
+                    loader="marshal", rule="SH176")  # fmt: skip
+        return value
+
+    def load(file: Any, /, *args: Any, **options: Any) -> Any:
+        return checked(_raw_load, file, sys._getframe(1), args, options)  # noqa: SLF001
+
+    def loads(data: Any, /, *args: Any, **options: Any) -> Any:
+        return checked(_raw_loads, data, sys._getframe(1), args, options)  # noqa: SLF001
+
+    for name, function in (("load", load), ("loads", loads)):
+        function.__module__ = "marshal"
+        setattr(module, name, function)
+
+
+def has_code(value: Any) -> bool:
+    """Say whether a marshalled value is or holds a code object."""
+    waiting, seen = [value], set()
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, CodeType):
+            return True
+        if isinstance(one, tuple | list | set | frozenset | dict) and id(one) not in seen:
+            seen.add(id(one))
+            waiting += [*one, *one.values()] if isinstance(one, dict) else list(one)
+    return False
