@@ -43,6 +43,7 @@ VERBS = {
     "sign": "write a model-signing signature of a sealed artifact",
     "keygen": "make a key",
     "run": "start a Python program with the guard on",
+    "guard": "turn the guard on for an environment, or see what it would refuse",
     "policy": "show the effective policy and where each value comes from",
     "trail": "verify or follow the trail of decisions",
     "rules": "list every rule with its reason and remedy",

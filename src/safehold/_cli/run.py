@@ -37,7 +37,8 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(message)
     with Context.load(policy) as hold:  # what is wrong with it shows here, not in the middle
         mode = options.mode or hold.policy.mode
-    environ = environment(os.environ, policy, mode)
+        strict = hold.policy.guard.strict
+    environ = environment(os.environ, policy, mode, strict=strict)
     sys.stdout.flush()
     sys.stderr.flush()
     try:

@@ -42,7 +42,8 @@ def install(hold: Context) -> None:
     Raises:
         ConfigError: it is on already, under another Context.
     """
-    gate = install_with(hold.policy.mode, lambda: hold)
+    strict = hold.policy.guard.strict
+    gate = install_with(hold.policy.mode, lambda: hold, strict=strict)
     if gate is None:
         return
     if gate.hold is not hold:
@@ -53,17 +54,17 @@ def install(hold: Context) -> None:
     if hold.policy.path is not None:
         import os
 
-        os.environ.update(environment(os.environ, str(hold.policy.path), gate.mode))
+        os.environ.update(environment(os.environ, str(hold.policy.path), gate.mode, strict=strict))
 
 
-def install_with(mode: Mode, load: Callable[[], Context]) -> Gate | None:
+def install_with(mode: Mode, load: Callable[[], Context], *, strict: bool = False) -> Gate | None:
     """Turn the guard on with a Context that is made when it is first needed; None in mode off."""
     global _installed  # noqa: PLW0603  (one for the process)
     if _installed is not None:
         return _installed
     if mode == "off":
         return None
-    gate = Gate(mode, load)
+    gate = Gate(mode, load, strict=strict)
     entries.install(gate)
     hook.install(gate)
     importing.install(gate)

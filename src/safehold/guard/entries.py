@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from safehold.guard import channels, containment, files, minted
 from safehold.guard.gate import Gate
-from safehold.guard.grants import CHANNEL, MINTED, STREAM, UNTRUSTED, VERIFIED, Grant, live
+from safehold.guard.grants import CHANNEL, MINTED, UNTRUSTED, VERIFIED, Grant, live
 from safehold.sfh1 import MAGIC
 
 _RAW_TYPE: Final = _pickle.Unpickler
@@ -82,7 +82,10 @@ def loads(
     private = data if type(data) is bytes else bytes(memoryview(data))
     if private.startswith(MAGIC):
         return files.load_sealed_bytes(_gate, private, options)
-    return under(grant_of_bytes(private, _frame(1)), _raw_loads, private, **options)
+    frame = _frame(1)
+    grant = grant_of_bytes(private, frame)
+    _gate.check_strict(grant, frame)
+    return under(grant, _raw_loads, private, **options)
 
 
 def load(
@@ -102,7 +105,9 @@ def load(
     frame = _frame(1)
     if files.is_sealed_next(file):
         return files.load_sealed(_gate, file, options)
-    return under(grant_of_file(file, frame), _raw_load, file, **options)
+    grant = grant_of_file(file, frame)
+    _gate.check_strict(grant, frame)
+    return under(grant, _raw_load, file, **options)
 
 
 def grant_of_file(file: Any, frame: FrameType | None) -> Grant:
@@ -113,8 +118,7 @@ def grant_of_file(file: Any, frame: FrameType | None) -> Grant:
         return CHANNEL if channels.is_channel(frame) else UNTRUSTED
     if channels.is_channel(frame):
         return CHANNEL
-    files.check_plain(_gate, file, frame)
-    return STREAM
+    return files.grant_of_plain(_gate, file, frame)
 
 
 def dumps(
@@ -219,6 +223,7 @@ def _load_of_type(self: Any) -> Any:
         return files.load_sealed(_gate, file, {})
     else:
         grant = grant_of_file(file, frame)
+    _gate.check_strict(grant, frame)
     with _Judged(self, _RAW_FIND, grant, frame):
         return under(grant, _RAW_LOAD, self)
 
@@ -233,6 +238,7 @@ def _load_of_python(self: Any) -> Any:
     if file is not None and files.is_sealed_next(file):
         return files.load_sealed(_gate, file, {})
     grant = UNTRUSTED if file is None else grant_of_file(file, frame)
+    _gate.check_strict(grant, frame)
     with _Judged(self, _python_find, grant, frame):
         return under(grant, _python_load, self)
 

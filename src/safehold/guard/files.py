@@ -9,7 +9,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from safehold.guard.gate import Gate
-from safehold.guard.grants import OWN, STREAM, UNTRUSTED, Held
+from safehold.guard.grants import OWN, STREAM, UNTRUSTED, Grant, Held
 from safehold.sfh1 import MAGIC
 
 if TYPE_CHECKING:
@@ -76,21 +76,23 @@ def load_sealed_path(gate: Gate, path: str | os.PathLike[str], mmap_mode: str | 
         return store.load(path, mmap_mode=mapped)
 
 
-def check_plain(gate: Gate, file: Any, frame: FrameType | None) -> None:
-    """Refuse an unsealed file of an internal zone before anything is read of it.
+def grant_of_plain(gate: Gate, file: Any, frame: FrameType | None) -> Grant:
+    """Return the grant of a handle; a file of an internal zone is not read unsealed.
 
     Raises:
         Blocked: with the command that seals it.
     """
     fd = _regular(file)
-    if fd is not None:
-        with Held(OWN):
-            place = gate.hold.root.place(fd)
-        _check_unsealed(gate, place, frame)
+    if fd is None:
+        return STREAM
+    with Held(OWN):
+        place = gate.hold.root.place(fd)
+    zone = _check_unsealed(gate, place, frame)
+    return Grant("untrusted", contained=False, zone=zone, artifact=place.relative or place.real)
 
 
 def check_plain_path(gate: Gate, path: str | os.PathLike[str], frame: FrameType | None) -> None:
-    """Refuse an unsealed file of an internal zone. Raises as check_plain."""
+    """Refuse an unsealed file of an internal zone. Raises as grant_of_plain."""
     with Held(OWN):
         try:
             fd, _, place = gate.hold.root.open_file(path)
@@ -100,12 +102,13 @@ def check_plain_path(gate: Gate, path: str | os.PathLike[str], frame: FrameType 
     _check_unsealed(gate, place, frame)
 
 
-def _check_unsealed(gate: Gate, place: Place, frame: FrameType | None) -> None:
+def _check_unsealed(gate: Gate, place: Place, frame: FrameType | None) -> str:
     zone = gate.hold.policy.zone_for(place.relative)
     if zone.trust == "internal":
         message = f"{place.real} is not sealed; if you vouch for it: safehold seal {place.real}"
         gate.refuse(message, UNTRUSTED, frame, zone=zone.name, artifact=place.relative or "",
                     rule="SH172", action="load")  # fmt: skip
+    return zone.name
 
 
 def is_to_be_sealed(gate: Gate, file: Any, frame: FrameType | None) -> bool:

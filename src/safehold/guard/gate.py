@@ -32,14 +32,12 @@ _NAMED_KINDS: Final = (type, type(lambda: 0), type(len), type(str.join), type(ob
 class Gate:
     """Decides for one process."""
 
-    def __init__(
-        self, mode: Mode, load: Callable[[], Context], *, strict: bool | None = None
-    ) -> None:
-        """`load` makes the Context when it is first needed; `strict` None: as its policy says."""
+    def __init__(self, mode: Mode, load: Callable[[], Context], *, strict: bool = False) -> None:
+        """`load` makes the Context when it is first needed; `strict`: as its policy says."""
         self.mode: Mode = mode
         self.failed: BaseException | None = None
         self._load = load
-        self._strict = strict
+        self.strict = strict
         self._hold: Context | None = None
         self._store: Store | None = None
         self._plain: frozenset[tuple[str, str]] = frozenset()
@@ -66,13 +64,6 @@ class Gate:
         return self._store
 
     @property
-    def strict(self) -> bool:
-        """Whether untrusted bytes are refused even where they are plain data."""
-        if self._strict is None:
-            self._strict = False
-        return self._strict
-
-    @property
     def plain(self) -> frozenset[tuple[str, str]]:
         """Names of plain data: whatever calls them with whatever, they make values and no more."""
         if not self._plain:
@@ -83,6 +74,11 @@ class Gate:
         return self._plain
 
     # Decisions
+
+    def check_strict(self, grant: Grant, frame: FrameType | None) -> None:
+        """Refuse untrusted bytes altogether where the policy says so. Raises Blocked."""
+        if self.strict and grant.kind == "untrusted":
+            self.refuse("untrusted bytes are not unpickled under a strict policy", grant, frame)
 
     def check_name(
         self,
@@ -99,7 +95,7 @@ class Gate:
         if type(module) is not str or type(name) is not str:
             self.refuse("names something that is no text", grant, frame, repr((module, name)))
             return
-        if (module, name) in self.plain and not self.strict:
+        if (module, name) in self.plain:
             return
         if grant.kind == "minted":
             why = self._why_not_minted(module, name)
@@ -123,7 +119,7 @@ class Gate:
         with Held(OWN):
             from safehold import dangers
 
-            if dangers.modern(module, name) in self.plain and not self.strict:
+            if dangers.modern(module, name) in self.plain:
                 return ""
             danger = dangers.lookup(module, name)
         return "is not plain data" if danger is None else danger.why
@@ -158,13 +154,14 @@ class Gate:
         name: str = "",
         *,
         loader: str = "pickle",
-        zone: str = "memory",
+        zone: str = "",
         artifact: str = "",
         rule: str = "SH171",
         action: str = "unpickle",
     ) -> None:
         """Record a violation; in mode enforce, raise it. Raises Blocked."""
         caller = caller_of(frame)
+        zone, artifact = zone or grant.zone, artifact or grant.artifact
         error = Blocked(f"{message} ({grant.kind} bytes)" if name else message,
                         rule=rule, zone=zone, caller=caller)  # fmt: skip
         try:

@@ -15,16 +15,26 @@ if TYPE_CHECKING:
 
 
 class Grant:
-    """One kind of provenance.
+    """One kind of provenance, and where the bytes are if they are in a file.
 
     ``contained``: while such an unpickle is live, the thread starts no process, opens no socket
     and writes no file. ``unrestricted``: any name resolves.
     """
 
-    __slots__ = ("contained", "kind", "unrestricted")
+    __slots__ = ("artifact", "contained", "kind", "unrestricted", "zone")
 
-    def __init__(self, kind: str, *, contained: bool = True, unrestricted: bool = False) -> None:
+    def __init__(
+        self,
+        kind: str,
+        *,
+        contained: bool = True,
+        unrestricted: bool = False,
+        zone: str = "memory",
+        artifact: str = "",
+    ) -> None:
         self.kind = kind
+        self.zone = zone
+        self.artifact = artifact
         self.contained = contained
         self.unrestricted = unrestricted
 

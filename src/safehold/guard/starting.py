@@ -12,15 +12,18 @@ if TYPE_CHECKING:
 POLICY: Final = "SAFEHOLD_POLICY"
 MODE: Final = "SAFEHOLD_GUARD"
 """Variables of a guarded process: its policy's path, and the mode."""
+_STRICT: Final = "strict"
 MODES: Final = ("off", "monitor", "enforce")
 DIRECTORY: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "boot")
 
 
-def environment(environ: Mapping[str, str], policy: str, mode: str) -> dict[str, str]:
+def environment(
+    environ: Mapping[str, str], policy: str, mode: str, *, strict: bool
+) -> dict[str, str]:
     """Return the environment of a program that is to be guarded."""
     changed = dict(environ)
     changed[POLICY] = os.path.abspath(policy)
-    changed[MODE] = mode
+    changed[MODE] = f"{mode} {_STRICT}" if strict else mode
     _prepend(changed)
     return changed
 
@@ -37,8 +40,8 @@ def start(environ: MutableMapping[str, str]) -> None:
     Raises:
         ConfigError
     """
-    policy, mode = environ.get(POLICY, ""), environ.get(MODE, "")
-    if mode not in MODES or not policy:
+    policy, (mode, _, strict) = environ.get(POLICY, ""), environ.get(MODE, "").partition(" ")
+    if strict not in ("", _STRICT) or mode not in MODES or not policy:
         from safehold.errors import ConfigError
 
         message = f"{MODE} must be one of {', '.join(MODES)}, and {POLICY} name the policy"
@@ -51,4 +54,4 @@ def start(environ: MutableMapping[str, str]) -> None:
 
     from safehold.guard import install_with
 
-    install_with(mode, load)  # type: ignore[arg-type]
+    install_with(mode, load, strict=bool(strict))  # type: ignore[arg-type]

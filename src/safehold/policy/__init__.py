@@ -92,6 +92,13 @@ class Activation:
     values: tuple[str, ...] = ("production",)
 
 
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """How the guard treats untrusted bytes; ``strict``: it refuses plain data as well."""
+
+    strict: bool = False
+
+
 OUTSIDE = Zone(name="external")
 """The zone of every path that no zone names."""
 MEMORY = Zone(name="memory", trust="internal", codecs=("pickle", "joblib", "json", "msgpack"))
@@ -136,6 +143,7 @@ class Policy:
     memory: Zone = MEMORY
     trusted: tuple[str, ...] | None = None
     limits: Limits = field(default_factory=Limits)
+    guard: Guard = field(default_factory=Guard)
     trail: str = DEFAULT_TRAIL
     marks: str = DEFAULT_MARKS
     revoked: Revocations = field(default_factory=Revocations)

@@ -22,6 +22,7 @@ from safehold.policy import (
     MEMORY,
     OUTSIDE,
     Activation,
+    Guard,
     KeySource,
     Limits,
     Mode,
@@ -39,7 +40,7 @@ _LEAST_SECONDS, _MOST_SECONDS = 0.1, 1_000_000
 _TABLES: Mapping[str, tuple[str, ...]] = {
     "": (
         "version", "mode", "root", "activation", "keys", "zone", "memory", "code", "limits",
-        "trail", "marks", "revoked",
+        "guard", "trail", "marks", "revoked",
     ),
     "activation": ("variable", "values"),
     "keys": ("source", "id", "suite", "previous", "local"),
@@ -49,6 +50,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "memory": ("trust", "codecs", "allow"),
     "code": ("trusted",),
     "limits": ("artifact", "depth", "expansion", "members", "seconds"),
+    "guard": ("strict",),
     "trail": ("path",),
     "marks": ("path",),
     "revoked": ("keys", "artifacts", "file"),
@@ -116,6 +118,7 @@ class _Parser:
             memory=self._zone(memory, "memory", MEMORY.name, (), MEMORY),
             trusted=None if trusted is None else self._patterns(trusted, "code.trusted"),
             limits=self._limits(),
+            guard=Guard(self._flag(self._table(data.get("guard", {}), "guard"), "guard", "strict")),
             trail=self._place("trail", defaults.trail),
             marks=self._place("marks", defaults.marks),
             revoked=self._revoked(),
@@ -374,6 +377,8 @@ def render_policy(policy: Policy) -> str:
     lines += ["", "[limits]", f"artifact = {_quote(size_text(limits.artifact))}"]
     lines += [f"depth = {limits.depth}", f"expansion = {limits.expansion}"]
     lines += [f"members = {limits.members}", f"seconds = {limits.seconds}"]
+    if policy.guard.strict:
+        lines += ["", "[guard]", "strict = true"]
     lines += ["", "[trail]", f"path = {_quote(policy.trail)}"]
     lines += ["", "[marks]", f"path = {_quote(policy.marks)}"]
     revoked = policy.revoked
