@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from safehold._version import __version__
-from safehold.errors import SafeholdError
 
+TYPE_CHECKING = False  # `typing` would take longer to import than all of this
 if TYPE_CHECKING:
     from safehold import artifacts, compat, guard, scan
     from safehold.artifacts import Store
     from safehold.compat import use
     from safehold.context import Context
+    from safehold.errors import SafeholdError
     from safehold.findings import Confidence, Finding, Severity
     from safehold.policy import Policy
 
@@ -37,6 +36,7 @@ _LAZY = {
     "Context": "safehold.context",
     "Finding": "safehold.findings",
     "Policy": "safehold.policy",
+    "SafeholdError": "safehold.errors",
     "Severity": "safehold.findings",
     "Store": "safehold.artifacts",
     "artifacts": "",

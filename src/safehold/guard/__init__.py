@@ -18,17 +18,19 @@ The threat model page says what this does not protect.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
-
-from safehold.guard import entries, hook, importing
-from safehold.guard.gate import Gate, Mode
+from safehold.guard import hook, importing
+from safehold.guard.gate import Gate
 from safehold.guard.starting import environment
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from safehold.context import Context
+    from collections.abc import Callable
+    from typing import Any, TypeVar
 
-_F = TypeVar("_F", bound=Callable[..., Any])
+    _F = TypeVar("_F", bound=Callable[..., Any])
+
+    from safehold.context import Context
+    from safehold.guard.gate import Mode
 
 _installed: Gate | None = None
 
@@ -65,7 +67,6 @@ def install_with(mode: Mode, load: Callable[[], Context], *, strict: bool = Fals
     if mode == "off":
         return None
     gate = Gate(mode, load, strict=strict)
-    entries.install(gate)
     hook.install(gate)
     importing.install(gate)
     _installed = gate
@@ -99,6 +100,6 @@ def requires(zone: str) -> Callable[[_F], _F]:
             check_caller(_installed, sys._getframe(1), zone, function)  # noqa: SLF001
             return function(*args, **options)
 
-        return cast("_F", checked)
+        return checked  # type: ignore[return-value]
 
     return decorate

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from types import FrameType
-from typing import Any, Final
 
-from safehold.guard.gate import Gate
-from safehold.guard.grants import Grant
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any, Final
+
+    from safehold.guard.gate import Gate
+    from safehold.guard.grants import Grant
 
 # Events that read, or that tell about this process; the Python docs have a table of audit events.
 _HARMLESS: Final = frozenset(
@@ -49,7 +52,7 @@ def checker(gate: Gate) -> Callable[[str, tuple[Any, ...], Grant], None]:
             return
         if event == "import" and not _is_dangerous_import(args):
             return
-        frame = frame_of(2)
+        frame = frame_of(3)  # behind the two functions of the hook
         if _is_importing(frame, importers):
             return
         what = f"{event} {_shown(args)}".strip()

@@ -20,7 +20,7 @@ from typing import Any, Final
 from safehold.guard import channels, containment, files, minted
 from safehold.guard.gate import Gate
 from safehold.guard.grants import CHANNEL, MINTED, UNTRUSTED, VERIFIED, Grant, live
-from safehold.sfh1 import MAGIC
+from safehold.magic import MAGIC
 
 _RAW_TYPE: Final = _pickle.Unpickler
 _RAW_LOAD: Final = _RAW_TYPE.load
@@ -294,8 +294,8 @@ _python_load: Any = None
 _python_find: Any = None
 
 
-def install(gate: Gate) -> None:
-    """Replace the entry points of the C module, and of `pickle` if it is imported."""
+def install(module: ModuleType, gate: Gate) -> None:
+    """Replace the entry points of the C module."""
     global _gate  # noqa: PLW0603  (one process, one gate)
     _gate = gate
     copyreg._extension_cache = {}  # type: ignore[attr-defined]  # noqa: SLF001
@@ -306,7 +306,7 @@ def install(gate: Gate) -> None:
     if _RAW_TYPE.load is not _load_of_type:
         message = "the entry point of _pickle.Unpickler could not be replaced"
         raise RuntimeError(message)
-    _replace_in(_pickle)
+    _replace_in(module)
 
 
 def apply(module: ModuleType) -> None:
@@ -345,6 +345,9 @@ _REPLACED: Final[dict[str, Any]] = {
 
 def _forget_lookups(kind: type) -> None:
     """Make the interpreter look the attributes of a type up anew."""
+    if "pickle" not in sys.modules:
+        sys._clear_type_cache()  # noqa: SLF001  (nothing has been specialised for the type yet)
+        return
     try:
         import ctypes
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from safehold.guard.gate import Gate
 from safehold.guard.grants import OWN, STREAM, UNTRUSTED, Grant, Held
-from safehold.sfh1 import MAGIC
+from safehold.magic import MAGIC
 
 if TYPE_CHECKING:
     from safehold.paths import Place

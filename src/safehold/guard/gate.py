@@ -8,18 +8,19 @@ unsafe starts as fast as before. If they cannot be loaded, everything is refused
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from types import FrameType, ModuleType
-from typing import TYPE_CHECKING, Any, Final, Literal
 
-from safehold.errors import Blocked
 from safehold.guard.grants import OWN, Grant, Held
 
+TYPE_CHECKING = False  # at run time each import here is one of every guarded process
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any, Final, Literal
+
     from safehold.artifacts import Store
     from safehold.context import Context
 
-Mode = Literal["off", "monitor", "enforce"]
+    Mode = Literal["off", "monitor", "enforce"]
 
 # What only calls, reads attributes or builds functions is harmless in bytes of this process's
 # own making, as what it would call is a name too, or is stopped when it acts.
@@ -136,7 +137,7 @@ class Gate:
             if danger is not None and not _only_builds(module, name, danger.powers):
                 return danger.why
             found = _imported(module, name)
-            if isinstance(found, ModuleType):
+            if isinstance(found, type(sys)):
                 return "is a module"
             home = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
             if isinstance(found, _NAMED_KINDS) and all(type(part) is str for part in home):
@@ -160,6 +161,8 @@ class Gate:
         action: str = "unpickle",
     ) -> None:
         """Record a violation; in mode enforce, raise it. Raises Blocked."""
+        with Held(OWN):
+            from safehold.errors import Blocked
         caller = caller_of(frame)
         zone, artifact = zone or grant.zone, artifact or grant.artifact
         error = Blocked(f"{message} ({grant.kind} bytes)" if name else message,

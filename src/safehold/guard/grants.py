@@ -8,10 +8,12 @@ program, and programs that load nothing should not pay for it.
 from __future__ import annotations
 
 from _thread import get_ident
-from typing import TYPE_CHECKING, Final
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Final
 
 
 class Grant:

@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import sys
 from _thread import get_ident
-from collections.abc import Callable
-from types import FrameType
-from typing import Any
 
-from safehold.guard import channels, containment
-from safehold.guard.gate import Gate
-from safehold.guard.grants import CHANNEL, UNTRUSTED, live
+from safehold.guard.grants import CHANNEL, OWN, UNTRUSTED, Held, live
 
-Handler = Callable[[tuple[Any, ...]], None]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any
+
+    from safehold.guard.gate import Gate
+    from safehold.guard.grants import Grant
+
+    Handler = Callable[[tuple[Any, ...]], None]
 
 
 def install(gate: Gate) -> None:
     """Add the hook to this process, for good."""
     handlers = _handlers(gate)
-    contained = containment.checker(gate)
+    contained = _contained(gate)
 
     # Everything stands in the closure: at the interpreter's end modules are emptied, and this goes
     # on being called.
@@ -46,6 +50,22 @@ def install(gate: Gate) -> None:
     sys.addaudithook(hook)
 
 
+def _contained(gate: Gate) -> Callable[[str, tuple[Any, ...], Grant], None]:
+    """Return what asks `containment`, which is loaded when there is something to contain."""
+    check: Callable[..., None] | None = None
+
+    def contained(event: str, args: tuple[Any, ...], grant: Grant) -> None:
+        nonlocal check
+        if check is None:
+            with Held(OWN):
+                from safehold.guard.containment import checker
+
+                check = checker(gate)
+        check(event, args, grant)
+
+    return contained
+
+
 def _handlers(gate: Gate) -> dict[str, Handler]:
     frame_of = sys._getframe  # noqa: SLF001
 
@@ -56,6 +76,8 @@ def _handlers(gate: Gate) -> dict[str, Handler]:
         if grant is None:
             # Nobody who asked the guard first: a reference from before, or a copy of pickle.py.
             frame = frame_of(2)
+            with Held(OWN):
+                from safehold.guard import channels
             grant = CHANNEL if channels.is_channel(frame) else UNTRUSTED
             if grant is CHANNEL:
                 channels.check_extension(gate, module, name, frame)

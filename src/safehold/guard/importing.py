@@ -7,15 +7,20 @@ that the adapter runs right after the module's own code, at each import and relo
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from importlib import import_module
-from types import ModuleType
-from typing import Any, Final
 
-from safehold.guard.gate import Gate
+from safehold.guard.grants import OWN, Held
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+    from typing import Any, Final
+
+    from safehold.guard.gate import Gate
 
 # Module -> the adapter of it, a module of `adapters` with ``apply(module, gate)``.
 ADAPTERS: Final[dict[str, str]] = {
+    "_pickle": "_pickle",
     "pickle": "pickle",
     "marshal": "marshal",
     "pkgutil": "marshal",
@@ -95,9 +100,11 @@ def apply(name: str, module: ModuleType, gate: Gate) -> None:
     Raises:
         AdapterError: the library is not as the adapter knows it, so nothing of it is usable.
     """
-    adapter = import_module(f"safehold.guard.adapters.{ADAPTERS[name]}")
     try:
-        adapter.apply(module, gate)
+        with Held(OWN):
+            path = f"safehold.guard.adapters.{ADAPTERS[name]}"
+            __import__(path)
+            sys.modules[path].apply(module, gate)
     except Exception as error:
         from safehold.errors import AdapterError
 

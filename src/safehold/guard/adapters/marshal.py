@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import marshal
 import sys
-from types import CodeType, ModuleType
-from typing import Any
 
 from safehold.guard.containment import importer_codes
-from safehold.guard.gate import Gate
 from safehold.guard.grants import UNTRUSTED
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
+    from safehold.guard.gate import Gate
+
+_CODE = type((lambda: None).__code__)
 _raw_load, _raw_loads = marshal.load, marshal.loads
 # Readers of compiled code besides the import system, by the modules that have them.
 _READERS = {
@@ -57,7 +62,7 @@ def has_code(value: Any) -> bool:
     waiting, seen = [value], set()
     while waiting:
         one = waiting.pop()
-        if isinstance(one, CodeType):
+        if isinstance(one, _CODE):
             return True
         if isinstance(one, tuple | list | set | frozenset | dict) and id(one) not in seen:
             seen.add(id(one))

@@ -10,7 +10,7 @@ from typing import Any
 from safehold.guard import files
 from safehold.guard.gate import Gate
 from safehold.guard.grants import OWN, Held
-from safehold.sfh1 import MAGIC
+from safehold.magic import MAGIC
 
 
 def apply(module: ModuleType, gate: Gate) -> None:

@@ -20,13 +20,10 @@ def _start() -> None:
         raise SystemExit(70) from error
     # The module of that name that would have been found, had this directory not been first.
     rest = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
-    from importlib.machinery import PathFinder
-
-    spec = PathFinder.find_spec("sitecustomize", rest)
+    system = sys.modules["_frozen_importlib_external"]
+    spec = system.PathFinder.find_spec("sitecustomize", rest)
     if spec is not None and spec.loader is not None:
-        from importlib.util import module_from_spec
-
-        module = module_from_spec(spec)
+        module = sys.modules["_frozen_importlib"].module_from_spec(spec)
         sys.modules["sitecustomize"] = module
         spec.loader.exec_module(module)
 
