@@ -1,10 +1,11 @@
-"""Channels between a process and its own children: multiprocessing, loky, billiard.
+"""Channels between a process and its own relatives: multiprocessing, loky, billiard.
 
 What arrives there was sent by code of this very program, and names what it likes. A channel is
 known by the exact code object that reads it, of the module as it was imported, and by what its
 descriptor is: an anonymous pipe, a pair of sockets without a name, or a socket in the file system
 whose two ends have proved to each other that they have this process's authentication key. A name,
-a file name or a caller's claim is no evidence.
+a file name or a caller's claim is no evidence, and neither is a reader further up the stack: a
+signal handler may run in the middle of it.
 """
 
 from __future__ import annotations
@@ -13,17 +14,129 @@ import os
 import stat
 import sys
 from collections.abc import Callable
-from types import CodeType, FrameType
+from types import CodeType, FrameType, MethodType
 from typing import Any, Final
 
 from safehold.guard.grants import OWN, UNTRUSTED, Held
 
-Descriptor = Callable[[FrameType], Any]
+Check = Callable[[FrameType], bool]
 
-_NESTED: Final[dict[int, tuple[CodeType, Descriptor]]] = {}
-"""Readers that run nothing but the unpickle: what loads within it is of the channel, too."""
-_DIRECT: Final[dict[int, tuple[CodeType, Descriptor]]] = {}
-"""Readers that go on to run the program: only what they load themselves is of the channel."""
+_readers: Final[dict[int, tuple[CodeType, dict[str, Any], Check]]] = {}
+_passed: Final[dict[int, CodeType]] = {}
+_connections: Final[dict[type, dict[str, Any]]] = {}
+"""Connection class -> the methods with which it reads."""
+_METHODS: Final = tuple("recv recv_bytes _recv_bytes _recv _read fileno __getattribute__".split())
+
+
+def add_reader(function: Any, check: Check, code: CodeType | None = None) -> None:
+    """Register a reader: a function, or code within it, with the globals of its module.
+
+    `check` says whether a frame of it reads a channel.
+    """
+    code = function.__code__ if code is None else code
+    _readers[id(code)] = code, function.__globals__, check
+
+
+def add_passed(code: CodeType) -> None:
+    """Register code that stands between a reader and the loader and does nothing else."""
+    _passed[id(code)] = code
+
+
+def add_connection(kind: type) -> None:
+    """Register a class of connections, with its methods as they are now."""
+    _connections[kind] = {name: getattr(kind, name, None) for name in _METHODS}
+
+
+def is_channel(frame: FrameType | None) -> bool:
+    """Say whether the frame that loads is a reader of a channel."""
+    # By identity: an equal code object may belong to another function with other globals.
+    while frame is not None and id(frame.f_code) in _passed:
+        frame = frame.f_back
+    if frame is None:
+        return False
+    found = _readers.get(id(frame.f_code))
+    if found is not None:
+        return frame.f_globals is found[1] and found[2](frame)
+    return frame.f_code.co_name == "<module>" and _is_loky_boot(frame)
+
+
+def local_connection(name: str) -> Check:
+    """Return a check of the connection that a local variable holds."""
+    return lambda frame: is_private(frame.f_locals.get(name))
+
+
+def local_file(name: str) -> Check:
+    """Return a check of the file that a local variable holds."""
+    return lambda frame: is_private_file(frame.f_locals.get(name))
+
+
+def reads_queue(frame: FrameType) -> bool:
+    """Say whether a frame of ``get`` reads the queue's own connection and nothing else."""
+    queue = frame.f_locals.get("self")
+    reader = getattr(queue, "_reader", None)
+    read = getattr(queue, "_recv_bytes", None)  # set per queue; SimpleQueue has none
+    if read is not None and not (
+        type(read) is MethodType
+        and read.__self__ is reader
+        and read.__func__ is _connections.get(type(reader), {}).get("recv_bytes")
+    ):
+        return False
+    return is_private(reader)
+
+
+def is_private(connection: Any) -> bool:
+    """Say whether nobody but this process and its relatives can write to a connection."""
+    methods = _connections.get(type(connection))
+    if methods is None or not _methods_of(connection, methods):
+        return False
+    try:
+        fd = connection.fileno()
+        mode = os.fstat(fd).st_mode
+    except (OSError, ValueError):
+        return False
+    if stat.S_ISFIFO(mode):
+        return _is_anonymous(fd)
+    return stat.S_ISSOCK(mode) and (_is_pair(fd) or _is_proved(connection))
+
+
+def _methods_of(connection: Any, methods: dict[str, Any]) -> bool:
+    kind, own = type(connection), getattr(connection, "__dict__", {})
+    return all(
+        getattr(kind, name, None) is method and name not in own for name, method in methods.items()
+    )
+
+
+def is_private_file(file: Any) -> bool:
+    """Say whether a file is the reading end of an anonymous pipe, read as the io module does."""
+    import io
+
+    if type(file) is not io.BufferedReader or type(file.raw) is not io.FileIO:
+        return False
+    try:
+        fd = file.fileno()
+        return stat.S_ISFIFO(os.fstat(fd).st_mode) and _is_anonymous(fd)
+    except (OSError, ValueError):
+        return False
+
+
+def _is_anonymous(fd: int) -> bool:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:[")
+    except OSError:
+        return False
+
+
+def _is_pair(fd: int) -> bool:
+    import socket
+
+    try:
+        with socket.socket(fileno=os.dup(fd)) as end:
+            if end.family != getattr(socket, "AF_UNIX", None):
+                return False
+            return not end.getsockname() and not end.getpeername()
+    except OSError:
+        return False
+
 
 _proved: Final[dict[int, tuple[Any, frozenset[str]]]] = {}
 """id -> weak reference to a connection, and the steps of authentication it has passed."""
@@ -32,11 +145,15 @@ _STEPS: Final = frozenset({"answer_challenge", "deliver_challenge"})
 
 def prove(connection: Any, authkey: bytes, step: str) -> None:
     """Note that a connection passed a step of authentication with this process's own key."""
+    import socket
     import weakref
 
     process = sys.modules.get("multiprocessing.process")
     if process is None or authkey != process.current_process().authkey:
         return
+    with socket.socket(fileno=os.dup(connection.fileno())) as end:
+        if end.family != getattr(socket, "AF_UNIX", None):
+            return  # what goes over a network can be changed after the proof
     key = id(connection)
     before = _proved.get(key)
     steps = before[1] if before is not None and before[0]() is connection else frozenset()
@@ -47,34 +164,6 @@ def prove(connection: Any, authkey: bytes, step: str) -> None:
 def _is_proved(connection: Any) -> bool:
     found = _proved.get(id(connection))
     return found is not None and found[0]() is connection and found[1] == _STEPS
-
-
-def add_nested(code: CodeType, descriptor: Descriptor) -> None:
-    """Register a reader by its code; `descriptor` finds its connection in a frame of it."""
-    _NESTED[id(code)] = code, descriptor
-
-
-def add_direct(code: CodeType, descriptor: Descriptor) -> None:
-    """Register a reader that runs other code as well."""
-    _DIRECT[id(code)] = code, descriptor
-
-
-def is_channel(frame: FrameType | None) -> bool:
-    """Say whether the frame that loads reads a channel, or was called by one that does."""
-    if frame is None:
-        return False
-    # By identity: an equal code object may belong to another function with other globals.
-    found = _DIRECT.get(id(frame.f_code))
-    if found is not None and is_private(found[1](frame)):
-        return True
-    if frame.f_code.co_name == "<module>" and _is_loky_boot(frame):
-        return True
-    while frame is not None and _NESTED:
-        found = _NESTED.get(id(frame.f_code))
-        if found is not None:
-            return is_private(found[1](frame))
-        frame = frame.f_back
-    return False
 
 
 _LOKY: Final = ("loky.backend.popen_loky_posix", "joblib.externals.loky.backend.popen_loky_posix")
@@ -98,34 +187,7 @@ def _is_loky_boot(frame: FrameType) -> bool:
         found = find_spec(name)
     if found is None or found.origin != frame.f_code.co_filename or not is_genuine(frame):
         return False
-    return is_private(frame.f_globals.get("from_parent"))
-
-
-def is_private(connection: Any) -> bool:
-    """Say whether nobody but this process and its relatives can write to a connection."""
-    if connection is None:
-        return False
-    try:
-        fd = connection if isinstance(connection, int) else connection.fileno()
-        mode = os.fstat(fd).st_mode
-        if stat.S_ISFIFO(mode):
-            return os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:[")
-        if not stat.S_ISSOCK(mode):
-            return False
-        return _is_private_socket(fd, connection)
-    except (OSError, AttributeError, ValueError):
-        return False
-
-
-def _is_private_socket(fd: int, connection: Any) -> bool:
-    import socket
-
-    with socket.socket(fileno=os.dup(fd)) as end:
-        if end.family != getattr(socket, "AF_UNIX", None):
-            return False
-        if not end.getsockname() and not end.getpeername():
-            return True
-    return _is_proved(connection)
+    return is_private_file(frame.f_globals.get("from_parent"))
 
 
 def check_extension(gate: Any, module: Any, name: Any, frame: FrameType | None) -> None:

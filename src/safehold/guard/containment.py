@@ -52,8 +52,11 @@ def checker(gate: Gate) -> Callable[[str, tuple[Any, ...], Grant], None]:
             return
         if event == "import" and not _is_dangerous_import(args):
             return
-        frame = frame_of(3)  # behind the two functions of the hook
-        if _is_importing(frame, importers):
+        try:
+            frame: FrameType | None = frame_of(3)  # behind the two functions of the hook
+        except ValueError:
+            frame = None
+        if _is_importing(frame, importers) or _is_native(event, frame):
             return
         what = f"{event} {_shown(args)}".strip()
         gate.refuse(
@@ -84,12 +87,31 @@ def _is_importing(frame: FrameType | None, importers: frozenset[int]) -> bool:
     return False
 
 
+# Libraries whose objects live in memory of their own: restoring one goes through ctypes.
+_NATIVE: Final = ("xgboost", "lightgbm")
+_MEMORY: Final = frozenset({"ctypes.cdata", "ctypes.cdata/buffer", "ctypes.dlsym",
+                            "ctypes.string_at", "ctypes.get_errno"})  # fmt: skip
+
+
+def _is_native(event: str, frame: FrameType | None) -> bool:
+    if event not in _MEMORY or frame is None:
+        return False
+    name = frame.f_globals.get("__name__", "")
+    return isinstance(name, str) and name.partition(".")[0] in _NATIVE
+
+
 BEGINNINGS: Final[dict[int, Any]] = {}
 """Code objects of the functions that begin an unpickle, by their id."""
 
 
+_importers: frozenset[int] = frozenset()
+
+
 def importer_codes() -> frozenset[int]:
     """Return the ids of the code objects of the import system, which is frozen into CPython."""
+    global _importers  # noqa: PLW0603  (gathered once)
+    if _importers:
+        return _importers
     found = set()
     for name in ("_frozen_importlib", "_frozen_importlib_external", "zipimport"):
         module = sys.modules.get(name)
@@ -101,7 +123,8 @@ def importer_codes() -> frozenset[int]:
                     found.add(id(code))
                 elif isinstance(value, type) and value.__module__ == name:
                     spaces.append(dict(vars(value)))
-    return frozenset(found)
+    _importers = frozenset(found)
+    return _importers
 
 
 def _writes(args: tuple[Any, ...]) -> bool:

@@ -9,31 +9,48 @@ from __future__ import annotations
 
 import _pickle
 import copyreg
-import gc
 import io
 import sys
 from _thread import get_ident
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType, ModuleType
 from typing import Any, Final
 
 from safehold.guard import channels, containment, files, minted
 from safehold.guard.gate import Gate
-from safehold.guard.grants import CHANNEL, MINTED, UNTRUSTED, VERIFIED, Grant, live
+from safehold.guard.grants import CHANNEL, MINTED, UNTRUSTED, Grant, live
 from safehold.magic import MAGIC
 
-_RAW_TYPE: Final = _pickle.Unpickler
-_RAW_LOAD: Final = _RAW_TYPE.load
-_RAW_FIND: Final = _RAW_TYPE.find_class
 _raw_load: Final = _pickle.load
 _raw_loads: Final = _pickle.loads
 _raw_dump: Final = _pickle.dump
 _raw_dumps: Final = _pickle.dumps
-_frame: Final = sys._getframe  # noqa: SLF001
-# The dictionary that the C loader looks into; Python code gets another one.
-_C_CACHE: Final[dict[int, Any]] = copyreg._extension_cache  # type: ignore[attr-defined]  # noqa: SLF001
+_raw_pickler_dump: Final = _pickle.Pickler.dump
+_frame_at: Final = sys._getframe  # noqa: SLF001
 
-_gate: Gate
+
+class _Nothing(dict[int, Any]):
+    """In the place of ``copyreg._extension_cache``: what a code meant before is asked for anew."""
+
+    def get(self, code: Any, default: Any = None) -> Any:  # noqa: ARG002
+        return default
+
+    def __setitem__(self, code: int, value: Any) -> None:
+        """Keep nothing."""
+
+
+_cache: Any = copyreg._extension_cache  # type: ignore[attr-defined]  # noqa: SLF001
+# The dictionary that the C loader looks into; Python code gets another one.
+_C_CACHE: Final[dict[int, Any]] = _cache
+gate: Gate
+
+
+def caller(depth: int) -> FrameType | None:
+    """Return a frame, None where C called in without one: from a new thread, or at exit."""
+    try:
+        return _frame_at(depth + 1)
+    except ValueError:
+        return None
 
 
 def under(grant: Grant, load: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -57,11 +74,37 @@ def under(grant: Grant, load: Callable[..., Any], *args: Any, **options: Any) ->
 containment.BEGINNINGS[id(under.__code__)] = under
 
 
-def grant_of_bytes(data: bytes, frame: FrameType | None) -> Grant:
-    """Return what bytes in memory may name."""
-    if minted.is_minted(data):
-        return MINTED
-    return CHANNEL if channels.is_channel(frame) else UNTRUSTED
+def outer_grant() -> Grant | None:
+    """Return the grant of the unpickle that this thread is in the middle of."""
+    return live.get(get_ident())
+
+
+def grant_of_bytes(data: bytes, frame: FrameType | None, outer: Grant | None) -> Grant:
+    """Return what bytes in memory may name. Raises Blocked where the policy is strict."""
+    if outer is MINTED or minted.is_minted(data):
+        return MINTED  # what such bytes hold within themselves is of this process's making, too
+    if minted.is_relayed(data):
+        return CHANNEL
+    if channels.is_channel(frame):
+        minted.relay(data)
+        return CHANNEL
+    if gate.strict:
+        gate.check_strict(UNTRUSTED, frame)
+    return UNTRUSTED
+
+
+def grant_of_file(file: Any, frame: FrameType | None, outer: Grant | None) -> Grant:
+    """Return what the next pickle of a file may name. Raises Blocked where it must be sealed."""
+    if type(file) is io.BytesIO:
+        if outer is MINTED or minted.is_minted_next(file):
+            return MINTED
+        return grant_of_bytes(minted.rest_of(file), frame, outer)
+    if channels.is_channel(frame):
+        return CHANNEL
+    grant = files.grant_of_plain(gate, file, frame)
+    if gate.strict:
+        gate.check_strict(grant, frame)
+    return grant
 
 
 def loads(
@@ -74,18 +117,18 @@ def loads(
     buffers: Iterable[Any] | None = (),
 ) -> Any:
     """As `pickle.loads`, within the policy. Raises Blocked."""
-    outer = live.get(get_ident())
-    options: dict[str, Any] = {"fix_imports": fix_imports, "encoding": encoding, "errors": errors,
-               "buffers": buffers}  # fmt: skip
+    outer = outer_grant()
+    options: dict[str, Any] = {"fix_imports": fix_imports, "encoding": encoding, "errors": errors}
     if outer is not None and outer.unrestricted:
-        return _raw_loads(data, **options)
+        return _raw_loads(data, buffers=buffers, **options)
     private = data if type(data) is bytes else bytes(memoryview(data))
     if private.startswith(MAGIC):
-        return files.load_sealed_bytes(_gate, private, options)
-    frame = _frame(1)
-    grant = grant_of_bytes(private, frame)
-    _gate.check_strict(grant, frame)
-    return under(grant, _raw_loads, private, **options)
+        return files.load_sealed_bytes(gate, private, {"buffers": buffers, **options})
+    frame = caller(1)
+    grant = grant_of_bytes(private, frame, outer)
+    if buffers:
+        buffers = _judged(buffers, grant, frame)
+    return under(grant, _raw_loads, private, buffers=buffers, **options)
 
 
 def load(
@@ -97,28 +140,25 @@ def load(
     buffers: Iterable[Any] | None = (),
 ) -> Any:
     """As `pickle.load`, within the policy. Raises Blocked; NotSealed in an internal zone."""
-    options: dict[str, Any] = {"fix_imports": fix_imports, "encoding": encoding, "errors": errors,
-               "buffers": buffers}  # fmt: skip
-    outer = live.get(get_ident())
+    options: dict[str, Any] = {"fix_imports": fix_imports, "encoding": encoding, "errors": errors}
+    outer = outer_grant()
     if outer is not None and outer.unrestricted:
-        return _raw_load(file, **options)
-    frame = _frame(1)
+        return _raw_load(file, buffers=buffers, **options)
+    frame = caller(1)
     if files.is_sealed_next(file):
-        return files.load_sealed(_gate, file, options)
-    grant = grant_of_file(file, frame)
-    _gate.check_strict(grant, frame)
-    return under(grant, _raw_load, file, **options)
+        return files.load_sealed(gate, file, {"buffers": buffers, **options})
+    grant = grant_of_file(file, frame, outer)
+    if buffers:
+        buffers = _judged(buffers, grant, frame)
+    return under(grant, _raw_load, file, buffers=buffers, **options)
 
 
-def grant_of_file(file: Any, frame: FrameType | None) -> Grant:
-    """Return what the next pickle of a file may name. Raises Blocked where it must be sealed."""
-    if type(file) is io.BytesIO:
-        if minted.is_minted_next(file):
-            return MINTED
-        return CHANNEL if channels.is_channel(frame) else UNTRUSTED
-    if channels.is_channel(frame):
-        return CHANNEL
-    return files.grant_of_plain(_gate, file, frame)
+def _judged(buffers: Iterable[Any], grant: Grant, frame: FrameType | None) -> Iterator[Any]:
+    """Give buffers out one by one; what can be called is judged, as the stream may call it."""
+    for buffer in buffers:
+        if callable(buffer):
+            gate.check_object(buffer, None, None, grant, frame)
+        yield buffer
 
 
 def dumps(
@@ -144,29 +184,35 @@ def dump(
 ) -> None:
     """As `pickle.dump`, within the policy: sealed in an internal zone, refused elsewhere."""
     options: dict[str, Any] = {"fix_imports": fix_imports, "buffer_callback": buffer_callback}
-    _dump_to(file, _frame(1), lambda: _raw_dump(obj, file, protocol, **options),
-             lambda: _raw_dumps(obj, protocol, **options), obj)  # fmt: skip
+    dump_to(
+        file,
+        caller(1),
+        lambda: _raw_dump(obj, file, protocol, **options),
+        lambda: _raw_dumps(obj, protocol, **options),
+        obj,
+    )
 
 
-def _dump_to(
+def dump_to(
     file: Any,
     frame: FrameType | None,
     write: Callable[[], Any],
     encoded: Callable[[], bytes] | None,
     obj: object,
 ) -> None:
-    outer = live.get(get_ident())
+    """Write a pickle by `write`, or seal what `encoded` gives where the file's zone wants that."""
+    outer = outer_grant()
     if type(file) is io.BytesIO:
         start = file.tell()
         write()
         minted.remember_written(file, start)
     elif (outer is not None and outer.unrestricted) or not files.dump_sealed(
-        _gate, file, frame, obj, encoded
+        gate, file, frame, obj, encoded
     ):
         write()
 
 
-class Unpickler(_RAW_TYPE):  # type: ignore[misc,valid-type]
+class Unpickler(_pickle.Unpickler):
     """As `pickle.Unpickler`; the file tells where the bytes come from."""
 
     def __init__(
@@ -179,8 +225,11 @@ class Unpickler(_RAW_TYPE):  # type: ignore[misc,valid-type]
         buffers: Iterable[Any] | None = (),
     ) -> None:
         """As `pickle.Unpickler`."""
-        super().__init__(file, fix_imports=fix_imports, encoding=encoding, errors=errors,
-                         buffers=buffers)  # fmt: skip
+        if buffers:
+            buffers = _judged(buffers, UNTRUSTED, caller(1))
+        super().__init__(
+            file, fix_imports=fix_imports, encoding=encoding, errors=errors, buffers=buffers
+        )
         self._safehold_file = file
 
 
@@ -201,156 +250,36 @@ class Pickler(_pickle.Pickler):
     def dump(self, obj: Any, /) -> None:
         """As `pickle.Pickler.dump`, within the policy."""
         file = getattr(self, "_safehold_file", None)
-        _dump_to(file, _frame(1), lambda: _raw_pickler_dump(self, obj), None, obj)
+        dump_to(file, caller(1), lambda: _raw_pickler_dump(self, obj), None, obj)
 
 
-_raw_pickler_dump: Final = _pickle.Pickler.dump
 for _entry in (load, loads, dump, dumps, Unpickler, Pickler):
     # They are pickled by name themselves, and read elsewhere.
     _entry.__module__ = "_pickle"
 
-
-def _load_of_type(self: Any) -> Any:
-    """Take the place of ``_pickle.Unpickler.load``: also of its subclasses and of captured ones."""
-    outer = live.get(get_ident())
-    if outer is not None and (outer.unrestricted or _resolves_itself(self, outer)):
-        return _RAW_LOAD(self)
-    file = getattr(self, "_safehold_file", None)
-    frame = _frame(1)
-    if file is None:
-        grant = CHANNEL if channels.is_channel(frame) else UNTRUSTED
-    elif files.is_sealed_next(file):
-        return files.load_sealed(_gate, file, {})
-    else:
-        grant = grant_of_file(file, frame)
-    _gate.check_strict(grant, frame)
-    with _Judged(self, _RAW_FIND, grant, frame):
-        return under(grant, _RAW_LOAD, self)
+_REPLACED: Final[dict[str, Any]] = {
+    "load": load,
+    "loads": loads,
+    "dump": dump,
+    "dumps": dumps,
+    "Unpickler": Unpickler,
+    "Pickler": Pickler,
+}
 
 
-def _load_of_python(self: Any) -> Any:
-    """Take the place of ``pickle._Unpickler.load``."""
-    outer = live.get(get_ident())
-    if outer is not None and (outer.unrestricted or _resolves_itself(self, outer)):
-        return _python_load(self)
-    file = getattr(getattr(self, "_file_read", None), "__self__", None)
-    frame = _frame(1)
-    if file is not None and files.is_sealed_next(file):
-        return files.load_sealed(_gate, file, {})
-    grant = UNTRUSTED if file is None else grant_of_file(file, frame)
-    _gate.check_strict(grant, frame)
-    with _Judged(self, _python_find, grant, frame):
-        return under(grant, _python_load, self)
-
-
-def _resolves_itself(unpickler: Any, outer: Grant) -> bool:
-    """Say whether this is an unpickler of verified artifacts, which asks the zone's allow-list."""
-    return outer is VERIFIED and getattr(type(unpickler), "asks_allow_list", False)
-
-
-class _Judged:
-    """While an unpickle is live, judges what somebody's own ``find_class`` returns.
-
-    The C loader asks for the attribute at each name, so the object itself gets one; where it has
-    no dictionary, its class does.
-    """
-
-    __slots__ = ("_before", "_target")
-
-    def __init__(self, unpickler: Any, plain: Any, grant: Grant, frame: FrameType | None) -> None:
-        self._target: Any = None
-        own = getattr(unpickler, "__dict__", {})
-        if grant.unrestricted or (
-            "find_class" not in own and getattr(type(unpickler), "find_class", None) is plain
-        ):
-            return
-        original = unpickler.find_class
-
-        def find_class(module: Any, name: Any, /) -> Any:
-            found = original(module, name)
-            _gate.check_object(found, module, name, grant, frame)
-            return found
-
-        self._target = unpickler if hasattr(unpickler, "__dict__") else type(unpickler)
-        self._before = vars(self._target).get("find_class", self)
-        if self._target is unpickler:
-            self._target.find_class = find_class
-        else:
-            self._target.find_class = staticmethod(find_class)
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, *_: object) -> None:
-        if self._target is None:
-            return
-        if self._before is self:
-            del self._target.find_class
-        else:
-            self._target.find_class = self._before
-
-
-_python_load: Any = None
-_python_find: Any = None
-
-
-def install(module: ModuleType, gate: Gate) -> None:
-    """Replace the entry points of the C module."""
-    global _gate  # noqa: PLW0603  (one process, one gate)
-    _gate = gate
-    copyreg._extension_cache = {}  # type: ignore[attr-defined]  # noqa: SLF001
-    _C_CACHE.clear()
-    slots = gc.get_referents(_RAW_TYPE.__dict__)[0]
-    slots["load"] = _load_of_type
-    _forget_lookups(_RAW_TYPE)
-    if _RAW_TYPE.load is not _load_of_type:
-        message = "the entry point of _pickle.Unpickler could not be replaced"
-        raise RuntimeError(message)
-    _replace_in(module)
-
-
-def apply(module: ModuleType) -> None:
-    """Replace the entry points of `pickle`, or of a module that is a copy of it."""
-    global _python_load, _python_find
-    _replace_in(module)
-    python = module._Unpickler  # noqa: SLF001
-    if python.load is not _load_of_python:
-        _python_load, _python_find = python.load, python.find_class
-        python.load = _load_of_python
-    pickler = module._Pickler  # noqa: SLF001
-    if not getattr(pickler.dump, "safehold", False):
-        pickler.dump = _dump_of(pickler.dump)
-    module._extension_cache = copyreg._extension_cache  # type: ignore[attr-defined]  # noqa: SLF001
-
-
-def _dump_of(original: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
-    def dump(self: Any, obj: Any) -> None:
-        file = getattr(getattr(self, "_file_write", None), "__self__", None)
-        _dump_to(file, _frame(1), lambda: original(self, obj), None, obj)
-
-    dump.safehold = True  # type: ignore[attr-defined]
-    return dump
-
-
-def _replace_in(module: ModuleType) -> None:
+def replace_in(module: ModuleType) -> None:
+    """Put the entry points in the place of a module's own."""
     for name, value in _REPLACED.items():
         setattr(module, name, value)
 
 
-_REPLACED: Final[dict[str, Any]] = {
-    "load": load, "loads": loads, "dump": dump, "dumps": dumps,
-    "Unpickler": Unpickler, "Pickler": Pickler,
-}  # fmt: skip
+def install(module: ModuleType, the_gate: Gate) -> None:
+    """Replace the entry points of the C module."""
+    from safehold.guard import unpicklers
 
-
-def _forget_lookups(kind: type) -> None:
-    """Make the interpreter look the attributes of a type up anew."""
-    if "pickle" not in sys.modules:
-        sys._clear_type_cache()  # noqa: SLF001  (nothing has been specialised for the type yet)
-        return
-    try:
-        import ctypes
-
-        ctypes.pythonapi.PyType_Modified(ctypes.py_object(kind))
-    except (ImportError, AttributeError):
-        sys._clear_type_cache()  # noqa: SLF001
+    global gate  # noqa: PLW0603  (one process, one gate)
+    gate = the_gate
+    copyreg._extension_cache = _Nothing()  # type: ignore[attr-defined]  # noqa: SLF001
+    _C_CACHE.clear()
+    unpicklers.install()
+    replace_in(module)

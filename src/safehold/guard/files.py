@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _pickle
+import io
 import os
 import stat
 from collections.abc import Callable
@@ -15,6 +17,8 @@ from safehold.magic import MAGIC
 if TYPE_CHECKING:
     from safehold.paths import Place
 
+_C_FILES: Final = (io.BufferedReader, io.BufferedRandom, io.FileIO)
+OUTSIDE_NAME: Final = "external"
 _SYSTEM: Final = ("/dev/", "/proc/")
 
 
@@ -88,7 +92,8 @@ def grant_of_plain(gate: Gate, file: Any, frame: FrameType | None) -> Grant:
     with Held(OWN):
         place = gate.hold.root.place(fd)
     zone = _check_unsealed(gate, place, frame)
-    return Grant("untrusted", contained=False, zone=zone, artifact=place.relative or place.real)
+    contained = type(file) in _C_FILES  # another's own code may act while it reads
+    return Grant("untrusted", contained=contained, zone=zone, artifact=place.relative or place.real)
 
 
 def check_plain_path(gate: Gate, path: str | os.PathLike[str], frame: FrameType | None) -> None:
@@ -111,17 +116,19 @@ def _check_unsealed(gate: Gate, place: Place, frame: FrameType | None) -> str:
     return zone.name
 
 
-def is_to_be_sealed(gate: Gate, file: Any, frame: FrameType | None) -> bool:
+def is_to_be_sealed(gate: Gate, file: Any, frame: FrameType | None, obj: object) -> bool:
     """Say whether what is written to a handle is to be sealed. Raises Blocked: external zone."""
     fd = _regular(file)
     if fd is None:
         return False
     with Held(OWN):
         place = gate.hold.root.place(fd)
-    return _is_to_be_sealed(gate, place, frame)
+    return _is_to_be_sealed(gate, place, frame, obj)
 
 
-def is_path_to_be_sealed(gate: Gate, path: str | os.PathLike[str], frame: FrameType | None) -> bool:
+def is_path_to_be_sealed(
+    gate: Gate, path: str | os.PathLike[str], frame: FrameType | None, obj: object
+) -> bool:
     """Say whether a file is to be sealed when it is written. Raises Blocked: external zone."""
     with Held(OWN):
         try:
@@ -129,15 +136,17 @@ def is_path_to_be_sealed(gate: Gate, path: str | os.PathLike[str], frame: FrameT
                 pass
         except (OSError, ValueError):
             return False
-    return _is_to_be_sealed(gate, place, frame)
+    return _is_to_be_sealed(gate, place, frame, obj)
 
 
-def _is_to_be_sealed(gate: Gate, place: Place, frame: FrameType | None) -> bool:
+def _is_to_be_sealed(gate: Gate, place: Place, frame: FrameType | None, obj: object) -> bool:
     zone = gate.hold.policy.zone_for(place.relative)
     if place.real.startswith(_SYSTEM):
         return False
     if zone.trust == "internal":
         return gate.mode == "enforce"
+    if zone.name == OUTSIDE_NAME and is_plain(gate, obj):
+        return False  # no zone was named for it, and what is loaded from it is plain data
     message = (
         f"{place.real} is in zone {zone.name!r}, which keeps plain data: write it with "
         f"safehold.compat.data, or name an internal zone for it in the policy"
@@ -145,6 +154,34 @@ def _is_to_be_sealed(gate: Gate, place: Place, frame: FrameType | None) -> bool:
     gate.refuse(message, UNTRUSTED, frame, zone=zone.name, artifact=place.relative or place.real,
                 rule="SH175", action="dump")  # fmt: skip
     return False
+
+
+class _Checking(_pickle.Pickler):
+    """Pickles to nowhere, and stops at the first thing that is not plain data."""
+
+    def __init__(self, plain: frozenset[tuple[str, str]]) -> None:
+        super().__init__(io.BytesIO(), 4)
+        self._plain = plain
+
+    def reducer_override(self, obj: Any) -> Any:
+        named = obj if isinstance(obj, type) or callable(obj) else type(obj)
+        home = getattr(named, "__module__", None), getattr(named, "__qualname__", None)
+        if home not in self._plain:
+            raise _NotPlainError
+        return NotImplemented
+
+
+class _NotPlainError(Exception):
+    pass
+
+
+def is_plain(gate: Gate, obj: object) -> bool:
+    """Say whether a value is plain data all through, as untrusted bytes may hold it."""
+    try:
+        _Checking(gate.plain).dump(obj)
+    except Exception:  # noqa: BLE001  (what cannot be pickled is not plain data either)
+        return False
+    return True
 
 
 def dump_sealed(
@@ -159,7 +196,7 @@ def dump_sealed(
     Raises:
         Blocked: the file is in an external zone, where pickles have no place.
     """
-    if not is_to_be_sealed(gate, file, frame):
+    if not is_to_be_sealed(gate, file, frame, obj):
         return False
     store = gate.store
     with Held(OWN):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _BUILDERS: Final = ("cloudpickle.", "joblib.externals.cloudpickle.", "dill._dill.")
 _BUILT: Final = frozenset({("types", "CodeType"), ("types", "FunctionType"), ("types", "CellType"),
                            ("types", "ModuleType"), ("types", "new_class")})  # fmt: skip
+_PATIENCE: Final = 30.0  # seconds
 _NAMED_KINDS: Final = (type, type(lambda: 0), type(len), type(str.join), type(object.__init__))
 
 
@@ -93,6 +94,43 @@ class Gate:
         """Decide whether an unpickle may name something. Raises Blocked."""
         if grant.unrestricted:
             return
+        try:
+            self._check_name(module, name, grant, frame, loader)
+        except Exception as error:
+            if hasattr(error, "rule"):
+                raise
+            self._failed(error, grant, caller_of(frame), f"{module}.{name}")
+
+    def _failed(self, error: Exception, grant: Grant, caller: str, name: str) -> None:
+        """Refuse because the decision itself failed, in a thread whose stack is empty.
+
+        Deep recursion is what fails most, and a violation that is in no trail would go unseen.
+        """
+        from _thread import allocate_lock, start_new_thread
+
+        message = f"the guard could not decide ({type(error).__name__}: {error})"
+        raised: list[BaseException] = []
+        done = allocate_lock()
+        done.acquire()
+
+        def refuse() -> None:
+            try:
+                self._refuse(message, grant, caller, name)
+            except BaseException as refusal:  # noqa: BLE001  (handed to the thread that waits)
+                raised.append(refusal)
+            finally:
+                done.release()
+
+        start_new_thread(refuse, ())
+        done.acquire(timeout=_PATIENCE)
+        if raised:
+            raise raised[0] from error
+        if self.mode != "monitor":
+            raise error
+
+    def _check_name(
+        self, module: Any, name: Any, grant: Grant, frame: FrameType | None, loader: str
+    ) -> None:
         if type(module) is not str or type(name) is not str:
             self.refuse("names something that is no text", grant, frame, repr((module, name)))
             return
@@ -108,13 +146,24 @@ class Gate:
     def check_object(
         self, found: Any, module: Any, name: Any, grant: Grant, frame: FrameType | None
     ) -> None:
-        """Decide about what somebody's own ``find_class`` returned. Raises Blocked."""
-        if grant.unrestricted:
+        """Decide about an object that the program itself gave to an unpickle. Raises Blocked.
+
+        ``module`` and ``name``: what was asked for, None where nothing was. The object's own word
+        for where it is from counts only if that very object is there.
+        """
+        if grant.unrestricted or (type(found) is dict and grant.kind == "minted"):
             return
-        home = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
-        if not isinstance(found, _NAMED_KINDS) or None in home:
-            home = module, name
-        self.check_name(*home, grant, frame)
+        home: Any = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
+        if isinstance(found, _NAMED_KINDS) and all(type(part) is str for part in home):
+            if grant.kind != "minted" and _resolved(*home) is not found:
+                what = f"an object that calls itself {home[0]}.{home[1]}"
+                self.refuse(f"{what} and is not", grant, frame, f"{home[0]}.{home[1]}")
+                return
+            self.check_name(home[0], home[1], grant, frame)
+        elif name is None:
+            self.refuse(f"calls an object of {type(found)!r}", grant, frame, repr(type(found)))
+        else:
+            self.check_name(module, name, grant, frame)
 
     def _why_not_plain(self, module: str, name: str) -> str:
         with Held(OWN):
@@ -161,12 +210,35 @@ class Gate:
         action: str = "unpickle",
     ) -> None:
         """Record a violation; in mode enforce, raise it. Raises Blocked."""
+        caller = caller_of(frame)
+        fields = {
+            "loader": loader, "zone": zone, "artifact": artifact, "rule": rule, "action": action,
+        }  # fmt: skip
+        try:
+            self._refuse(message, grant, caller, name, **fields)
+        except Exception as error:
+            if not isinstance(error.__cause__, RecursionError | MemoryError):
+                raise
+            self._failed(error.__cause__, grant, caller, name)
+
+    def _refuse(  # noqa: PLR0913  (as refuse)
+        self,
+        message: str,
+        grant: Grant,
+        caller: str,
+        name: str,
+        *,
+        loader: str = "pickle",
+        zone: str = "",
+        artifact: str = "",
+        rule: str = "SH171",
+        action: str = "unpickle",
+    ) -> None:
         with Held(OWN):
             from safehold.errors import Blocked
-        caller = caller_of(frame)
         zone, artifact = zone or grant.zone, artifact or grant.artifact
-        error = Blocked(f"{message} ({grant.kind} bytes)" if name else message,
-                        rule=rule, zone=zone, caller=caller)  # fmt: skip
+        told = f"{message} ({grant.kind} bytes)" if name else message
+        error = Blocked(told, rule=rule, zone=zone, caller=caller)
         try:
             with Held(OWN):
                 from safehold.events import Event
@@ -180,9 +252,13 @@ class Gate:
                     zone=zone,
                     artifact=artifact,
                     caller=caller,
-                    detail={"global": name, "provenance": grant.kind, "loader": loader,
-                            "message": message},
-                )  # fmt: skip
+                    detail={
+                        "global": name,
+                        "provenance": grant.kind,
+                        "loader": loader,
+                        "message": message,
+                    },
+                )
                 recorder.record(event)
         except Exception as lost:  # whatever fails here, the name stays refused
             self.failed = lost
@@ -207,11 +283,15 @@ _LOADERS: Final = ("/pickle.py", "<frozen importlib._bootstrap>")
 
 
 def _only_builds(module: str, name: str, powers: Any) -> bool:
+    """Say whether a danger is none in bytes of this process's making.
+
+    What it loads in turn is guarded as well, and what it would call is named or contained.
+    """
     from safehold.dangers import Power
 
     if (module, name) in _BUILT or f"{module}.".startswith(_BUILDERS):
         return name != "_eval_repr"
-    return not powers & ~Power.ATTRIBUTE
+    return not powers & ~(Power.ATTRIBUTE | Power.DESERIALIZE)
 
 
 def _resolved(module: str, name: str) -> Any:

@@ -54,8 +54,8 @@ VERIFIED: Final = Grant("verified")
 """A sealed artifact: the store resolves its names; what it loads within itself is untrusted."""
 CHANNEL: Final = Grant("channel", contained=False, unrestricted=True)
 """A pipe between this process and its own children."""
-OWN: Final = Grant("own", contained=False, unrestricted=True)
-"""The guard itself, while it records or loads its policy."""
+OWN: Final = Grant("own", contained=False)
+"""The guard itself, while it records or loads its policy: free to act, not to unpickle."""
 
 live: Final[dict[int, Grant]] = {}
 """Thread id -> the grant of the unpickle that is live in that thread."""

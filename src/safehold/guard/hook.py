@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from _thread import get_ident
 
+from safehold.guard import importing
 from safehold.guard.grants import CHANNEL, OWN, UNTRUSTED, Held, live
 
 TYPE_CHECKING = False
@@ -24,10 +25,15 @@ if TYPE_CHECKING:
     Handler = Callable[[tuple[Any, ...]], None]
 
 
+_CODE = type((lambda: None).__code__)
+# Methods that only the unpickler in Python has all of; those that derive from it have a few.
+_OPCODES = {"find_class", "load_reduce", "load_build", "load_stop"}
+
+
 def install(gate: Gate) -> None:
     """Add the hook to this process, for good."""
-    handlers = _handlers(gate)
     contained = _contained(gate)
+    handlers = _handlers(gate, contained)
 
     # Everything stands in the closure: at the interpreter's end modules are emptied, and this goes
     # on being called.
@@ -66,16 +72,18 @@ def _contained(gate: Gate) -> Callable[[str, tuple[Any, ...], Grant], None]:
     return contained
 
 
-def _handlers(gate: Gate) -> dict[str, Handler]:
+def _handlers(
+    gate: Gate, check: Callable[[str, tuple[Any, ...], Grant], None]
+) -> dict[str, Handler]:
     frame_of = sys._getframe  # noqa: SLF001
 
     def find_class(args: tuple[Any, ...]) -> None:
         module, name = args
         frame: FrameType | None
         grant = live.get(get_ident())
-        if grant is None:
+        if grant is None or grant is OWN:
             # Nobody who asked the guard first: a reference from before, or a copy of pickle.py.
-            frame = frame_of(2)
+            frame = _frame(frame_of)
             with Held(OWN):
                 from safehold.guard import channels
             grant = CHANNEL if channels.is_channel(frame) else UNTRUSTED
@@ -83,16 +91,53 @@ def _handlers(gate: Gate) -> dict[str, Handler]:
                 channels.check_extension(gate, module, name, frame)
                 return
         else:
-            frame = None if grant.unrestricted else frame_of(2)
+            frame = None if grant.unrestricted else _frame(frame_of)
         gate.check_name(module, name, grant, frame)
 
     def new_interpreter(_: tuple[Any, ...]) -> None:
         gate.refuse(
             "a sub-interpreter has no audit hooks of this one, so nothing would be refused there",
             UNTRUSTED,
-            frame_of(2),
+            _frame(frame_of),
             rule="SH174",
             action="interpreter",
         )
 
-    return {"pickle.find_class": find_class, "cpython.PyInterpreterState_New": new_interpreter}
+    def execute(args: tuple[Any, ...]) -> None:
+        for part in getattr(args[0], "co_consts", ()):
+            if type(part) is _CODE and not importing.adapting and {*part.co_names} >= _OPCODES:
+                gate.refuse(
+                    f"{args[0].co_filename} is a copy of pickle's unpickler, which asks nobody",
+                    UNTRUSTED,
+                    _frame(frame_of),
+                    part.co_name,
+                    action="import",
+                )
+        contained("exec", args)
+
+    def marshal_loads(args: tuple[Any, ...]) -> None:
+        with Held(OWN):
+            from safehold.guard.adapters import marshal
+        marshal.check_event(gate, args, _frame(frame_of))
+        contained("marshal.loads", args)
+
+    def contained(event: str, args: tuple[Any, ...]) -> None:
+        grant = live.get(get_ident())
+        if grant is not None and grant.contained:
+            check(event, args, grant)
+
+    return {
+        "pickle.find_class": find_class,
+        "cpython.PyInterpreterState_New": new_interpreter,
+        "exec": execute,
+        "marshal.loads": marshal_loads,
+        "marshal.load": marshal_loads,
+    }
+
+
+def _frame(frame_of: Callable[[int], FrameType]) -> FrameType | None:
+    """Return the frame in which the event happened, None where there is no Python code."""
+    try:
+        return frame_of(3)
+    except ValueError:
+        return None

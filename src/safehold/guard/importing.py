@@ -30,10 +30,18 @@ ADAPTERS: Final[dict[str, str]] = {
     "logging.config": "logging_config",
     "multiprocessing.connection": "multiprocessing",
     "multiprocessing.queues": "multiprocessing",
+    "multiprocessing.reduction": "multiprocessing",
     "multiprocessing.spawn": "multiprocessing",
+    "billiard.common": "multiprocessing",
     "billiard.connection": "multiprocessing",
+    "billiard.pool": "multiprocessing",
     "billiard.queues": "multiprocessing",
+    "billiard.reduction": "multiprocessing",
     "billiard.spawn": "multiprocessing",
+    "os": "subprocess",
+    "subprocess": "subprocess",
+    "distributed.protocol.pickle": "distributed",
+    "distributed.comm.tcp": "distributed",
     "joblib.numpy_pickle": "joblib",
     "joblib._memmapping_reducer": "joblib",
     "joblib._store_backends": "joblib",
@@ -41,12 +49,20 @@ ADAPTERS: Final[dict[str, str]] = {
     "ruamel.yaml.constructor": "yaml",
     "jsonpickle.pickler": "jsonpickle",
     "jsonpickle.unpickler": "jsonpickle",
-    "zodbpickle.pickle": "zodbpickle",
-    "zodbpickle.fastpickle": "zodbpickle",
-    "zodbpickle.slowpickle": "zodbpickle",
+    "zodbpickle._pickle": "zodbpickle",
+    "zodbpickle.pickle_3": "zodbpickle",
+    "ZODB.serialize": "zodbpickle",
     "safehold.artifacts.callers": "artifacts",
     "safehold.artifacts.reading": "artifacts",
 }
+
+
+# Adapters that have nothing to do with pickle.
+_LIGHT: Final = frozenset({"_pickle", "marshal", "subprocess"})
+
+
+adapting: Final[list[str]] = []
+"""Modules whose code is running, and which are adapted afterwards."""
 
 
 class _Finder:
@@ -90,7 +106,11 @@ class _Loader:
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
-        self._loader.exec_module(module)
+        adapting.append(module.__name__)
+        try:
+            self._loader.exec_module(module)
+        finally:
+            adapting.remove(module.__name__)
         apply(module.__name__, module, self._gate)
 
 
@@ -103,6 +123,8 @@ def apply(name: str, module: ModuleType, gate: Gate) -> None:
     try:
         with Held(OWN):
             path = f"safehold.guard.adapters.{ADAPTERS[name]}"
+            if ADAPTERS[name] not in _LIGHT:
+                __import__("_pickle")  # before what needs its entry points replaced
             __import__(path)
             sys.modules[path].apply(module, gate)
     except Exception as error:

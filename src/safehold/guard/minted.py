@@ -63,11 +63,51 @@ _lengths: Final[dict[int, None]] = {}
 _MOST_LENGTHS: Final = 64
 
 
+def rest_of(file: io.BytesIO) -> bytes:
+    """Return what a buffer holds from where it stands."""
+    with file.getbuffer() as view:
+        return bytes(view[file.tell() :])
+
+
 def is_minted_next(file: io.BytesIO) -> bool:
     """Say whether what a buffer holds next, to its end or for a known length, was minted."""
-    start = file.tell()
-    with file.getbuffer() as view:
-        rest = bytes(view[start:])
+    rest = rest_of(file)
     if is_minted(rest):
         return True
     return any(length < len(rest) and is_minted(rest[:length]) for length in tuple(_lengths))
+
+
+# Pickles within what came through a channel: the tasks and results of other libraries, which
+# pickle them apart and load them later.
+_relayed: Final[dict[Any, int]] = {}
+_STARTS: Final = (b"\x80\x04\x95", b"\x80\x05\x95", b"\x80\x02", b"\x80\x03")
+_SIZES: Final = ((b"B", 4), (b"\x8e", 8), (b"C", 1), (b"\x96", 8))
+
+
+def relay(data: bytes) -> None:
+    """Remember the pickles that a message of a channel has within its byte strings."""
+    for start in _STARTS:
+        at = data.find(start, 1)
+        while at > 0:
+            inner = _bytes_at(data, at)
+            if inner:
+                _relayed[_tag(inner)] = len(inner)
+            at = data.find(start, at + 1)
+    while len(_relayed) > _MOST:
+        _relayed.pop(next(iter(_relayed)), None)
+
+
+def _bytes_at(data: bytes, at: int) -> bytes:
+    """Return the byte string of the message that begins at an offset, if one does."""
+    for opcode, width in _SIZES:
+        head = at - width
+        if head > 0 and data[head - 1 : head] == opcode:
+            size = int.from_bytes(data[head:at], "little")
+            if 0 < size <= len(data) - at:
+                return data[at : at + size]
+    return b""
+
+
+def is_relayed(data: bytes) -> bool:
+    """Say whether the bytes came as a part of a message of a channel."""
+    return bool(_relayed) and _relayed.get(_tag(data)) == len(data)

@@ -7,7 +7,7 @@ import os
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
-    from typing import Final
+    from typing import Any, Final
 
     from safehold.context import Context
 
@@ -16,6 +16,7 @@ MODE: Final = "SAFEHOLD_GUARD"
 """Variables of a guarded process: its policy's path, and the mode."""
 _STRICT: Final = "strict"
 MODES: Final = ("off", "monitor", "enforce")
+_HOME: Final = __file__.rpartition(f"{os.sep}safehold{os.sep}")[0]
 DIRECTORY: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "boot")
 
 
@@ -30,10 +31,25 @@ def environment(
     return changed
 
 
+def carried(environ: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Return the environment of a child with what turns the guard on in it."""
+    if MODE not in os.environ or POLICY not in os.environ:
+        return environ  # the guard was turned on by the program itself, for itself
+    as_bytes = any(isinstance(name, bytes) for name in environ)
+    changed = {os.fsdecode(name): os.fsdecode(value) for name, value in environ.items()}
+    changed[POLICY], changed[MODE] = os.environ[POLICY], os.environ[MODE]
+    _prepend(changed)
+    if as_bytes:
+        return {os.fsencode(name): os.fsencode(value) for name, value in changed.items()}
+    return changed
+
+
 def _prepend(environ: MutableMapping[str, str]) -> None:
-    entries = [entry for entry in environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    if DIRECTORY not in entries:
-        environ["PYTHONPATH"] = os.pathsep.join([DIRECTORY, *entries])
+    entries = environ.get("PYTHONPATH", "").split(os.pathsep)
+    rest = [entry for entry in entries if entry and entry != DIRECTORY]
+    if _HOME not in rest and not _HOME.endswith("site-packages"):
+        rest.append(_HOME)  # a checkout that is not installed
+    environ["PYTHONPATH"] = os.pathsep.join([DIRECTORY, *rest])
 
 
 def start(environ: MutableMapping[str, str]) -> None:
@@ -49,10 +65,12 @@ def start(environ: MutableMapping[str, str]) -> None:
         message = f"{MODE} must be one of {', '.join(MODES)}, and {POLICY} name the policy"
         raise ConfigError(message)
 
+    known = dict(environ)  # a program may empty its environment before a key is needed
+
     def load() -> Context:
         from safehold.context import Context
 
-        return Context.load(policy)
+        return Context.load(policy, environ=known)
 
     from safehold.guard import install_with
 

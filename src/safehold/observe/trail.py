@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import mmap
 import os
@@ -44,6 +45,20 @@ _NEW_SEGMENT = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NEW_STATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NOT_ASCII = re.compile(r"[^\x00-\x7e]")
 _encode_json = msgspec.json.Encoder().encode
+
+
+def _opened(path: Path, flags: int) -> int:
+    """Open a file of the trail under a number that no closed standard stream had.
+
+    Else what a program writes to its standard error would end up in the trail.
+    """
+    fd = os.open(path, flags, 0o640)
+    if fd > 2:
+        return fd
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(fd)
 
 
 def next_key(key: bytes) -> bytes:
@@ -247,7 +262,7 @@ class _Writer:
     def _new_state(self) -> mmap.mmap:
         # Real bytes, not a hole: a full disk must fail here and not as SIGBUS later.
         data = STATE.pack(0, self._key) * STATE_SLOTS
-        fd = os.open(self._home / "state", _NEW_STATE, 0o640)
+        fd = _opened(self._home / "state", _NEW_STATE)
         try:
             if os.write(fd, data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -258,7 +273,7 @@ class _Writer:
     def _open_segment(self) -> None:
         number = self._segment + 1
         try:
-            fd = os.open(self._home / segment_name(number), _NEW_SEGMENT, 0o640)
+            fd = _opened(self._home / segment_name(number), _NEW_SEGMENT)
         except FileExistsError:
             self._whole = False  # somebody else's; only a new writer gets past it
             raise

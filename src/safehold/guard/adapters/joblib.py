@@ -50,7 +50,7 @@ def _numpy_pickle(module: Any, gate: Gate) -> None:  # noqa: C901  (two function
             path = os.fspath(filename)
             if _seal(gate, value, path, frame, compress, protocol):
                 return [path]
-        elif files.is_to_be_sealed(gate, filename, frame):
+        elif files.is_to_be_sealed(gate, filename, frame, value):
             encode = _encoder(value, compress, protocol)
             with Held(OWN):
                 gate.store.dump_to(value, filename, prefer="joblib", encode=encode)
@@ -64,7 +64,7 @@ def _seal(
     gate: Gate, value: Any, path: str, frame: Any, compress: Any, protocol: int | None = None
 ) -> bool:
     """Seal a value where the path's zone is internal; False where it is to be written plainly."""
-    if not files.is_path_to_be_sealed(gate, path, frame):
+    if not files.is_path_to_be_sealed(gate, path, frame, value):
         return False
     store = gate.store
     encode = _encoder(value, compress, protocol)

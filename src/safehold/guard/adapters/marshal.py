@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import marshal
 import sys
+from _thread import get_ident
 
 from safehold.guard.containment import importer_codes
-from safehold.guard.grants import UNTRUSTED
+from safehold.guard.grants import OWN, UNTRUSTED, Held, live
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _READERS = {
     "jinja2.bccache": ("Bucket.load_bytecode",),
 }
 _readers: dict[int, Any] = {}
+_own: dict[int, Any] = {}
 
 
 def apply(module: ModuleType, gate: Gate) -> None:
@@ -52,6 +54,7 @@ def apply(module: ModuleType, gate: Gate) -> None:
     def loads(data: Any, /, *args: Any, **options: Any) -> Any:
         return checked(_raw_loads, data, sys._getframe(1), args, options)  # noqa: SLF001
 
+    _own[id(checked.__code__)] = checked.__code__
     for name, function in (("load", load), ("loads", loads)):
         function.__module__ = "marshal"
         setattr(module, name, function)
@@ -68,3 +71,21 @@ def has_code(value: Any) -> bool:
             seen.add(id(one))
             waiting += [*one, *one.values()] if isinstance(one, dict) else list(one)
     return False
+
+
+def check_event(gate: Gate, args: tuple[Any, ...], frame: Any) -> None:
+    """Judge a call of the functions as they were before: by the bytes, or not at all.
+
+    Raises:
+        Blocked: what is loaded holds code, or may hold it.
+    """
+    code = 0 if frame is None else id(frame.f_code)
+    if code in _own or code in importer_codes() or code in _readers or live.get(get_ident()) is OWN:
+        return
+    if args and isinstance(args[0], bytes):
+        with Held(OWN):
+            held = has_code(_raw_loads(args[0]))
+        if not held:
+            return
+    message = "marshalled bytes hold code" if args else "a file that may hold code is unmarshalled"
+    gate.refuse(message, UNTRUSTED, frame, "code object", loader="marshal", rule="SH176")

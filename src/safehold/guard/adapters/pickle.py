@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from safehold.guard import entries
+from safehold.guard import unpicklers
 from safehold.guard.gate import Gate
 
 
 def apply(module: ModuleType, gate: Gate) -> None:  # noqa: ARG001
     """Replace the entry points."""
-    entries.apply(module)
+    unpicklers.adapt_pickle(module)

@@ -1,0 +1,51 @@
+"""Children with an environment of their own: the guard goes along all the same."""
+
+from __future__ import annotations
+
+import os
+
+from safehold.guard.starting import carried
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
+    from safehold.guard.gate import Gate
+
+
+def apply(module: ModuleType, gate: Gate) -> None:  # noqa: ARG001
+    """Give each child the variables that turn the guard on."""
+    if module is os:
+        for name, position in (("execve", 2), ("posix_spawn", 2), ("posix_spawnp", 2)):
+            if hasattr(os, name):
+                setattr(os, name, _carrying(getattr(os, name), position))
+        return
+    popen: Any = module.Popen
+    raw = popen.__init__
+
+    def start(self: Any, *args: Any, **options: Any) -> None:
+        if options.get("env") is not None:
+            options["env"] = carried(options["env"])
+        elif len(args) > _ENV and args[_ENV] is not None:
+            args = (*args[:_ENV], carried(args[_ENV]), *args[_ENV + 1 :])
+        raw(self, *args, **options)
+
+    start.__wrapped__ = raw  # type: ignore[attr-defined]  # its signature
+    popen.__init__ = start
+
+
+_ENV = 10  # among the positional parameters of Popen
+
+
+def _carrying(raw: Any, position: int) -> Any:
+    def call(*args: Any, **options: Any) -> Any:
+        if "env" in options:
+            options["env"] = carried(options["env"])
+        elif len(args) > position:
+            args = (*args[:position], carried(args[position]), *args[position + 1 :])
+        return raw(*args, **options)
+
+    call.__name__ = call.__qualname__ = raw.__name__
+    call.__module__ = raw.__module__
+    return call

@@ -1,0 +1,291 @@
+"""The unpickler types: of C, of Python, and the classes that derive from them.
+
+While one loads, the object is of a class of ours, which answers the loader's questions for
+``find_class`` and ``persistent_load`` with a judge around what the program has there at that
+moment. The Python unpickler also judges what is called, at each opcode that calls.
+"""
+
+from __future__ import annotations
+
+import _pickle
+import copyreg
+import gc
+import sys
+import weakref
+from collections.abc import Callable
+from types import FrameType, FunctionType, ModuleType
+from typing import Any, Final
+
+from safehold.guard import channels, entries, files
+from safehold.guard.entries import caller, outer_grant, under
+from safehold.guard.grants import CHANNEL, OWN, UNTRUSTED, VERIFIED, Grant
+
+_TYPE: Final = _pickle.Unpickler
+_LOAD: Final = _TYPE.load
+_own_of_type: dict[str, Any] = gc.get_referents(_TYPE.__dict__)[0]
+_PERSISTENT: Final = _own_of_type.get("persistent_load")  # up to 3.12: looked up when it is made
+_MEMO: Final = _own_of_type["memo"]
+_CLASS: Final = object.__dict__["__class__"]
+_judging: weakref.WeakKeyDictionary[type, type] = weakref.WeakKeyDictionary()
+
+
+def current(frame: FrameType | None) -> Grant:
+    """Return the grant that applies to what is named or called now."""
+    outer = outer_grant()
+    if outer is not None and outer is not OWN:
+        return outer
+    return CHANNEL if channels.is_channel(frame) else UNTRUSTED
+
+
+def _judge_find(original: Any) -> Callable[[Any, Any], Any]:
+    def find_class(module: Any, name: Any, /) -> Any:
+        found = original(module, name)
+        frame = caller(1)
+        entries.gate.check_object(found, module, name, current(frame), frame)
+        return found
+
+    return find_class
+
+
+def _judge_persistent(original: Any) -> Callable[[Any], Any]:
+    def persistent_load(pid: Any, /) -> Any:
+        found = original(pid)
+        if callable(found):
+            frame = caller(1)
+            entries.gate.check_object(found, None, None, current(frame), frame)
+        return found
+
+    return persistent_load
+
+
+_JUDGES: Final = {"find_class": _judge_find, "persistent_load": _judge_persistent}
+
+
+def _judging_class(kind: type) -> type:
+    """Return a class like `kind` that answers with judges; made once."""
+    known = _judging.get(kind)
+    if known is None:
+        ask: Any = kind.__getattribute__
+
+        def __getattribute__(self: Any, name: str) -> Any:  # noqa: N807
+            found = ask(self, name)
+            judge = _JUDGES.get(name)
+            return found if judge is None else judge(found)
+
+        space = {"__slots__": (), "__getattribute__": __getattribute__,
+                 "__module__": kind.__module__, "__qualname__": kind.__qualname__,
+                 "safehold_judges": True}  # fmt: skip
+        known = type.__new__(type(kind), kind.__name__, (kind,), space)
+        _judging[kind] = known
+    return known
+
+
+def load_judged(unpickler: Any, load: Callable[[Any], Any], grant: Grant) -> Any:
+    """Load with a grant held, and with judges around what the program has in the loader."""
+    kind = type(unpickler)
+    if kind is _TYPE or grant.unrestricted or "safehold_judges" in kind.__dict__:
+        return under(grant, load, unpickler)
+    if _PERSISTENT is not None and isinstance(unpickler, _TYPE):
+        try:
+            persistent = _PERSISTENT.__get__(unpickler)
+        except AttributeError:
+            pass
+        else:
+            _PERSISTENT.__set__(unpickler, _judge_persistent(persistent))
+    _CLASS.__set__(unpickler, _judging_class(kind))
+    try:
+        return under(grant, load, unpickler)
+    finally:
+        _CLASS.__set__(unpickler, kind)
+
+
+def _load_of_type(self: Any) -> Any:
+    """Take the place of ``_pickle.Unpickler.load``: also of its subclasses and of captured ones."""
+    outer = outer_grant()
+    if outer is not None and (outer.unrestricted or _asks_allow_list(self, outer)):
+        return _LOAD(self)
+    frame = caller(1)
+    file = self.__dict__.get("_safehold_file") if type(self) is not _TYPE else None
+    if file is None:
+        grant = CHANNEL if channels.is_channel(frame) else UNTRUSTED
+        entries.gate.check_strict(grant, frame)
+    elif files.is_sealed_next(file):
+        return files.load_sealed(entries.gate, file, {})
+    else:
+        grant = entries.grant_of_file(file, frame, outer)
+    return load_judged(self, _LOAD, grant)
+
+
+def _asks_allow_list(unpickler: Any, outer: Grant) -> bool:
+    """Say whether this is an unpickler of verified artifacts, which asks the zone's allow-list."""
+    return outer is VERIFIED and getattr(type(unpickler), "asks_allow_list", False)
+
+
+def _set_memo(self: Any, memo: Any) -> None:
+    values = memo.values() if isinstance(memo, dict) else memo.copy().values()
+    frame = caller(1)
+    for value in list(values):
+        if isinstance(value, tuple) and len(value) == 2:
+            value = value[1]  # noqa: PLW2901  (as the proxy of another unpickler has them)
+        if callable(value):
+            entries.gate.check_object(value, None, None, current(frame), frame)
+    _MEMO.__set__(self, memo)
+
+
+def _new_subclass(cls: Any, /, **options: Any) -> None:
+    """Judge what a new subclass's own ``find_class`` returns, whoever calls which ``load``."""
+    _judge_own(cls)
+    super(_TYPE, cls).__init_subclass__(**options)
+
+
+def _judge_own(cls: type) -> None:
+    original = cls.__dict__.get("find_class")
+    if type(original) is not FunctionType or hasattr(original, "safehold"):
+        return
+
+    def find_class(self: Any, module: Any, name: Any) -> Any:
+        found = original(self, module, name)
+        frame = caller(1)
+        grant = current(frame)
+        if not _asks_allow_list(self, grant):
+            entries.gate.check_object(found, module, name, grant, frame)
+        return found
+
+    find_class.safehold = original  # type: ignore[attr-defined]
+    find_class.__doc__ = original.__doc__
+    cls.find_class = find_class  # type: ignore[attr-defined]
+
+
+def _below(kind: type) -> list[type]:
+    found: list[type] = []
+    waiting = [kind]
+    while waiting:
+        below: list[type] = type.__subclasses__(waiting.pop())
+        found += below
+        waiting += below
+    return found
+
+
+def install() -> None:
+    """Change the C type and the classes that derive from it."""
+    _own_of_type["load"] = _load_of_type
+    _own_of_type["memo"] = property(_MEMO.__get__, _set_memo)
+    _own_of_type["__init_subclass__"] = classmethod(_new_subclass)
+    forget_lookups(_TYPE)
+    if _TYPE.load is not _load_of_type:
+        message = "the entry point of _pickle.Unpickler could not be replaced"
+        raise RuntimeError(message)
+    for kind in _below(_TYPE):
+        _judge_own(kind)
+
+
+def forget_lookups(kind: type) -> None:
+    """Make the interpreter look the attributes of a type up anew."""
+    try:
+        import ctypes
+
+        ctypes.pythonapi.PyType_Modified(ctypes.py_object(kind))
+    except (ImportError, AttributeError):
+        sys._clear_type_cache()  # noqa: SLF001
+
+
+# The unpickler in Python
+
+# Opcode -> where what it calls or changes is on the stack.
+_REDUCE, _NEWOBJ, _NEWOBJ_EX, _OBJ, _BUILD = b"R\x81\x92ob"
+_CALLS: Final = {_REDUCE: -2, _NEWOBJ: -2, _NEWOBJ_EX: -3, _OBJ: 0, _BUILD: -2}
+
+
+def adapt(module: Any) -> None:
+    """Replace the entry points of `pickle`, or of a module that is a copy of it."""
+    kind = module._Unpickler  # noqa: SLF001
+    if not hasattr(kind.load, "safehold"):
+        kind.load = _python_load(kind.load)
+        for code, position in _CALLS.items():
+            if code not in kind.dispatch:
+                continue  # of a later protocol than the copy knows
+            kind.dispatch[code] = _judged_call(kind.dispatch[code], position)
+    pickler = module._Pickler  # noqa: SLF001
+    if not hasattr(pickler.dump, "safehold"):
+        pickler.dump = _python_dump(pickler.dump)
+    if hasattr(module, "_extension_cache"):
+        module._extension_cache = copyreg._extension_cache  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _judged_call(original: Any, position: int) -> Any:
+    def judged(self: Any) -> None:
+        grant = outer_grant()
+        if grant is None or not (grant.unrestricted or _asks_allow_list(self, grant)):
+            frame = caller(1)
+            grant = current(frame)
+            if not grant.unrestricted:
+                _judge_call(self, position, grant, frame)
+        original(self)
+
+    judged.safehold = original  # type: ignore[attr-defined]
+    return judged
+
+
+def _judge_call(unpickler: Any, position: int, grant: Grant, frame: FrameType | None) -> None:
+    stack = unpickler.stack
+    if len(stack) > (position if position >= 0 else ~position):
+        target = stack[position]
+        if callable(target):
+            entries.gate.check_object(target, None, None, grant, frame)
+
+
+def _python_load(original: Any) -> Any:
+    def load(self: Any) -> Any:
+        outer = outer_grant()
+        if outer is not None and (outer.unrestricted or _asks_allow_list(self, outer)):
+            return original(self)
+        frame = caller(1)
+        file = getattr(getattr(self, "_file_read", None), "__self__", None)
+        if file is None:
+            grant = CHANNEL if channels.is_channel(frame) else UNTRUSTED
+            entries.gate.check_strict(grant, frame)
+        elif files.is_sealed_next(file):
+            return files.load_sealed(entries.gate, file, {})
+        else:
+            grant = entries.grant_of_file(file, frame, outer)
+        return _with_judged_dispatch(self, original, grant)
+
+    load.safehold = original  # type: ignore[attr-defined]
+    return load
+
+
+def _with_judged_dispatch(unpickler: Any, original: Any, grant: Grant) -> Any:
+    """Load with the dispatch table of a subclass judged as well."""
+    table = unpickler.dispatch
+    judged = {
+        code: _judged_call(table[code], position)
+        for code, position in _CALLS.items()
+        if code in table and not hasattr(table[code], "safehold")
+    }
+    if not judged:
+        return load_judged(unpickler, original, grant)
+    space = vars(unpickler)
+    before = space.get("dispatch", table)
+    space["dispatch"] = {**table, **judged}
+    try:
+        return load_judged(unpickler, original, grant)
+    finally:
+        if before is table:
+            space.pop("dispatch", None)
+        else:
+            space["dispatch"] = before
+
+
+def _python_dump(original: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    def dump(self: Any, obj: Any) -> None:
+        file = getattr(getattr(self, "_file_write", None), "__self__", None)
+        entries.dump_to(file, caller(1), lambda: original(self, obj), None, obj)
+
+    dump.safehold = original  # type: ignore[attr-defined]
+    return dump
+
+
+def adapt_pickle(module: ModuleType) -> None:
+    """Replace the entry points of the module `pickle`."""
+    entries.replace_in(module)
+    adapt(module)
