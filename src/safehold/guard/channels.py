@@ -89,6 +89,8 @@ def is_private(connection: Any) -> bool:
     methods = _connections.get(type(connection))
     if methods is None or not _methods_of(connection, methods):
         return False
+    if id(connection) not in _born and not _is_proved(connection):
+        return False
     try:
         fd = connection.fileno()
         mode = os.fstat(fd).st_mode
@@ -104,6 +106,18 @@ def _methods_of(connection: Any, methods: dict[str, Any]) -> bool:
     return all(
         getattr(kind, name, None) is method and name not in own for name, method in methods.items()
     )
+
+
+_born: Final[dict[int, Any]] = {}
+"""id -> weak reference to a connection that the library made for itself or got through another."""
+
+
+def born(connection: Any) -> None:
+    """Note a connection that no stranger's descriptor was put into."""
+    import weakref
+
+    key = id(connection)
+    _born[key] = weakref.ref(connection, lambda _: _born.pop(key, None))
 
 
 def is_private_file(file: Any) -> bool:

@@ -96,7 +96,10 @@ _MEMORY: Final = frozenset({"ctypes.cdata", "ctypes.cdata/buffer", "ctypes.dlsym
 def _is_native(event: str, frame: FrameType | None) -> bool:
     if event not in _MEMORY or frame is None:
         return False
-    name = frame.f_globals.get("__name__", "")
+    at: FrameType | None = frame
+    while at is not None and at.f_globals.get("__name__") == "ctypes":
+        at = at.f_back
+    name = at.f_globals.get("__name__", "") if at is not None else ""
     return isinstance(name, str) and name.partition(".")[0] in _NATIVE
 
 

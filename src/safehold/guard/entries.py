@@ -26,6 +26,7 @@ _raw_loads: Final = _pickle.loads
 _raw_dump: Final = _pickle.dump
 _raw_dumps: Final = _pickle.dumps
 _raw_pickler_dump: Final = _pickle.Pickler.dump
+_raw_unpickler_load: Final = _pickle.Unpickler.load
 _frame_at: Final = sys._getframe  # noqa: SLF001
 
 
@@ -128,6 +129,12 @@ def loads(
     grant = grant_of_bytes(private, frame, outer)
     if buffers:
         buffers = _judged(buffers, grant, frame)
+    if grant is MINTED:
+        from safehold.guard import reaching
+
+        if reaching.reaches(private):
+            reader = reaching.Unpickler(io.BytesIO(private), buffers=buffers, **options)
+            return under(grant, _raw_unpickler_load, reader)
     return under(grant, _raw_loads, private, buffers=buffers, **options)
 
 

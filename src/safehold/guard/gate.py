@@ -160,6 +160,12 @@ class Gate:
                 self.refuse(f"{what} and is not", grant, frame, f"{home[0]}.{home[1]}")
                 return
             self.check_name(home[0], home[1], grant, frame)
+        elif grant.kind == "minted":
+            owner = getattr(found, "__self__", None)
+            if owner is not None and not isinstance(owner, type(sys)):
+                self.check_object(
+                    owner if isinstance(owner, type) else type(owner), None, None, grant, frame
+                )
         elif name is None:
             self.refuse(f"calls an object of {type(found)!r}", grant, frame, repr(type(found)))
         else:
@@ -169,7 +175,7 @@ class Gate:
         with Held(OWN):
             from safehold import dangers
 
-            if dangers.modern(module, name) in self.plain:
+            if dangers.modern(module, name) in self.plain and not _exists(module):
                 return ""
             danger = dangers.lookup(module, name)
         return "is not plain data" if danger is None else danger.why
@@ -292,6 +298,21 @@ def _only_builds(module: str, name: str, powers: Any) -> bool:
     if (module, name) in _BUILT or f"{module}.".startswith(_BUILDERS):
         return name != "_eval_repr"
     return not powers & ~(Power.ATTRIBUTE | Power.DESERIALIZE)
+
+
+def _exists(module: str) -> bool:
+    """Say whether a module has the name that Python 2 had for another.
+
+    Only protocols below 3 map names, and which protocol asks is not known here.
+    """
+    if module in ("builtins", "copyreg"):
+        return False
+    try:
+        from importlib.util import find_spec
+
+        return module in sys.modules or find_spec(module) is not None
+    except (ImportError, ValueError):
+        return True
 
 
 def _resolved(module: str, name: str) -> Any:

@@ -21,6 +21,7 @@ from safehold.guard.entries import caller, outer_grant, under
 from safehold.guard.grants import CHANNEL, OWN, UNTRUSTED, VERIFIED, Grant
 
 _TYPE: Final = _pickle.Unpickler
+raw_type: Any = _TYPE
 _LOAD: Final = _TYPE.load
 _own_of_type: dict[str, Any] = gc.get_referents(_TYPE.__dict__)[0]
 _PERSISTENT: Final = _own_of_type.get("persistent_load")  # up to 3.12: looked up when it is made

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 from safehold.guard import channels, entries
 from safehold.guard.gate import Gate
+from safehold.guard.grants import CHANNEL
 
 
 def apply(module: ModuleType, gate: Gate) -> None:  # noqa: ARG001
@@ -17,6 +19,20 @@ def apply(module: ModuleType, gate: Gate) -> None:  # noqa: ARG001
 
 def _connection(module: Any) -> None:
     channels.add_connection(module.Connection)
+    makers = {id(getattr(module, name).__code__) for name in _MAKERS if hasattr(module, name)}
+    base = module._ConnectionBase  # noqa: SLF001
+    raw = base.__init__
+
+    def start(self: Any, *args: Any, **options: Any) -> None:
+        raw(self, *args, **options)
+        outer, frame = entries.outer_grant(), entries.caller(1)
+        if outer is CHANNEL or (frame is not None and id(frame.f_code) in makers):
+            channels.born(self)
+
+    base.__init__ = start
+    for made in gc.get_objects():
+        if type(made) is module.Connection:
+            channels.born(made)  # the guard came later, and cannot know better
     channels.add_reader(module._ConnectionBase.recv, channels.local_connection("self"))  # noqa: SLF001
     for name in ("answer_challenge", "deliver_challenge"):
         setattr(module, name, _proving(getattr(module, name), name))
@@ -63,6 +79,8 @@ def _reads_payload(frame: FrameType) -> bool:
 def _nested(code: CodeType) -> list[CodeType]:
     return [part for part in code.co_consts if isinstance(part, CodeType)]
 
+
+_MAKERS = ("Pipe", "rebuild_connection")
 
 _PARTS: dict[str, Callable[[Any], None]] = {
     "common": _common,

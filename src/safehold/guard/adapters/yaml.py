@@ -25,6 +25,11 @@ def apply(module: ModuleType, gate: Gate) -> None:
     if not found and hasattr(module, "BaseConstructor"):
         return  # a version that has given up such tags
     for kind in found:
+        make = vars(kind).get("make_python_instance")
+        if make is not None:
+            kind.make_python_instance = _judging(
+                make, gate, "make_python_instance", module.__name__
+            )
         for method in ("find_python_name", "find_python_module"):
             raw = vars(kind).get(method)
             if raw is not None:
