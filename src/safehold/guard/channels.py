@@ -23,6 +23,8 @@ Check = Callable[[FrameType], bool]
 
 _readers: Final[dict[int, tuple[CodeType, dict[str, Any], Check]]] = {}
 _passed: Final[dict[int, CodeType]] = {}
+codes: Final[set[int]] = set()
+"""Ids of the code of all these, for who wants to know at once that a frame is none."""
 _connections: Final[dict[type, dict[str, Any]]] = {}
 """Connection class -> the methods with which it reads."""
 _METHODS: Final = tuple("recv recv_bytes _recv_bytes _recv _read fileno __getattribute__".split())
@@ -35,11 +37,13 @@ def add_reader(function: Any, check: Check, code: CodeType | None = None) -> Non
     """
     code = function.__code__ if code is None else code
     _readers[id(code)] = code, function.__globals__, check
+    codes.add(id(code))
 
 
 def add_passed(code: CodeType) -> None:
     """Register code that stands between a reader and the loader and does nothing else."""
     _passed[id(code)] = code
+    codes.add(id(code))
 
 
 def add_connection(kind: type) -> None:

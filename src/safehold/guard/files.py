@@ -159,7 +159,7 @@ def _is_to_be_sealed(gate: Gate, place: Place, frame: FrameType | None, obj: obj
 class _Checking(_pickle.Pickler):
     """Pickles to nowhere, and stops at the first thing that is not plain data."""
 
-    def __init__(self, plain: frozenset[tuple[str, str]]) -> None:
+    def __init__(self, plain: set[tuple[str, str]]) -> None:
         super().__init__(io.BytesIO(), 4)
         self._plain = plain
 

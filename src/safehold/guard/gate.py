@@ -42,8 +42,9 @@ class Gate:
         self.strict = strict
         self._hold: Context | None = None
         self._store: Store | None = None
-        self._plain: frozenset[tuple[str, str]] = frozenset()
-        self._minted: dict[tuple[str, str], Any] = {}
+        # Filled at first use, and the same object from the beginning: the hook looks into it.
+        self.known_plain: set[tuple[str, str]] = set()
+        self.known_minted: dict[tuple[str, str], Any] = {}
 
     # What it decides with
 
@@ -66,14 +67,14 @@ class Gate:
         return self._store
 
     @property
-    def plain(self) -> frozenset[tuple[str, str]]:
+    def plain(self) -> set[tuple[str, str]]:
         """Names of plain data: whatever calls them with whatever, they make values and no more."""
-        if not self._plain:
+        if not self.known_plain:
             with Held(OWN):
                 from safehold.guard.plain import plain_names
 
-                self._plain = plain_names()
-        return self._plain
+                self.known_plain.update(plain_names())
+        return self.known_plain
 
     # Decisions
 
@@ -181,7 +182,7 @@ class Gate:
         return "is not plain data" if danger is None else danger.why
 
     def _why_not_minted(self, module: str, name: str) -> str:
-        known = self._minted.get((module, name), self)
+        known = self.known_minted.get((module, name), self)
         if known is not self and _resolved(module, name) is known:
             return ""
         with Held(OWN):
@@ -199,7 +200,7 @@ class Gate:
                 real = dangers.lookup(*home)  # type: ignore[arg-type]
                 if real is not None and not _only_builds(*home, real.powers):  # type: ignore[arg-type]
                     return f"is {home[0]}.{home[1]}, which {real.why}"
-        self._minted[module, name] = found
+        self.known_minted[module, name] = found
         return ""
 
     def refuse(  # noqa: PLR0913  (the fields of an event, by keyword)

@@ -11,7 +11,7 @@ import sys
 from _thread import get_ident
 
 from safehold.guard import importing
-from safehold.guard.grants import CHANNEL, OWN, UNTRUSTED, Held, live
+from safehold.guard.grants import MINTED, OWN, UNTRUSTED, Held, live
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,19 +35,18 @@ def install(gate: Gate) -> None:
     contained = _contained(gate)
     handlers = _handlers(gate, contained)
 
-    # Everything stands in the closure: at the interpreter's end modules are emptied, and this goes
-    # on being called.
+    # Everything stands in the defaults: at the interpreter's end modules are emptied, and this
+    # goes on being called.
     def hook(
         event: str,
         args: tuple[Any, ...],
-        _find: Callable[[str], Handler | None] = handlers.get,
+        _handlers: dict[str, Handler] = handlers,
         _live: dict[int, Any] = live,
         _ident: Callable[[], int] = get_ident,
         _contained: Callable[..., None] = contained,
     ) -> None:
-        found = _find(event)
-        if found is not None:
-            found(args)
+        if event in _handlers:
+            _handlers[event](args)
         elif _live:
             grant = _live.get(_ident())
             if grant is not None and grant.contained:
@@ -76,23 +75,6 @@ def _handlers(
     gate: Gate, check: Callable[[str, tuple[Any, ...], Grant], None]
 ) -> dict[str, Handler]:
     frame_of = sys._getframe  # noqa: SLF001
-
-    def find_class(args: tuple[Any, ...]) -> None:
-        module, name = args
-        frame: FrameType | None
-        grant = live.get(get_ident())
-        if grant is None or grant is OWN:
-            # Nobody who asked the guard first: a reference from before, or a copy of pickle.py.
-            frame = _frame(frame_of)
-            with Held(OWN):
-                from safehold.guard import channels
-            grant = CHANNEL if channels.is_channel(frame) else UNTRUSTED
-            if grant is CHANNEL:
-                channels.check_extension(gate, module, name, frame)
-                return
-        else:
-            frame = None if grant.unrestricted else _frame(frame_of)
-        gate.check_name(module, name, grant, frame)
 
     def new_interpreter(_: tuple[Any, ...]) -> None:
         gate.refuse(
@@ -127,7 +109,7 @@ def _handlers(
             check(event, args, grant)
 
     return {
-        "pickle.find_class": find_class,
+        "pickle.find_class": _name_handler(gate),
         "cpython.PyInterpreterState_New": new_interpreter,
         "exec": execute,
         "marshal.loads": marshal_loads,
@@ -135,9 +117,42 @@ def _handlers(
     }
 
 
-def _frame(frame_of: Callable[[int], FrameType]) -> FrameType | None:
-    """Return the frame in which the event happened, None where there is no Python code."""
+def _name_handler(gate: Gate) -> Handler:
+    frame_of = sys._getframe  # noqa: SLF001
+    plain, minted, modules = gate.known_plain, gate.known_minted, sys.modules
+
+    def find_class(args: tuple[Any, ...]) -> None:
+        if args in plain and not gate.strict:
+            return
+        grant = live.get(get_ident())
+        if grant is MINTED and args in minted:
+            module = modules.get(args[0])
+            if module is not None and vars(module).get(args[1]) is minted[args]:
+                return
+        if grant is None or grant is OWN:
+            undecided(args)
+        elif not grant.unrestricted:
+            gate.check_name(args[0], args[1], grant, _frame(frame_of))
+
+    def undecided(args: tuple[Any, ...]) -> None:
+        """Nobody asked the guard first: a reference from before, or a copy of pickle.py."""
+        frame = _frame(frame_of, 1)
+        with Held(OWN):
+            from safehold.guard import channels
+        if channels.is_channel(frame):
+            channels.check_extension(gate, args[0], args[1], frame)
+        else:
+            gate.check_name(args[0], args[1], UNTRUSTED, frame)
+
+    return find_class
+
+
+def _frame(frame_of: Callable[[int], FrameType], more: int = 0) -> FrameType | None:
+    """Return the frame in which the event happened, None where there is no Python code.
+
+    Behind this one are those of a handler and of the hook.
+    """
     try:
-        return frame_of(3)
+        return frame_of(3 + more)
     except ValueError:
         return None

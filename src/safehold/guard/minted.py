@@ -26,27 +26,40 @@ def _keyed() -> Callable[[bytes], Any]:
     return lambda data: blake2b(data, key=key, digest_size=16).digest()
 
 
-_tag: Final = _keyed()
-_known: Final[dict[Any, int]] = {}
+tag: Final = _keyed()
+known: Final[dict[Any, int]] = {}
+"""Tag -> 0; once the bytes were looked at, 1, or -1 if they reach attributes by name."""
 
 
 def remember(data: bytes) -> None:
     """Remember bytes as of this process's own making."""
-    _known[_tag(data)] = len(data)
-    if len(_known) > _MOST:
+    known.setdefault(tag(data), 0)
+    if len(known) > _MOST:
         _forget()
 
 
 def _forget() -> None:
     # Another thread may do the same at this moment; each forgets one or none.
-    for oldest in _known:
-        _known.pop(oldest, None)
+    for oldest in known:
+        known.pop(oldest, None)
         return
+
+
+def reaches(data: bytes) -> bool:
+    """Say whether a pickle may name what reaches attributes by name, see reaching."""
+    return b"getattr" in data or b"attrgetter" in data or b"methodcaller" in data
+
+
+def look_at(data: bytes, key: Any) -> bool:
+    """As reaches, and remember the answer for bytes of this tag."""
+    found = reaches(data)
+    known[key] = -1 if found else 1
+    return found
 
 
 def is_minted(data: bytes) -> bool:
     """Say whether this process made these bytes by pickling, lately."""
-    return bool(_known) and _known.get(_tag(data)) == len(data)
+    return bool(known) and tag(data) in known
 
 
 def remember_written(file: io.BytesIO, start: int) -> None:
@@ -79,7 +92,7 @@ def is_minted_next(file: io.BytesIO) -> bool:
 
 # Pickles within what came through a channel: the tasks and results of other libraries, which
 # pickle them apart and load them later.
-_relayed: Final[dict[Any, int]] = {}
+relayed: Final[dict[Any, None]] = {}
 _STARTS: Final = (b"\x80\x04\x95", b"\x80\x05\x95", b"\x80\x02", b"\x80\x03")
 _SIZES: Final = ((b"B", 4), (b"\x8e", 8), (b"C", 1), (b"\x96", 8))
 
@@ -91,10 +104,10 @@ def relay(data: bytes) -> None:
         while at > 0:
             inner = _bytes_at(data, at)
             if inner:
-                _relayed[_tag(inner)] = len(inner)
+                relayed[tag(inner)] = None
             at = data.find(start, at + 1)
-    while len(_relayed) > _MOST:
-        _relayed.pop(next(iter(_relayed)), None)
+    while len(relayed) > _MOST:
+        relayed.pop(next(iter(relayed)), None)
 
 
 def _bytes_at(data: bytes, at: int) -> bytes:
@@ -110,4 +123,4 @@ def _bytes_at(data: bytes, at: int) -> bytes:
 
 def is_relayed(data: bytes) -> bool:
     """Say whether the bytes came as a part of a message of a channel."""
-    return bool(_relayed) and _relayed.get(_tag(data)) == len(data)
+    return bool(relayed) and tag(data) in relayed

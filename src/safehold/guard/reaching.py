@@ -15,14 +15,8 @@ from typing import Any, Final
 from safehold.guard import entries, unpicklers
 from safehold.guard.grants import MINTED
 
-_TOKENS: Final = (b"getattr", b"attrgetter", b"methodcaller")
 # What cloudpickle and enumerations reach in honest values.
 _DUNDERS: Final = frozenset({"__init__", "__new__", "__class_getitem__", "__call__", "__name__"})
-
-
-def reaches(data: bytes) -> bool:
-    """Say whether a pickle may name one of these."""
-    return any(token in data for token in _TOKENS)
 
 
 class Unpickler(unpicklers.raw_type):  # type: ignore[misc]
