@@ -67,8 +67,8 @@ def install_with(mode: Mode, load: Callable[[], Context], *, strict: bool = Fals
     if mode == "off":
         return None
     gate = Gate(mode, load, strict=strict)
+    importing.install(gate)  # first: the hook asks an adapter about each marshalled module
     hook.install(gate)
-    importing.install(gate)
     _installed = gate
     return gate
 

@@ -80,10 +80,10 @@ def outer_grant() -> Grant | None:
     return live.get(get_ident())
 
 
-def grant_of_bytes(data: bytes, frame: FrameType | None, outer: Grant | None) -> Grant:
+def grant_of_bytes(data: bytes, frame: FrameType | None) -> Grant:
     """Return what bytes in memory may name. Raises Blocked where the policy is strict."""
-    if outer is MINTED or minted.is_minted(data):
-        return MINTED  # what such bytes hold within themselves is of this process's making, too
+    if minted.is_minted(data):
+        return MINTED
     if minted.is_relayed(data):
         return CHANNEL
     if channels.is_channel(frame):
@@ -94,12 +94,12 @@ def grant_of_bytes(data: bytes, frame: FrameType | None, outer: Grant | None) ->
     return UNTRUSTED
 
 
-def grant_of_file(file: Any, frame: FrameType | None, outer: Grant | None) -> Grant:
+def grant_of_file(file: Any, frame: FrameType | None) -> Grant:
     """Return what the next pickle of a file may name. Raises Blocked where it must be sealed."""
     if type(file) is io.BytesIO:
-        if outer is MINTED or minted.is_minted_next(file):
+        if minted.is_minted_next(file):
             return MINTED
-        return grant_of_bytes(minted.rest_of(file), frame, outer)
+        return grant_of_bytes(minted.rest_of(file), frame)
     if channels.is_channel(frame):
         return CHANNEL
     grant = files.grant_of_plain(gate, file, frame)
@@ -156,7 +156,7 @@ def _loads_any(
     private = data if type(data) is bytes else bytes(memoryview(data))
     if private.startswith(MAGIC):
         return files.load_sealed_bytes(gate, private, {"buffers": buffers, **options})
-    grant = grant_of_bytes(private, frame, outer)
+    grant = grant_of_bytes(private, frame)
     if buffers:
         buffers = _judged(buffers, grant, frame)
     if grant is MINTED and minted.reaches(private):
@@ -183,7 +183,7 @@ def load(
     frame = caller(1)
     if files.is_sealed_next(file):
         return files.load_sealed(gate, file, {"buffers": buffers, **options})
-    grant = grant_of_file(file, frame, outer)
+    grant = grant_of_file(file, frame)
     if buffers:
         buffers = _judged(buffers, grant, frame)
     return under(grant, _raw_load, file, buffers=buffers, **options)

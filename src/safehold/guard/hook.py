@@ -11,6 +11,7 @@ import sys
 from _thread import get_ident
 
 from safehold.guard import importing
+from safehold.guard.adapters.marshal import check_event
 from safehold.guard.grants import MINTED, OWN, UNTRUSTED, Held, live
 
 TYPE_CHECKING = False
@@ -98,9 +99,7 @@ def _handlers(
         contained("exec", args)
 
     def marshal_loads(args: tuple[Any, ...]) -> None:
-        with Held(OWN):
-            from safehold.guard.adapters import marshal
-        marshal.check_event(gate, args, _frame(frame_of))
+        check_event(gate, args, _frame(frame_of))
         contained("marshal.loads", args)
 
     def contained(event: str, args: tuple[Any, ...]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from safehold.guard.grants import OWN, Held
+from safehold.guard.grants import OWN, UNTRUSTED, Held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,12 +128,13 @@ def apply(name: str, module: ModuleType, gate: Gate) -> None:
             __import__(path)
             sys.modules[path].apply(module, gate)
     except Exception as error:
-        from safehold.errors import AdapterError
-
         message = (
             f"the guard knows no way to make this version of {name} safe "
             f"({type(error).__name__}: {error}); use a version that safehold supports"
         )
+        gate.refuse(message, UNTRUSTED, None, rule="SH176", loader=name, action="import")
+        with Held(OWN):
+            from safehold.errors import AdapterError
         raise AdapterError(message) from error
 
 

@@ -106,14 +106,14 @@ def _load_of_type(self: Any) -> Any:
     if outer is not None and (outer.unrestricted or _asks_allow_list(self, outer)):
         return _LOAD(self)
     frame = caller(1)
-    file = self.__dict__.get("_safehold_file") if type(self) is not _TYPE else None
+    file = getattr(self, "__dict__", {}).get("_safehold_file")
     if file is None:
         grant = CHANNEL if channels.is_channel(frame) else UNTRUSTED
         entries.gate.check_strict(grant, frame)
     elif files.is_sealed_next(file):
         return files.load_sealed(entries.gate, file, {})
     else:
-        grant = entries.grant_of_file(file, frame, outer)
+        grant = entries.grant_of_file(file, frame)
     return load_judged(self, _LOAD, grant)
 
 
@@ -248,7 +248,7 @@ def _python_load(original: Any) -> Any:
         elif files.is_sealed_next(file):
             return files.load_sealed(entries.gate, file, {})
         else:
-            grant = entries.grant_of_file(file, frame, outer)
+            grant = entries.grant_of_file(file, frame)
         return _with_judged_dispatch(self, original, grant)
 
     load.safehold = original  # type: ignore[attr-defined]
