@@ -31,6 +31,7 @@ CAUGHT_AS = {
     "Revoked": {pickle.UnpicklingError, errors.VerificationError},
     "ConfigError": set(),
     "WeakKey": {errors.ConfigError},
+    "AdapterError": {ImportError},
     "TrailError": set(),
     "SafeholdError": set(),
 }

@@ -134,6 +134,7 @@ PLACES = {
     "memory": ("version = 1\n[memory]\n{}", 3, "memory."),
     "code": ("version = 1\n[code]\n{}", 3, "code."),
     "limits": ("version = 1\n[limits]\n{}", 3, "limits."),
+    "guard": ("version = 1\n[guard]\n{}", 3, "guard."),
     "trail": ("version = 1\n[trail]\n{}", 3, "trail."),
     "marks": ("version = 1\n[marks]\n{}", 3, "marks."),
     "revoked": ("version = 1\n[revoked]\n{}", 3, "revoked."),

@@ -72,6 +72,7 @@ def _values(policy: Policy) -> Iterator[tuple[str, Any]]:
     yield "code.trusted", policy.trusted
     for field in dataclasses.fields(policy.limits):
         yield f"limits.{field.name}", getattr(policy.limits, field.name)
+    yield "guard.strict", policy.guard.strict
     yield "trail.path", policy.trail
     yield "marks.path", policy.marks
     revoked = policy.revoked.with_file(policy.root)

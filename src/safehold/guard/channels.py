@@ -13,14 +13,19 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Callable
-from types import CodeType, FrameType, MethodType
-from typing import Any, Final
 
 from safehold.guard.grants import OWN, UNTRUSTED, Held
 
-Check = Callable[[FrameType], bool]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, FrameType
+    from typing import Any, Final
 
+    Check = Callable[[FrameType], bool]
+
+
+_METHOD: Final[Any] = type(os.environ.get)
 _readers: Final[dict[int, tuple[CodeType, dict[str, Any], Check]]] = {}
 _passed: Final[dict[int, CodeType]] = {}
 codes: Final[set[int]] = set()
@@ -38,6 +43,11 @@ def add_reader(function: Any, check: Check, code: CodeType | None = None) -> Non
     code = function.__code__ if code is None else code
     _readers[id(code)] = code, function.__globals__, check
     codes.add(id(code))
+
+
+def expect_boot() -> None:
+    """Hear that this may be a worker of loky, which reads its task at the level of a module."""
+    codes.add(0)
 
 
 def add_passed(code: CodeType) -> None:
@@ -80,7 +90,7 @@ def reads_queue(frame: FrameType) -> bool:
     reader = getattr(queue, "_reader", None)
     read = getattr(queue, "_recv_bytes", None)  # set per queue; SimpleQueue has none
     if read is not None and not (
-        type(read) is MethodType
+        type(read) is _METHOD
         and read.__self__ is reader
         and read.__func__ is _connections.get(type(reader), {}).get("recv_bytes")
     ):

@@ -12,25 +12,30 @@ import copyreg
 import io
 import sys
 from _thread import get_ident
-from collections.abc import Callable, Iterable, Iterator
-from types import FrameType, ModuleType
-from typing import Any, Final
 
 from safehold.guard import channels, containment, files, minted
-from safehold.guard.gate import Gate
+from safehold.guard.channels import codes
 from safehold.guard.grants import CHANNEL, MINTED, UNTRUSTED, Grant, live
+from safehold.guard.minted import known, relayed, tag
 from safehold.magic import MAGIC
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import FrameType, ModuleType
+    from typing import Any, Final
+
+    from safehold.guard.gate import Gate
 
 _raw_load: Final = _pickle.load
 _raw_loads: Final = _pickle.loads
 _raw_dump: Final = _pickle.dump
 _raw_dumps: Final = _pickle.dumps
 _raw_pickler_dump: Final = _pickle.Pickler.dump
-_raw_unpickler_load: Final = _pickle.Unpickler.load
 _frame_at: Final = sys._getframe  # noqa: SLF001
 
 
-class _Nothing(dict[int, Any]):
+class _Nothing(dict):  # type: ignore[type-arg]
     """In the place of ``copyreg._extension_cache``: what a code meant before is asked for anew."""
 
     def get(self, code: Any, default: Any = None) -> Any:  # noqa: ARG002
@@ -44,6 +49,8 @@ _cache: Any = copyreg._extension_cache  # type: ignore[attr-defined]  # noqa: SL
 # The dictionary that the C loader looks into; Python code gets another one.
 _C_CACHE: Final[dict[int, Any]] = _cache
 gate: Gate
+# Set by the adapter: loads what reaches attributes, see unpicklers.
+load_minted: Any = None
 
 
 def caller(depth: int) -> FrameType | None:
@@ -111,14 +118,14 @@ def grant_of_file(file: Any, frame: FrameType | None) -> Grant:
 def loads(data: Any, /, **options: Any) -> Any:
     """As `pickle.loads`, within the policy. Raises Blocked."""
     thread = get_ident()
-    if options or type(data) is not bytes or thread in live or data[:8] == MAGIC:
+    if options or type(data) is not bytes or thread in live or data.startswith(MAGIC):
         return _loads_any(data, caller(1), **options)
     if _C_CACHE:
         _C_CACHE.clear()
-    tag = minted.tag(data)
-    looked = minted.known.get(tag)
+    key = tag(data)
+    looked = known.get(key)
     if looked is not None:
-        if looked < 0 or (looked == 0 and minted.look_at(data, tag)):
+        if looked < 0 or (looked == 0 and minted.look_at(data, key)):
             return _loads_any(data, caller(1))
         live[thread] = MINTED
         try:
@@ -127,12 +134,9 @@ def loads(data: Any, /, **options: Any) -> Any:
             live.pop(thread, None)
             if _C_CACHE:
                 _C_CACHE.clear()
-    frame = caller(1)
-    if gate.strict or frame is None or tag in minted.relayed:
-        return _loads_any(data, frame)
-    code = frame.f_code
-    if id(code) in channels.codes or code.co_name == "<module>":
-        return _loads_any(data, frame)
+    # Asking for a frame is an audit event itself, so only where somebody may read a channel.
+    if codes or key in relayed or gate.strict:
+        return _loads_any(data, caller(1))
     # Without a grant the hook holds what is named to plain data, and nothing else can be called.
     return _raw_loads(data)
 
@@ -160,10 +164,7 @@ def _loads_any(
     if buffers:
         buffers = _judged(buffers, grant, frame)
     if grant is MINTED and minted.reaches(private):
-        from safehold.guard import reaching
-
-        reader = reaching.Unpickler(io.BytesIO(private), buffers=buffers, **options)
-        return under(grant, _raw_unpickler_load, reader)
+        return load_minted(io.BytesIO(private), {"buffers": buffers, **options})
     return under(grant, _raw_loads, private, buffers=buffers, **options)
 
 
@@ -186,6 +187,8 @@ def load(
     grant = grant_of_file(file, frame)
     if buffers:
         buffers = _judged(buffers, grant, frame)
+    if grant is MINTED:
+        return load_minted(file, {"buffers": buffers, **options})
     return under(grant, _raw_load, file, buffers=buffers, **options)
 
 
@@ -197,16 +200,12 @@ def _judged(buffers: Iterable[Any], grant: Grant, frame: FrameType | None) -> It
         yield buffer
 
 
-def dumps(
-    obj: object,
-    protocol: int | None = None,
-    *,
-    fix_imports: bool = True,
-    buffer_callback: Callable[[Any], Any] | None = None,
-) -> bytes:
+def dumps(obj: object, protocol: int | None = None, **options: Any) -> bytes:
     """As `pickle.dumps`; the bytes are known again when they are loaded in this process."""
-    data = _raw_dumps(obj, protocol, fix_imports=fix_imports, buffer_callback=buffer_callback)
-    minted.remember(data)
+    data = _raw_dumps(obj, protocol, **options) if options else _raw_dumps(obj, protocol)
+    known.setdefault(tag(data), 0)
+    if len(known) > minted.MOST:
+        minted.forget()
     return data
 
 
@@ -311,11 +310,8 @@ def replace_in(module: ModuleType) -> None:
 
 def install(module: ModuleType, the_gate: Gate) -> None:
     """Replace the entry points of the C module."""
-    from safehold.guard import unpicklers
-
     global gate  # noqa: PLW0603  (one process, one gate)
     gate = the_gate
     copyreg._extension_cache = _Nothing()  # type: ignore[attr-defined]  # noqa: SLF001
     _C_CACHE.clear()
-    unpicklers.install()
     replace_in(module)

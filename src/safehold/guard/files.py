@@ -6,15 +6,17 @@ import _pickle
 import io
 import os
 import stat
-from collections.abc import Callable
-from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
 
-from safehold.guard.gate import Gate
 from safehold.guard.grants import OWN, STREAM, UNTRUSTED, Grant, Held
 from safehold.magic import MAGIC
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any, Final
+
+    from safehold.guard.gate import Gate
     from safehold.paths import Place
 
 _C_FILES: Final = (io.BufferedReader, io.BufferedRandom, io.FileIO)

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 # What only calls, reads attributes or builds functions is harmless in bytes of this process's
 # own making, as what it would call is a name too, or is stopped when it acts.
 _BUILDERS: Final = ("cloudpickle.", "joblib.externals.cloudpickle.", "dill._dill.")
+# Modules whose calls of other things are values, as partial and itemgetter are.
+_CALLERS: Final = frozenset(
+    {"builtins", "functools", "itertools", "operator", "_operator", "types", "typing"}
+)
 _BUILT: Final = frozenset({("types", "CodeType"), ("types", "FunctionType"), ("types", "CellType"),
                            ("types", "ModuleType"), ("types", "new_class")})  # fmt: skip
 _PATIENCE: Final = 30.0  # seconds
@@ -298,6 +302,8 @@ def _only_builds(module: str, name: str, powers: Any) -> bool:
 
     if (module, name) in _BUILT or f"{module}.".startswith(_BUILDERS):
         return name != "_eval_repr"
+    if powers & Power.ATTRIBUTE and module not in _CALLERS:
+        return False
     return not powers & ~(Power.ATTRIBUTE | Power.DESERIALIZE)
 
 

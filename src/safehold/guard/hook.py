@@ -88,7 +88,9 @@ def _handlers(
 
     def execute(args: tuple[Any, ...]) -> None:
         for part in getattr(args[0], "co_consts", ()):
-            if type(part) is _CODE and not importing.adapting and {*part.co_names} >= _OPCODES:
+            if type(part) is not _CODE or "load_stop" not in part.co_names:
+                continue
+            if {*part.co_names} >= _OPCODES and not importing.adapting:
                 gate.refuse(
                     f"{args[0].co_filename} is a copy of pickle's unpickler, which asks nobody",
                     UNTRUSTED,

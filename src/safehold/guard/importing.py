@@ -42,6 +42,8 @@ ADAPTERS: Final[dict[str, str]] = {
     "subprocess": "subprocess",
     "distributed.protocol.pickle": "distributed",
     "distributed.comm.tcp": "distributed",
+    "loky.backend": "loky",
+    "joblib.externals.loky.backend": "loky",
     "joblib.numpy_pickle": "joblib",
     "joblib._memmapping_reducer": "joblib",
     "joblib._store_backends": "joblib",

@@ -10,10 +10,13 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable
-from typing import Any, Final
 
-_MOST: Final = 1 << 16
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Final
+
+MOST: Final = 1 << 16
 
 
 def _keyed() -> Callable[[bytes], Any]:
@@ -34,11 +37,12 @@ known: Final[dict[Any, int]] = {}
 def remember(data: bytes) -> None:
     """Remember bytes as of this process's own making."""
     known.setdefault(tag(data), 0)
-    if len(known) > _MOST:
-        _forget()
+    if len(known) > MOST:
+        forget()
 
 
-def _forget() -> None:
+def forget() -> None:
+    """Forget the oldest."""
     # Another thread may do the same at this moment; each forgets one or none.
     for oldest in known:
         known.pop(oldest, None)
@@ -106,7 +110,7 @@ def relay(data: bytes) -> None:
             if inner:
                 relayed[tag(inner)] = None
             at = data.find(start, at + 1)
-    while len(relayed) > _MOST:
+    while len(relayed) > MOST:
         relayed.pop(next(iter(relayed)), None)
 
 

@@ -11,23 +11,24 @@ import _pickle
 import copyreg
 import gc
 import sys
-import weakref
-from collections.abc import Callable
-from types import FrameType, FunctionType, ModuleType
-from typing import Any, Final
 
 from safehold.guard import channels, entries, files
 from safehold.guard.entries import caller, outer_grant, under
-from safehold.guard.grants import CHANNEL, OWN, UNTRUSTED, VERIFIED, Grant
+from safehold.guard.grants import CHANNEL, MINTED, OWN, UNTRUSTED, VERIFIED, Grant
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType, ModuleType
+    from typing import Any, Final
 
 _TYPE: Final = _pickle.Unpickler
-raw_type: Any = _TYPE
 _LOAD: Final = _TYPE.load
 _own_of_type: dict[str, Any] = gc.get_referents(_TYPE.__dict__)[0]
 _PERSISTENT: Final = _own_of_type.get("persistent_load")  # up to 3.12: looked up when it is made
 _MEMO: Final = _own_of_type["memo"]
 _CLASS: Final = object.__dict__["__class__"]
-_judging: weakref.WeakKeyDictionary[type, type] = weakref.WeakKeyDictionary()
+_judging: Any = {}
 
 
 def current(frame: FrameType | None) -> Grant:
@@ -42,10 +43,28 @@ def _judge_find(original: Any) -> Callable[[Any, Any], Any]:
     def find_class(module: Any, name: Any, /) -> Any:
         found = original(module, name)
         frame = caller(1)
-        entries.gate.check_object(found, module, name, current(frame), frame)
-        return found
+        grant = current(frame)
+        entries.gate.check_object(found, module, name, grant, frame)
+        return instead(found) if grant is MINTED else found
 
     return find_class
+
+
+def instead(found: Any) -> Any:
+    """Return the stand-in for what reaches attributes by name, see reaching; else the thing."""
+    if found is not getattr and getattr(found, "__module__", None) not in _REACHING:
+        return found
+    from safehold.guard.reaching import stand_in
+
+    return stand_in(found)
+
+
+_REACHING: Final = ("operator", "_operator")
+
+
+def load_minted(file: Any, options: dict[str, Any]) -> Any:
+    """Load bytes of this process's own making that reach attributes by name."""
+    return load_judged(entries.Unpickler(file, **options), _LOAD, MINTED)
 
 
 def _judge_persistent(original: Any) -> Callable[[Any], Any]:
@@ -59,12 +78,18 @@ def _judge_persistent(original: Any) -> Callable[[Any], Any]:
     return persistent_load
 
 
+_FUNCTION: Any = type(caller)
 _JUDGES: Final = {"find_class": _judge_find, "persistent_load": _judge_persistent}
 
 
 def _judging_class(kind: type) -> type:
     """Return a class like `kind` that answers with judges; made once."""
-    known = _judging.get(kind)
+    global _judging  # noqa: PLW0603  (weak only once there is something in it)
+    if not _judging:
+        from weakref import WeakKeyDictionary
+
+        _judging = WeakKeyDictionary()
+    known: type | None = _judging.get(kind)
     if known is None:
         ask: Any = kind.__getattribute__
 
@@ -140,8 +165,8 @@ def _new_subclass(cls: Any, /, **options: Any) -> None:
 
 
 def _judge_own(cls: type) -> None:
-    original = cls.__dict__.get("find_class")
-    if type(original) is not FunctionType or hasattr(original, "safehold"):
+    original: Any = cls.__dict__.get("find_class")
+    if type(original) is not _FUNCTION or hasattr(original, "safehold"):
         return
 
     def find_class(self: Any, module: Any, name: Any) -> Any:
@@ -182,6 +207,9 @@ def install() -> None:
 
 def forget_lookups(kind: type) -> None:
     """Make the interpreter look the attributes of a type up anew."""
+    if "loads" not in vars(sys.modules.get("pickle", sys)):
+        sys._clear_type_cache()  # noqa: SLF001  (no code has been specialised for it yet)
+        return
     try:
         import ctypes
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+from safehold.guard import entries, unpicklers
 
-from safehold.guard import entries
-from safehold.guard.gate import Gate
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from safehold.guard.gate import Gate
 
 
 def apply(module: ModuleType, gate: Gate) -> None:
     """Replace the entry points."""
     entries.install(module, gate)
+    entries.load_minted = unpicklers.load_minted
+    unpicklers.install()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 from safehold.guard import unpicklers
-from safehold.guard.gate import Gate
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from safehold.guard.gate import Gate
 
 
 def apply(module: ModuleType, gate: Gate) -> None:  # noqa: ARG001

@@ -28,4 +28,5 @@ def _start() -> None:
         spec.loader.exec_module(module)
 
 
-_start()
+if __name__ == "sitecustomize":
+    _start()
