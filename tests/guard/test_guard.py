@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -343,6 +344,17 @@ def test_plain_names_reach_nothing() -> None:
     assert ("datetime", "date") in names
     for name in ("getattr", "type", "eval", "open"):
         assert ("builtins", name) not in names
+
+
+def test_plain_names_cannot_be_changed() -> None:
+    """A stream that sets attributes of a class would change it for the whole process."""
+    immutable = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
+    for module, name in sorted(plain_names()):
+        found = getattr(importlib.import_module(module), name, None)
+        if isinstance(found, type):
+            assert found.__flags__ & immutable, (module, name)
+        else:
+            assert not hasattr(found, "__dict__"), (module, name)
 
 
 def test_bytes_are_known_again_and_others_are_not() -> None:

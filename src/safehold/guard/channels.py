@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _METHOD: Final[Any] = type(os.environ.get)
 _readers: Final[dict[int, tuple[CodeType, dict[str, Any], Check]]] = {}
 _passed: Final[dict[int, CodeType]] = {}
+_relays: Final[dict[int, CodeType]] = {}
 codes: Final[set[int]] = set()
 """Ids of the code of all these, for who wants to know at once that a frame is none."""
 _connections: Final[dict[type, dict[str, Any]]] = {}
@@ -43,6 +44,17 @@ def add_reader(function: Any, check: Check, code: CodeType | None = None) -> Non
     code = function.__code__ if code is None else code
     _readers[id(code)] = code, function.__globals__, check
     codes.add(id(code))
+
+
+def add_relayed(function: Any) -> None:
+    """Register what loads, later, byte strings that came within messages of a channel."""
+    _relays[id(function.__code__)] = function.__code__
+    codes.add(id(function.__code__))
+
+
+def loads_relayed(frame: FrameType | None) -> bool:
+    """Say whether a frame is of what loads such byte strings."""
+    return frame is not None and id(frame.f_code) in _relays
 
 
 def expect_boot() -> None:

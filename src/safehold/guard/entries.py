@@ -16,7 +16,7 @@ from _thread import get_ident
 from safehold.guard import channels, containment, files, minted
 from safehold.guard.channels import codes
 from safehold.guard.grants import CHANNEL, MINTED, UNTRUSTED, Grant, live
-from safehold.guard.minted import known, relayed, tag
+from safehold.guard.minted import known, tag
 from safehold.magic import MAGIC
 
 TYPE_CHECKING = False
@@ -91,7 +91,7 @@ def grant_of_bytes(data: bytes, frame: FrameType | None) -> Grant:
     """Return what bytes in memory may name. Raises Blocked where the policy is strict."""
     if minted.is_minted(data):
         return MINTED
-    if minted.is_relayed(data):
+    if channels.loads_relayed(frame) and minted.is_relayed(data):
         return CHANNEL
     if channels.is_channel(frame):
         minted.relay(data)
@@ -135,7 +135,7 @@ def loads(data: Any, /, **options: Any) -> Any:
             if _C_CACHE:
                 _C_CACHE.clear()
     # Asking for a frame is an audit event itself, so only where somebody may read a channel.
-    if codes or key in relayed or gate.strict:
+    if codes or gate.strict:
         return _loads_any(data, caller(1))
     # Without a grant the hook holds what is named to plain data, and nothing else can be called.
     return _raw_loads(data)

@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 # What only calls, reads attributes or builds functions is harmless in bytes of this process's
 # own making, as what it would call is a name too, or is stopped when it acts.
-_BUILDERS: Final = ("cloudpickle.", "joblib.externals.cloudpickle.", "dill._dill.")
+_BUILDERS: Final = (
+    "cloudpickle.",
+    "joblib.externals.cloudpickle.",
+    "dill._dill.",
+    "dask.",
+    "distributed.",
+)
 # Modules whose calls of other things are values, as partial and itemgetter are.
 _CALLERS: Final = frozenset(
     {"builtins", "functools", "itertools", "operator", "_operator", "types", "typing"}

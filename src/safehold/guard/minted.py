@@ -94,8 +94,7 @@ def is_minted_next(file: io.BytesIO) -> bool:
     return any(length < len(rest) and is_minted(rest[:length]) for length in tuple(_lengths))
 
 
-# Pickles within what came through a channel: the tasks and results of other libraries, which
-# pickle them apart and load them later.
+# Pickles within what came through a channel: tasks that a library pickles apart and loads later.
 relayed: Final[dict[Any, None]] = {}
 _STARTS: Final = (b"\x80\x04\x95", b"\x80\x05\x95", b"\x80\x02", b"\x80\x03")
 _SIZES: Final = ((b"B", 4), (b"\x8e", 8), (b"C", 1), (b"\x96", 8))

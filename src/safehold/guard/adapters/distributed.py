@@ -7,6 +7,7 @@ they are untrusted from then on.
 
 from __future__ import annotations
 
+import collections
 import ipaddress
 import os
 from types import FrameType, ModuleType
@@ -16,26 +17,35 @@ from safehold.guard import channels
 from safehold.guard.gate import Gate
 
 _strangers: set[str] = set()
+_connected: collections.deque[bool] = collections.deque(maxlen=1)
+"""Not empty once this process is part of a cluster."""
 
 
 def apply(module: ModuleType, gate: Gate) -> None:  # noqa: ARG001
     """Register the reader, or watch whom the process is connected with."""
     found: Any = module
+    if module.__name__ == "dask.local":
+        channels.add_relayed(found.execute_task)
+        return
     if module.__name__.endswith("pickle"):
         channels.add_reader(found.loads, _is_among_relatives)
         return
-    raw = found.TCP.__init__
+    kind = found.InProc if module.__name__.endswith("inproc") else found.TCP
+    raw = kind.__init__
 
-    def start(self: Any, stream: Any, *args: Any, **options: Any) -> None:
-        if not isinstance(self, found.TLS) and not _is_relative(stream.socket):
-            _strangers.add(str(args[1] if len(args) > 1 else options.get("peer_addr")))
-        raw(self, stream, *args, **options)
+    def start(self: Any, *args: Any, **options: Any) -> None:
+        if kind is not found.__dict__.get("InProc") and not isinstance(self, found.TLS):
+            stream = args[0] if args else options["stream"]
+            if not _is_relative(stream.socket):
+                _strangers.add(str(options.get("peer_addr", args[-1])))
+        raw(self, *args, **options)
+        _connected.append(True)
 
-    found.TCP.__init__ = start
+    kind.__init__ = start
 
 
 def _is_among_relatives(_: FrameType) -> bool:
-    return not _strangers
+    return bool(_connected) and not _strangers
 
 
 def _is_relative(end: Any) -> bool:

@@ -80,7 +80,7 @@ def _nested(code: CodeType) -> list[CodeType]:
     return [part for part in code.co_consts if isinstance(part, CodeType)]
 
 
-_MAKERS = ("Pipe", "rebuild_connection")
+_MAKERS = ("Pipe",)
 
 _PARTS: dict[str, Callable[[Any], None]] = {
     "common": _common,
