@@ -128,7 +128,7 @@ pickle.loads(EVIL)
 import _compat_pickle
 _compat_pickle.NAME_MAPPING["harmless", "name"] = "posix", "mkfifo"
 pickle.loads(raw("harmless", "name", MARK, proto=2))
-### compat-pickle-plain
+### compat-pickle-plain outside=the program has changed the table of names that CPython itself reads
 import _compat_pickle
 _compat_pickle.NAME_MAPPING["collections", "OrderedDict"] = "posix", "mkfifo"
 pickle.loads(raw("collections", "OrderedDict", MARK, proto=2))

@@ -21,7 +21,8 @@ _OVERRIDES = {
     f"        if key == 'find_class': return {_LOOK}\n"
     "        return super().__getattribute__(key)",
     "setattr": "class U(B):\n    def find_class(self, m, n): return getattr(sys.modules[m], n)\n"
-    "    def __setattr__(self, key, value): pass",
+    "    def __setattr__(self, key, value):\n"
+    "        if key != 'find_class': super().__setattr__(key, value)",
     "metaclass": "class M(type):\n    def __getattribute__(cls, key):\n"
     "        if key == 'find_class': return B.find_class\n"
     "        return super().__getattribute__(key)\n"
@@ -61,7 +62,6 @@ _OWN = "\n".join(
 )  # fmt: skip
 
 # A value that a name did not bring in is called with the path of the marker.
-_ONE = "called(Part(@), MARK) + b'.'"
 _GIVEN = {
     "persistent": "class U(B):\n    def persistent_load(self, pid): return os.mkfifo\n"
     "u = U(F(b'Px\\n' + called(Part(b''), MARK) + b'.'))",
@@ -95,11 +95,12 @@ _KINDS = {
 _HANDED = "\n".join(
     each(
         f"{_FROM[base]}\n{handle}\n@\nu.load()\n",
-        {f"{base}-{kind}-{how}": text for how, text in _GIVEN.items()},
+        {f"{base}-{kind}-{how}": text for how, text in _GIVEN.items()
+         if (base, how) != ("c", "memo")},
     )
     for base in ("c", "python")
     for kind, handle in _KINDS.items()
-)
+)  # fmt: skip
 _ALSO = r'''
 ### loads-buffers
 pickle.loads(b"\x80\x05\x97" + called(Part(b""), MARK) + b".", buffers=[os.mkfifo])
@@ -133,7 +134,7 @@ class U(pickle._Unpickler):
         args = self.stack.pop()
         self.stack[-1] = getattr(os, self.stack[-1])(*args)
     dispatch[ord("R")] = load_reduce
-U(io.BytesIO(called(part("mkfifo"), MARK) + b".")).load()
+U(io.BytesIO(called(part("mkdir"), MARK) + b".")).load()
 ### load-global-method
 class U(pickle._Unpickler):
     def get_extension(self, code):
