@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from tests.guard.running import run
+from tests.guard.running import Runner, run_fresh, runner
 from tests.guard.ways import FAMILIES, Way, all_ways
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.extras, pytest.mark.forking]
 
 WAYS = list(all_ways())
 _LEAST = 300
@@ -24,22 +25,21 @@ def _is_there(module: str) -> bool:
         return False
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """Return a directory that has a place for each of the two runs."""
-    for name in ("bare", "guarded"):
-        (tmp_path / name).mkdir()
-    return tmp_path
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    """Return what runs ways."""
+    with runner(tmp_path_factory.mktemp("ways")) as made:
+        yield made
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-def test_way(way: Way, home: Path) -> None:
+def test_way(way: Way, running: Runner) -> None:
     missing = [module for module in way.needs if not _is_there(module)]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
-    bare = run(way, home / "bare", guarded=False)
+    bare = running.run_bare(way)
     assert bare.ran, f"it does not work without the guard either: {bare.ending}"
-    outcome = run(way, home / "guarded", guarded=True)
+    outcome = running.run_guarded(way)
     if way.outside:
         assert outcome.ran, f"it is stopped now, and need not be left out: {outcome.ending}"
     else:
@@ -47,9 +47,9 @@ def test_way(way: Way, home: Path) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_way_by_command(family: str, home: Path) -> None:
+def test_way_by_command(family: str, tmp_path: Path) -> None:
     way = next(way for way in WAYS if way.family == family and not way.needs and not way.outside)
-    outcome = run(way, home / "guarded", guarded=True, cli=True)
+    outcome = run_fresh(way, tmp_path / "home", cli=True)
     assert outcome.stopped, outcome
 
 

@@ -5,10 +5,9 @@ A family is a module with the text of its ways. Each begins with a line of the f
     ### name needs=numpy,joblib start=install outside=reason
 
 ``needs`` names modules that must be importable; ``start=install`` is for a program that turns the
-guard on itself, by the `guard()` of the prelude, after it took what it attacks with; ``run`` gives
-the command after the interpreter, instead of the program's own file; ``outside`` says why the
-threat model leaves a way out, and takes the rest of the line. Ways of a template are spelled out
-by `each`.
+guard on itself, by the `guard()` of the prelude, after it took what it attacks with; ``outside``
+says why the threat model leaves a way out, and takes the rest of the line. Ways of a template are
+spelled out by `each`.
 """
 
 from __future__ import annotations
@@ -88,7 +87,7 @@ def file(data=None, path="evil.bin"):
     return path
 '''
 
-_HEAD = re.compile(r"^### (?P<name>\S+)(?P<options>(?: (?:needs|start|run)=\S+)*)"
+_HEAD = re.compile(r"^### (?P<name>\S+)(?P<options>(?: (?:needs|start)=\S+)*)"
                    r"(?: outside=(?P<outside>.+))?$", re.MULTILINE)  # fmt: skip
 
 
@@ -101,7 +100,6 @@ class Way:
     text: str
     needs: tuple[str, ...] = ()
     start: str = "run"
-    run: str = ""
     outside: str = ""
 
     @property
@@ -127,7 +125,6 @@ def ways(family: str, text: str) -> list[Way]:
                 text[head.end() : end].strip("\n") + "\n",
                 tuple(filter(None, options.get("needs", "").split(","))),
                 options.get("start", "run"),
-                options.get("run", ""),
                 head["outside"] or "",
             )
         )

@@ -176,11 +176,18 @@ _BY = (
 )
 
 
+_OUTSIDE = {
+    "buffers": "the program hands the function over itself, to a C function that asks nobody",
+    "extension-cache-later": "the program puts the function into the cache of CPython itself",
+}
+
+
 def _taken() -> str:
     parts = []
     for name, (before, after) in _TAKEN.items():
         text = f"taken = pickle.loads\n{before}\nguard()\n{after}\n"
-        parts.append(f"### {name} start=install\n{text}")
+        outside = f" outside={_OUTSIDE[name]}" if name in _OUTSIDE else ""
+        parts.append(f"### {name} start=install{outside}\n{text}")
     return "\n".join(parts)
 
 

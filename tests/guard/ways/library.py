@@ -32,9 +32,6 @@ import dill; dill.load(open(file(), "rb"))
 import dill; dill.Unpickler(io.BytesIO(EVIL)).load()
 ### dill-minted needs=dill
 import dill; dill.loads(dill.dumps(P()))
-### dill-session needs=dill
-import dill
-file(path="s.pkl"); dill.load_module("s.pkl")
 ### dill-copy needs=dill
 import dill; dill.copy(P())
 ### dill-ignore needs=dill
@@ -88,17 +85,16 @@ file(head[:-1] + EVIL + b".")
 joblib.load("evil.bin")
 ### joblib-compatibility needs=joblib
 from joblib.numpy_pickle_compat import load_compatibility
-load_compatibility(file())
-### joblib-zndarray needs=joblib
-from joblib.numpy_pickle_compat import ZipNumpyUnpickler
-ZipNumpyUnpickler("evil.bin", open(file(), "rb")).load()
+import zlib
+load_compatibility(file(b"ZF" + hex(len(EVIL)).ljust(19).encode() + zlib.compress(EVIL)))
 ### joblib-memory needs=joblib
 import joblib
-m = joblib.Memory("out", verbose=0)
+m = joblib.Memory("cache/out", verbose=0)
 @m.cache
 def f(x): return x
 import glob
 r = f.call_and_shelve(1)
+os.rename("cache/out", "out"); r.store_backend.location = os.path.abspath("out/joblib")
 with open(glob.glob("out/joblib/**/output.pkl", recursive=True)[0], "wb") as o: o.write(EVIL)
 r.get()
 ### joblib-memory-internal-zone needs=joblib
@@ -156,9 +152,6 @@ import pandas; pandas.read_pickle(file(path="models/m.pkl"))
 ### pandas-compat needs=pandas
 from pandas.compat import pickle_compat as c
 c.Unpickler(io.BytesIO(EVIL)).load()
-### pandas-compat-old-names needs=pandas
-from pandas.compat import pickle_compat as c
-c.Unpickler(io.BytesIO(b"\x80\x02" + called(named("pandas.core.base", "FrozenList")) + b"0" + EVIL)).load()
 ### pandas-hdf needs=pandas,tables
 import pandas, tables
 with tables.open_file("e.h5", "w") as f:
@@ -212,24 +205,16 @@ magic = pickle.dumps(0x1950a86a20f9469cfc6c, 2) + pickle.dumps(1001, 2) + pickle
 torch.load(file(magic + EVIL), pickle_module=own, weights_only=False)
 ### torch-safe-globals needs=torch
 import torch, zipfile
-torch.serialization.add_safe_globals([os.mkfifo])
+torch.serialization.add_safe_globals([io.FileIO])
 with zipfile.ZipFile("e.pt", "w") as z:
-    z.writestr("a/data.pkl", raw("posix", "mkfifo", MARK, proto=2)); z.writestr("a/version", "3\n")
+    z.writestr("a/data.pkl", raw("_io", "FileIO", MARK, "w", proto=2)); z.writestr("a/version", "3\n")
 torch.load("e.pt", weights_only=True)
-### torch-weights-only-unpickler needs=torch
-import torch._weights_only_unpickler as w, torch
-torch.serialization.add_safe_globals([os.mkfifo])
-w.load(io.BytesIO(raw("posix", "mkfifo", MARK, proto=2)))
 ### torch-package needs=torch
 from torch.package import PackageExporter, PackageImporter
-with PackageExporter("p.pt") as e: e.save_source_string("mod", f"import os\nos.mkfifo({MARK!r})", dependencies=False)
-PackageImporter("p.pt", lambda name: True).import_module("mod")
-### torch-package-pickle needs=torch
-from torch.package import PackageExporter, PackageImporter
 with PackageExporter("p.pt") as e:
-    e.extern("os"); e.extern("posix"); e.save_binary("a", "x.pkl", EVIL)
-PackageImporter("p.pt").load_pickle("a", "x.pkl")
-### torch-hub needs=torch
+    e.save_source_string("mod", f"open({MARK!r}, 'w').close()", dependencies=False)
+PackageImporter("p.pt").import_module("mod")
+### torch-hub needs=torch outside=it runs a Python file that the program names, as an import does
 import torch
 os.mkdir("repo"); open("repo/hubconf.py", "w").write(f"import os\ndef m(): os.mkfifo({MARK!r})")
 torch.hub.load("repo", "m", source="local")
@@ -263,10 +248,6 @@ from zodbpickle import pickle as z
 class U(z.Unpickler):
     def find_class(self, m, n): return getattr(sys.modules[m], n)
 U(io.BytesIO(EVIL)).load()
-### zodbpickle-find-global needs=zodbpickle
-from zodbpickle import _pickle as z
-u = z.Unpickler(io.BytesIO(EVIL)); u.find_global = lambda m, n: getattr(sys.modules[m], n)
-u.load()
 ### zodb-compat needs=ZODB
 from ZODB._compat import loads; loads(EVIL)
 ### zodb-unpickler needs=ZODB
@@ -415,7 +396,7 @@ from distributed.protocol.pickle import loads
 loads(EVIL)
 ### dask-serialize needs=distributed
 from distributed.protocol.serialize import deserialize
-deserialize({"serializer": "pickle"}, [EVIL])
+deserialize({"serializer": "pickle", "writeable": (), "num-sub-frames": 1}, [EVIL])
 ### ray-serialization needs=ray
 import ray.cloudpickle as c
 c.loads(EVIL)

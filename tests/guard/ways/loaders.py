@@ -16,8 +16,8 @@ _YAML = each(
         "c-loader needs=yaml": "yaml.load(f'!!python/object/apply:os.mkfifo [{MARK}]', yaml.CLoader)",
         "c-unsafe-loader needs=yaml":
         "yaml.load(f'!!python/object/apply:os.mkfifo [{MARK}]', yaml.CUnsafeLoader)",
-        "object-new needs=yaml":
-        "yaml.unsafe_load(f'!!python/object/new:io.FileIO [{MARK}, w]')",
+        "class needs=yaml":
+        "yaml.unsafe_load(f'!!python/object/apply:io.FileIO [{MARK}, w]')",
         "name-called needs=yaml": "yaml.unsafe_load('!!python/name:os.mkfifo')(MARK)",
         "module needs=yaml": "yaml.unsafe_load('!!python/module:os').mkfifo(MARK)",
         "list-items needs=yaml": "yaml.unsafe_load(f'''!!python/object/new:type\n"
@@ -43,7 +43,7 @@ _YAML = each(
         "yaml.UnsafeLoader('').construct_document(n)",
         "merged-tags needs=yaml": "yaml.unsafe_load(f'%TAG !p! tag:yaml.org,2002:python/object/"
         "apply:\\n--- !p!os.mkfifo [{MARK}]')",
-        "full-loader-class needs=yaml": "yaml.load(f'!!python/object/new:io.FileIO [{MARK}, w]',"
+        "builtin needs=yaml": "yaml.load(f'!!python/object/apply:builtins.open [{MARK}, w]',"
         " yaml.UnsafeLoader)",
         "yaml-object needs=yaml": "class Q(yaml.YAMLObject):\n    yaml_loader = yaml.SafeLoader\n"
         "    yaml_tag = '!q'\n    def __setstate__(self, s): pickle.loads(s['d'].encode())\n"
@@ -51,10 +51,9 @@ _YAML = each(
         "constructor-unpickles needs=yaml": "import base64\n"
         "yaml.SafeLoader.add_constructor('!p', lambda l, n: pickle.loads(base64.b64decode(n.value)))\n"
         "yaml.safe_load('!p ' + base64.b64encode(EVIL).decode())",
-        "vendored needs=yaml": "import shutil; shutil.copytree(os.path.dirname(yaml.__file__), 'own/yaml')\n"
-        "for n in [n for n in sys.modules if n.split('.')[0] in ('yaml', '_yaml')]: del sys.modules[n]\n"
-        "os.rename('own/yaml', 'own/yaml2'); sys.path.insert(0, 'own'); import yaml2\n"
-        "yaml2.unsafe_load(f'!!python/object/apply:os.mkfifo [{MARK}]')",
+        "vendored needs=yaml": "import shutil; os.mkdir('own'); open('own/__init__.py', 'w').close()\n"
+        "shutil.copytree(os.path.dirname(yaml.__file__), 'own/yaml'); from own import yaml as other\n"
+        "other.unsafe_load(f'!!python/object/apply:os.mkfifo [{MARK}]')",
         "reloaded needs=yaml": "import importlib; importlib.reload(yaml.constructor); "
         "importlib.reload(yaml.loader); importlib.reload(yaml)\n"
         "yaml.unsafe_load(f'!!python/object/apply:os.mkfifo [{MARK}]')",
@@ -70,9 +69,7 @@ _JSON = each(
         " {'py/tuple': [MARK]}]})",
         "eval needs=jsonpickle": "go({'py/reduce': [{'py/function': 'builtins.eval'},"
         " {'py/tuple': ['__import__(\"os\").mkfifo(%r)' % MARK]}]})",
-        "object needs=jsonpickle": "go({'py/object': 'io.FileIO', 'py/newargs': [MARK, 'w']})",
-        "object-popen needs=jsonpickle": "go({'py/object': 'io.FileIO',"
-        " 'py/newargs': {'py/tuple': [MARK, 'w']}})",
+        "object needs=jsonpickle": "go({'py/reduce': [{'py/type': 'io.FileIO'}, {'py/tuple': [MARK, 'w']}]})",
         "function-called needs=jsonpickle": "go({'py/function': 'os.mkfifo'})(MARK)",
         "type-called needs=jsonpickle": "go({'py/type': 'io.FileIO'})(MARK, 'w')",
         "import needs=jsonpickle": "file(b'import os; os.mkfifo(os.environ[\"MARK\"])', 'jmod.py')\n"

@@ -261,6 +261,18 @@ pickle.loads(b"\x80\x04" + named("copy_reg", "_reconstructor", 4) + b".", fix_im
 import codecs
 codecs.register(lambda name: codecs.CodecInfo(lambda t, e="": (os.mkfifo(MARK), 1), None, name="go") if name == "go" else None)
 pickle.loads(raw("_codecs", "encode", "x", "go"))
+### minted-outer-foreign-inner
+def act(path): os.mkfifo(path)
+class Lazy:
+    def __init__(self): self.path = file(raw("__main__", "act", MARK))
+    def __setstate__(self, state): pickle.loads(open(state["path"], "rb").read())
+pickle.loads(pickle.dumps(Lazy()))
+### minted-outer-foreign-file
+def act(path): os.mkfifo(path)
+class Lazy:
+    def __init__(self): self.path = file(raw("__main__", "act", MARK))
+    def __setstate__(self, state): pickle.load(open(state["path"], "rb"))
+pickle.loads(pickle.dumps(Lazy()))
 ### thread-grant
 # One thread loads what it made itself while another loads what it was given.
 import threading

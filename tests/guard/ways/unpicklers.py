@@ -156,7 +156,7 @@ class U(pickle._Unpickler):
         except pickle._Stop as stop:
             return stop.value
 U(io.BytesIO(EVIL)).load()
-### stack-preset
+### stack-preset outside=the program itself puts the call on the stack; no byte names it
 u = pickle._Unpickler(io.BytesIO(EVIL))
 u.stack, u.metastack = [os.mkfifo, (MARK,)], []
 u.append = u.stack.append

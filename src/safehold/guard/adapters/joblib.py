@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from safehold.guard import entries, files
+from safehold.guard.adapters import in_place_of
 from safehold.guard.gate import Gate
 from safehold.guard.grants import CHANNEL, OWN, Held, live_grant
 
@@ -57,7 +58,7 @@ def _numpy_pickle(module: Any, gate: Gate) -> None:  # noqa: C901  (two function
             return None
         return raw_dump(value, filename, compress, protocol)
 
-    module.load, module.dump = load, dump
+    module.load, module.dump = in_place_of(raw_load, load), in_place_of(raw_dump, dump)
 
 
 def _seal(
@@ -102,7 +103,7 @@ def _store_backends(module: Any, gate: Gate) -> None:
                 return None
         return raw(self, call_id, item, *args, **options)
 
-    backend.dump_item = dump_item
+    backend.dump_item = in_place_of(raw, dump_item)
 
 
 _PARTS = {

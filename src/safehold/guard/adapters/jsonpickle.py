@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from safehold.guard import entries, minted
+from safehold.guard.adapters import in_place_of
 from safehold.guard.gate import Gate
 from safehold.guard.grants import MINTED, UNTRUSTED, live_grant
 
@@ -47,7 +48,9 @@ def _unpickler(module: Any, gate: Gate) -> None:
             grant = MINTED
         return entries.under(grant, raw_decode, string, *args, **options)
 
-    module.loadclass, module.loadrepr, module.decode = loadclass, loadrepr, decode
+    module.loadclass = in_place_of(raw_class, loadclass)
+    module.loadrepr = in_place_of(raw_repr, loadrepr)
+    module.decode = in_place_of(raw_decode, decode)
 
 
 def _encode_of(raw: Any) -> Any:
@@ -57,4 +60,4 @@ def _encode_of(raw: Any) -> Any:
             minted.remember(text.encode("utf-8", "surrogatepass"))
         return text
 
-    return encode
+    return in_place_of(raw, encode)

@@ -56,7 +56,7 @@ def apply(module: ModuleType, gate: Gate) -> None:
 
     _own[id(checked.__code__)] = checked.__code__
     for name, function in (("load", load), ("loads", loads)):
-        function.__module__ = "marshal"
+        function.__module__, function.__qualname__ = "marshal", name
         setattr(module, name, function)
 
 

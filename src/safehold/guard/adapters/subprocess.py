@@ -47,5 +47,5 @@ def _carrying(raw: Any, position: int) -> Any:
         return raw(*args, **options)
 
     call.__name__ = call.__qualname__ = raw.__name__
-    call.__module__ = raw.__module__
+    call.__module__ = "os"  # where one finds this very function
     return call
