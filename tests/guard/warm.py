@@ -2,10 +2,12 @@
 
 It is started with the number of a socket that it reads requests from: one line of JSON each, of
 the home directory, the modules to import beforehand and the variables to set. The child becomes
-the program: what follows its fork is a main module of its own, and an interpreter's usual end.
+the program: what follows its fork is a main module of its own, and what a program does at its end.
 """
 
+import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -14,6 +16,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 import types
 
 
@@ -70,7 +73,21 @@ for _name in sys.argv[3:]:
 with contextlib.suppress(Exception):
     # What a first refusal loads is loaded before the first fork.
     pickle.loads(b"cposix\nrmdir\n.")
+gc.collect()
+gc.freeze()  # the children share what is there already
 if _serve(int(sys.argv[1]), float(sys.argv[2])):
-    with open("way.py", "rb") as _file:
-        _code = compile(_file.read(), "way.py", "exec")
-    exec(_code, vars(_main()))
+    _status = 0
+    try:
+        with open("way.py", "rb") as _file:
+            _code = compile(_file.read(), "way.py", "exec")
+        exec(_code, vars(_main()))
+    except BaseException as _error:
+        _status = 0 if isinstance(_error, SystemExit) and not _error.code else 1
+        sys.excepthook(type(_error), _error, _error.__traceback__)
+    # The end of a program but for the taking down of its modules, which takes longer than the way.
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(_status)

@@ -64,6 +64,18 @@ ADAPTERS: Final[dict[str, str]] = {
 }
 
 
+# Libraries that others carry along as a package of their own: `pip._vendor` and its like.
+_CARRIED: Final = (".yaml.constructor", ".jsonpickle.pickler", ".jsonpickle.unpickler")
+
+
+def adapter_of(name: str) -> str:
+    """Return the adapter of a module, ``""`` where it has none."""
+    found = ADAPTERS.get(name, "")
+    if not found and name.endswith(_CARRIED):
+        found = next(ADAPTERS[tail[1:]] for tail in _CARRIED if name.endswith(tail))
+    return found
+
+
 # Adapters that have nothing to do with pickle.
 _LIGHT: Final = frozenset({"_pickle", "marshal", "subprocess"})
 
@@ -81,7 +93,7 @@ class _Finder:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> Any:
-        if name not in ADAPTERS:
+        if not adapter_of(name):
             return None
         for finder in sys.meta_path:
             look = getattr(finder, "find_spec", None)
@@ -129,8 +141,9 @@ def apply(name: str, module: ModuleType, gate: Gate) -> None:
     """
     try:
         with Held(OWN):
-            path = f"safehold.guard.adapters.{ADAPTERS[name]}"
-            if ADAPTERS[name] not in _LIGHT:
+            adapter = adapter_of(name)
+            path = f"safehold.guard.adapters.{adapter}"
+            if adapter not in _LIGHT:
                 __import__("_pickle")  # before what needs its entry points replaced
             __import__(path)
             sys.modules[path].apply(module, gate)

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from tests.guard.ways import each, ways
 
+# What was started is waited for, so that its marker is there when the program has ended.
 _MINTED = """
-pickle.loads(pickle.dumps(P(@)))
+found = pickle.loads(pickle.dumps(P(@)))
+if hasattr(found, "wait"):
+    found.wait()
+elif type(found).__name__ == "_wrap_close":
+    found.close()
+elif type(found) is int and found > 9:
+    os.waitpid(found, 0)
 """
 _TEXT_OF = "\"__import__('os').mkfifo(%r)\" % MARK"
 _CALLS = {
@@ -380,7 +387,7 @@ pickle.loads(pickle.dumps(P(torch.UntypedStorage.from_file, (MARK, True, 16))))
 ### torch-from-file needs=torch
 import torch
 pickle.loads(pickle.dumps(P(torch.from_file, (MARK, True, 16))))
-### cffi needs=cffi
+### cffi needs=cffi outside=a function of the program itself hands out a C library, in bytes of its own making
 import cffi
 f = cffi.FFI(); f.cdef("int mkfifo(const char *, unsigned);")
 def libc(): return f.dlopen(None)

@@ -38,10 +38,6 @@ import cloudpickle, operator
 class Q:
     def __reduce__(self): return operator.call, (os.mkfifo, MARK)
 cloudpickle.loads(cloudpickle.dumps(Q()))
-### dill-import-module needs=dill
-import dill._dill as d
-import operator
-pickle.loads(pickle.dumps(P(operator.call, (P(d._import_module, ("posix.mkfifo",)), MARK))))
 ### dill-eval-repr needs=dill
 import dill._dill as d
 pickle.loads(pickle.dumps(P(d._eval_repr, ("__import__('os').mkfifo(%r)" % MARK,))))

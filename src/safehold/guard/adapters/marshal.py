@@ -40,9 +40,8 @@ def apply(module: ModuleType, gate: Gate) -> None:
     importers = importer_codes()
 
     def checked(raw: Any, source: Any, frame: Any, args: Any, options: Any) -> Any:
-        code = id(frame.f_code)
         value = raw(source, *args, **options)
-        if code in importers or code in _readers or not has_code(value):
+        if _reads_caches(frame, importers) or not has_code(value):
             return value
         gate.refuse("marshalled bytes hold code", UNTRUSTED, frame, "code object",
                     loader="marshal", rule="SH176")  # fmt: skip
@@ -58,6 +57,18 @@ def apply(module: ModuleType, gate: Gate) -> None:
     for name, function in (("load", load), ("loads", loads)):
         function.__module__, function.__qualname__ = "marshal", name
         setattr(module, name, function)
+
+
+def _reads_caches(frame: Any, importers: frozenset[int]) -> bool:
+    """Say whether a frame reads compiled code that it has looked for itself.
+
+    The function of the import system that does it can be called with any bytes.
+    """
+    if frame is None:
+        return False
+    outer = frame.f_back
+    found = id(frame.f_code) in importers and outer is not None and id(outer.f_code) in importers
+    return found or id(frame.f_code) in _readers
 
 
 def has_code(value: Any) -> bool:
@@ -79,8 +90,9 @@ def check_event(gate: Gate, args: tuple[Any, ...], frame: Any) -> None:
     Raises:
         Blocked: what is loaded holds code, or may hold it.
     """
-    code = 0 if frame is None else id(frame.f_code)
-    if code in _own or code in importer_codes() or code in _readers or live.get(get_ident()) is OWN:
+    if (frame is not None and id(frame.f_code) in _own) or live.get(get_ident()) is OWN:
+        return
+    if _reads_caches(frame, importer_codes()):
         return
     if args and isinstance(args[0], bytes):
         with Held(OWN):
