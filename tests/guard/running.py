@@ -52,7 +52,7 @@ path = "trail"
 # What a refusal of bytes is recorded as. SH175 is none of them: it is about writing, and would
 # hide an attack that never came to its load.
 RULES = frozenset({"SH110", "SH117", "SH171", "SH172", "SH173", "SH174", "SH176"})
-FRESH = frozenset({"context", "children", "channels", "services"})
+FRESH = frozenset({"context", "callbacks", "children", "channels", "services"})
 _PATIENCE = 240  # seconds, for a machine with much else to do; nothing is measured by it
 _WARM = Path(__file__).with_name("warm.py")
 
@@ -107,7 +107,9 @@ def _policy(home: Path) -> Path:
     return policy
 
 
-def _outcome(home: Path, code: object, refusals: list[dict[str, Any]], damage: list[str]) -> Outcome:
+def _outcome(
+    home: Path, code: object, refusals: list[dict[str, Any]], damage: list[str]
+) -> Outcome:
     text = (home / "output").read_bytes()[-3000:].decode("utf-8", "replace")
     return Outcome(bool(os.listdir(home / "mark")), refusals, damage, f"{code}: {text}")
 
@@ -170,9 +172,9 @@ class Warm:
             environ["WAYS_POLICY"] = str(policy)
         # What the program takes before the guard is on, it imports itself.
         needs = way.needs if way.start == "run" else ()
-        self._lines.write(json.dumps({"home": str(home), "needs": needs, "environ": environ}) + "\n")
-        self._lines.flush()
-        code = json.loads(self._lines.readline())
+        self._ask(json.dumps({"home": str(home), "needs": needs, "environ": environ}))
+        tail.new()
+        code = json.loads(self._ask("go"))
         guarded = self.guarded or guarding
         refusals = _refusals(tail) if guarded else []
         outcome = _outcome(home, code, refusals, _damage(policy) if guarding else [])
@@ -182,6 +184,11 @@ class Warm:
                 if f"-{self._process.pid}-" not in writer.name:
                     writer.rename(policy.parent / "ended" / writer.name)
         return outcome
+
+    def _ask(self, line: str) -> str:
+        self._lines.write(f"{line}\n")
+        self._lines.flush()
+        return self._lines.readline()
 
     def close(self) -> list[str]:
         """End it; return what is wrong with its trail."""

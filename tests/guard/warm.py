@@ -23,12 +23,16 @@ import types
 def _serve(fd: int, patience: float) -> str:
     """Answer requests; return the home directory in the child that is to run it."""
     with socket.socket(fileno=fd) as channel, channel.makefile("rw") as lines:
-        for line in lines:
+        while line := lines.readline():
             asked = json.loads(line)
             for name in asked["needs"]:
                 # A library that cannot be imported under the guard is for the way to show.
                 with contextlib.suppress(Exception):
                     importlib.import_module(name)
+            # What the trail tells of the imports is none of the way's.
+            lines.write("ready\n")
+            lines.flush()
+            lines.readline()
             pid = os.fork()
             if not pid:
                 _become(asked)
@@ -80,8 +84,8 @@ if _serve(int(sys.argv[1]), float(sys.argv[2])):
     try:
         with open("way.py", "rb") as _file:
             _code = compile(_file.read(), "way.py", "exec")
-        exec(_code, vars(_main()))
-    except BaseException as _error:
+        exec(_code, vars(_main()))  # noqa: S102  (a program of this suite)
+    except BaseException as _error:  # noqa: BLE001  (shown, as at any program's end)
         _status = 0 if isinstance(_error, SystemExit) and not _error.code else 1
         sys.excepthook(type(_error), _error, _error.__traceback__)
     # The end of a program but for the taking down of its modules, which takes longer than the way.

@@ -21,82 +21,126 @@ _TAKEN = {
     "default-argument": ("def go(data, loads=pickle.loads): return loads(data)", "go(EVIL)"),
     "class-attribute": ("class C: go = staticmethod(pickle.loads)", "C.go(EVIL)"),
     "instance-attribute": ("class C: pass\nc = C(); c.go = pickle.loads", "c.go(EVIL)"),
-    "closure": ("def make():\n    loads = pickle.loads\n    return lambda d: loads(d)\n"
-                "go = make()", "go(EVIL)"),
-    "partial": ("import functools; go = functools.partial(pickle.loads, encoding='bytes')",
-                "go(EVIL)"),
+    "closure": (
+        "def make():\n    loads = pickle.loads\n    return lambda d: loads(d)\ngo = make()",
+        "go(EVIL)",
+    ),
+    "partial": (
+        "import functools; go = functools.partial(pickle.loads, encoding='bytes')",
+        "go(EVIL)",
+    ),
     "partial-given": ("import functools; go = functools.partial(pickle.loads, EVIL)", "go()"),
     "map": ("go = map(pickle.loads, [EVIL])", "next(go)"),
-    "iterator": ("go = iter(__import__('functools').partial(pickle.loads, EVIL), None)", "next(go)"),
+    "iterator": (
+        "go = iter(__import__('functools').partial(pickle.loads, EVIL), None)",
+        "next(go)",
+    ),
     "module-dict": ("go = dict(vars(pickle))", "go['loads'](EVIL)"),
-    "methodcaller": ("import operator; go = operator.methodcaller('loads', EVIL)",
-                     "go(type('M', (), {'loads': staticmethod(taken)}))"),
+    "methodcaller": (
+        "import operator; go = operator.methodcaller('loads', EVIL)",
+        "go(type('M', (), {'loads': staticmethod(taken)}))",
+    ),
     "instance": ("go = pickle.Unpickler(io.BytesIO(EVIL))", "go.load()"),
     "instance-file": ("go = pickle.Unpickler(open(file(), 'rb'))", "go.load()"),
     "python-instance": ("go = pickle._Unpickler(io.BytesIO(EVIL))", "go.load()"),
     "bound-load": ("go = pickle.Unpickler(io.BytesIO(EVIL)).load", "go()"),
     "python-bound-load": ("go = pickle._Unpickler(io.BytesIO(EVIL)).load", "go()"),
-    "bound-find": ("go = pickle.Unpickler(io.BytesIO(EVIL)).find_class",
-                   "go('posix', 'mkfifo')(MARK)"),
+    "bound-find": (
+        "go = pickle.Unpickler(io.BytesIO(EVIL)).find_class",
+        "go('posix', 'mkfifo')(MARK)",
+    ),
     "descriptor": ("go = pickle.Unpickler.load", "go(pickle.Unpickler(io.BytesIO(EVIL)))"),
     "descriptor-on-captured": ("K = pickle.Unpickler; go = K.load", "go(K(io.BytesIO(EVIL)))"),
-    "find-descriptor": ("K = pickle.Unpickler; go = K.find_class",
-                        "go(K(io.BytesIO(EVIL)), 'posix', 'mkfifo')(MARK)"),
-    "python-function": ("go = pickle._Unpickler.load",
-                        "go(pickle._Unpickler(io.BytesIO(EVIL)))"),
+    "find-descriptor": (
+        "K = pickle.Unpickler; go = K.find_class",
+        "go(K(io.BytesIO(EVIL)), 'posix', 'mkfifo')(MARK)",
+    ),
+    "python-function": ("go = pickle._Unpickler.load", "go(pickle._Unpickler(io.BytesIO(EVIL)))"),
     "subclass": ("class U(pickle.Unpickler): pass", "U(io.BytesIO(EVIL)).load()"),
     "python-subclass": ("class U(pickle._Unpickler): pass", "U(io.BytesIO(EVIL)).load()"),
-    "dispatch-function": ("go = pickle._Unpickler.dispatch[ord('c')]",
-                          "u = pickle._Unpickler(io.BytesIO())\nu.stack = []\n"
-                          "f = io.BytesIO(b'posix\\nmkfifo\\n'); u.readline = f.readline\n"
-                          "u.append = u.stack.append; go(u); u.stack[0](MARK)"),
-    "thread": ("import threading; go = threading.Thread(target=pickle.loads, args=(EVIL,))",
-               "go.start(); go.join()"),
-    "raw-thread": ("import _thread; go = pickle.loads",
-                   "import time; _thread.start_new_thread(go, (EVIL,)); time.sleep(.3)"),
-    "timer": ("import threading; go = threading.Timer(0, pickle.loads, (EVIL,))",
-              "go.start(); go.join()"),
+    "dispatch-function": (
+        "go = pickle._Unpickler.dispatch[ord('c')]",
+        "u = pickle._Unpickler(io.BytesIO())\nu.stack = []\n"
+        "f = io.BytesIO(b'posix\\nmkfifo\\n'); u.readline = f.readline\n"
+        "u.append = u.stack.append; go(u); u.stack[0](MARK)",
+    ),
+    "thread": (
+        "import threading; go = threading.Thread(target=pickle.loads, args=(EVIL,))",
+        "go.start(); go.join()",
+    ),
+    "raw-thread": (
+        "import _thread; go = pickle.loads",
+        "import time; _thread.start_new_thread(go, (EVIL,)); time.sleep(.3)",
+    ),
+    "timer": (
+        "import threading; go = threading.Timer(0, pickle.loads, (EVIL,))",
+        "go.start(); go.join()",
+    ),
     "atexit": ("import atexit; atexit.register(pickle.loads, EVIL)", "pass"),
-    "weakref": ("import weakref\nclass C: pass\nc = C()\n"
-                "go = pickle.loads; r = weakref.ref(c, lambda _: go(EVIL))", "del c"),
-    "finalize": ("import weakref\nclass C: pass\nc = C()\n"
-                 "weakref.finalize(c, pickle.loads, EVIL)", "del c"),
-    "signal": ("import signal; go = pickle.loads\n"
-               "signal.signal(signal.SIGUSR1, lambda *_: go(EVIL))",
-               "os.kill(os.getpid(), signal.SIGUSR1)"),
-    "executor": ("from concurrent.futures import ThreadPoolExecutor\n"
-                 "pool = ThreadPoolExecutor(1); go = pickle.loads",
-                 "print(pool.submit(go, EVIL).exception())"),
-    "generator": ("def gen():\n    loads = pickle.loads\n    yield\n    loads(EVIL)\n"
-                  "go = gen(); next(go)", "next(go, None)"),
-    "coroutine": ("async def co(loads=pickle.loads): loads(EVIL)\ngo = co()",
-                  "go.send(None)"),
+    "weakref": (
+        "import weakref\nclass C: pass\nc = C()\n"
+        "go = pickle.loads; r = weakref.ref(c, lambda _: go(EVIL))",
+        "del c",
+    ),
+    "finalize": (
+        "import weakref\nclass C: pass\nc = C()\nweakref.finalize(c, pickle.loads, EVIL)",
+        "del c",
+    ),
+    "signal": (
+        "import signal; go = pickle.loads\nsignal.signal(signal.SIGUSR1, lambda *_: go(EVIL))",
+        "os.kill(os.getpid(), signal.SIGUSR1)",
+    ),
+    "executor": (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "pool = ThreadPoolExecutor(1); go = pickle.loads",
+        "print(pool.submit(go, EVIL).exception())",
+    ),
+    "generator": (
+        "def gen():\n    loads = pickle.loads\n    yield\n    loads(EVIL)\ngo = gen(); next(go)",
+        "next(go, None)",
+    ),
+    "coroutine": ("async def co(loads=pickle.loads): loads(EVIL)\ngo = co()", "go.send(None)"),
     "property": ("class C: go = property(lambda self, f=pickle.loads: f(EVIL))", "C().go"),
     "lru-cache": ("import functools; go = functools.lru_cache(pickle.loads)", "go(EVIL)"),
-    "singledispatch": ("import functools\ngo = functools.singledispatch(pickle.loads)",
-                       "go(EVIL)"),
-    "sqlite-converter": ("import sqlite3; sqlite3.register_converter('o', pickle.loads)",
-                         "d = sqlite3.connect(':memory:', detect_types=1)\n"
-                         "d.execute('create table t (v o)')\n"
-                         "d.execute('insert into t values (?)', (EVIL,))\n"
-                         "d.execute('select v from t').fetchall()"),
-    "json-hook": ("import json; go = json.JSONDecoder(object_hook=lambda d, f=pickle.loads: "
-                  "f(d['x'].encode()))", "go.decode(json.dumps({'x': EVIL.decode()}))"),
-    "forking-pickler": ("from multiprocessing.reduction import ForkingPickler as F\n"
-                        "go = F.loads", "go(EVIL)"),
-    "connection-module": ("from multiprocessing import connection",
-                          "connection._ForkingPickler.loads(EVIL)"),
+    "singledispatch": ("import functools\ngo = functools.singledispatch(pickle.loads)", "go(EVIL)"),
+    "sqlite-converter": (
+        "import sqlite3; sqlite3.register_converter('o', pickle.loads)",
+        "d = sqlite3.connect(':memory:', detect_types=1)\n"
+        "d.execute('create table t (v o)')\n"
+        "d.execute('insert into t values (?)', (EVIL,))\n"
+        "d.execute('select v from t').fetchall()",
+    ),
+    "json-hook": (
+        "import json; go = json.JSONDecoder(object_hook=lambda d, f=pickle.loads: "
+        "f(d['x'].encode()))",
+        "go.decode(json.dumps({'x': EVIL.decode()}))",
+    ),
+    "forking-pickler": (
+        "from multiprocessing.reduction import ForkingPickler as F\ngo = F.loads",
+        "go(EVIL)",
+    ),
+    "connection-module": (
+        "from multiprocessing import connection",
+        "connection._ForkingPickler.loads(EVIL)",
+    ),
     "shelve-module": ("import shelve", "s = shelve.Shelf({b'k': EVIL}); s['k']"),
     "shelve-class": ("from shelve import Shelf", "Shelf({b'k': EVIL})['k']"),
-    "copy-of-module": ("import importlib.util as i\n"
-                       "s = i.spec_from_file_location('o', pickle.__file__)\n"
-                       "o = i.module_from_spec(s); s.loader.exec_module(o)", "o._loads(EVIL)"),
-    "marshal": ("import marshal; go = marshal.loads\n"
-                "data = marshal.dumps(compile('os.mkfifo(MARK)', 'x', 'exec'))",
-                "exec(go(data))"),
-    "marshal-load": ("import marshal; go = marshal.load\n"
-                     "f = io.BytesIO(marshal.dumps(compile('os.mkfifo(MARK)', 'x', 'exec')))",
-                     "exec(go(f))"),
+    "copy-of-module": (
+        "import importlib.util as i\n"
+        "s = i.spec_from_file_location('o', pickle.__file__)\n"
+        "o = i.module_from_spec(s); s.loader.exec_module(o)",
+        "o._loads(EVIL)",
+    ),
+    "marshal": (
+        "import marshal; go = marshal.loads\n"
+        "data = marshal.dumps(compile('os.mkfifo(MARK)', 'x', 'exec'))",
+        "exec(go(data))",
+    ),
+    "marshal-load": (
+        "import marshal; go = marshal.load\n"
+        "f = io.BytesIO(marshal.dumps(compile('os.mkfifo(MARK)', 'x', 'exec')))",
+        "exec(go(f))",
+    ),
 }
 _SEEN = "class U(@):\n    def find_class(self, m, n): return getattr(sys.modules[m], n)"
 _TAKEN |= {
@@ -170,10 +214,7 @@ _GADGETS = {
     "own-function": "raw('__main__', 'act', MARK)\ndef act(path): os.mkfifo(path)",
     "nested": "raw('_pickle', 'loads', Part(b'\\x43' + bytes([len(EVIL)]) + EVIL))",
 }
-_BY = (
-    "import _pickle; go = _pickle.loads\n"
-    "data = @\nguard()\ngo(data)\n"
-)
+_BY = "import _pickle; go = _pickle.loads\ndata = @\nguard()\ngo(data)\n"
 
 
 _OUTSIDE = {
@@ -191,7 +232,7 @@ def _taken() -> str:
     return "\n".join(parts)
 
 
-_BETWEEN = r'''
+_BETWEEN = r"""
 ### guard-while-loading start=install
 class U(pickle.Unpickler):
     def persistent_load(self, pid):
@@ -306,7 +347,7 @@ with zipfile.ZipFile("e.pt", "w") as z:
     z.writestr("a/data.pkl", raw("posix", "mkfifo", MARK, proto=2))
     z.writestr("a/version", "3\n")
 load("e.pt", weights_only=False)
-'''
+"""
 
 WAYS = ways(
     "captured",

@@ -271,6 +271,45 @@ import multiprocessing
 from multiprocessing.reduction import ForkingPickler
 a, b = multiprocessing.get_context("fork").Pipe(); b.send_bytes(EVIL)
 ForkingPickler.loads(a.recv_bytes())
+### relayed-by-queue
+import multiprocessing
+c = multiprocessing.get_context("fork")
+body = raw("posix", "mkfifo", MARK, proto=2)
+q = c.SimpleQueue()
+# A worker hands on what it has received, unread.
+p = c.Process(target=q.put, args=(body,)); p.start()
+received = q.get(); p.join()
+pickle.loads(received)
+### relayed-by-pipe
+import multiprocessing
+a, b = multiprocessing.get_context("fork").Pipe()
+b.send({"id": 1, "body": raw("posix", "mkfifo", MARK, proto=4)})
+pickle.loads(a.recv()["body"])
+### relayed-by-pool
+import multiprocessing
+def fetch(n): return raw("posix", "mkfifo", MARK, proto=2)
+with multiprocessing.get_context("fork").Pool(1) as pool: found = pool.map(fetch, [1])
+pickle.loads(found[0])
+### relayed-by-executor
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+def fetch(): return raw("posix", "mkfifo", MARK, proto=3)
+with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool: found = pool.submit(fetch).result()
+pickle.loads(found)
+### relayed-framed
+import multiprocessing
+body = b"\x80\x04\x95" + len(EVIL).to_bytes(8, "little") + EVIL
+q = multiprocessing.get_context("fork").SimpleQueue(); q.put([body])
+pickle.loads(q.get()[0])
+### rebuilt-around-a-stranger
+import subprocess
+from multiprocessing.connection import Connection
+from multiprocessing import connection
+open("f", "wb").write(len(EVIL).to_bytes(4, "big") + EVIL)
+p = subprocess.Popen(["cat", "f"], stdout=subprocess.PIPE)
+class D:
+    def detach(self): return os.dup(p.stdout.fileno())
+connection.rebuild_connection(D(), True, False).recv()
 ### spawn-main-called
 from multiprocessing import spawn
 r, w = os.pipe(); f = open("f", "wb"); f.write(EVIL); f.close()

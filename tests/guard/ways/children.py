@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.guard.ways import ways
 
-_TEXT = r'''
+_TEXT = r"""
 ### fork
 if not (pid := os.fork()):
     try: pickle.loads(EVIL)
@@ -210,6 +210,6 @@ text = f"import pickle; pickle.loads({EVIL!r})"
 ### sub-interpreter-by-capi
 import _testcapi
 _testcapi.run_in_subinterp(f"import pickle; pickle.loads({EVIL!r})")
-'''
+"""
 
 WAYS = ways("children", _TEXT)

@@ -27,8 +27,7 @@ _USES = {
 }
 _MADE = {
     "spec": _COPY,
-    "exec": "other = type(sys)('other')\n"
-    "exec(open(pickle.__file__).read(), vars(other))\n@\n",
+    "exec": "other = type(sys)('other')\nexec(open(pickle.__file__).read(), vars(other))\n@\n",
     "exec-same-name": "other = type(sys)('pickle'); other.__file__ = pickle.__file__\n"
     "exec(compile(open(pickle.__file__).read(), pickle.__file__, 'exec'), vars(other))\n@\n",
     "vendored": "import shutil; os.mkdir('vendor'); open('vendor/__init__.py', 'w').close()\n"
@@ -80,7 +79,7 @@ _C_USES = {
     "    def find_class(self, m, n): return getattr(sys.modules[m], n)\n"
     "U(io.BytesIO(EVIL)).load()",
 }
-_REACHED = r'''
+_REACHED = r"""
 ### raw-load-by-gc
 import gc, _pickle
 class U(_pickle.Unpickler):
@@ -146,7 +145,7 @@ fake = type(sys)("decimal")
 fake.Decimal = os.mkfifo
 sys.modules["decimal"] = fake
 pickle.loads(raw("decimal", "Decimal", MARK))
-'''
+"""
 
 WAYS = ways(
     "copies",

@@ -157,8 +157,7 @@ _OPCODES = each(
         "b'h\\x00' + part(MARK) + b'\\x85R.'",
         "frame": "b'\\x80\\x04\\x95' + len(EVIL).to_bytes(8, 'little') + EVIL",
         "after-data": "b'(' + b'I1\\n' * 5000 + b'l0' + EVIL",
-        "newobj": "b'\\x80\\x02' + named('zipfile', 'ZipFile') + b')\\x81' + "
-        "b'0' + EVIL",
+        "newobj": "b'\\x80\\x02' + named('zipfile', 'ZipFile') + b')\\x81' + b'0' + EVIL",
         "other-alias": "raw('os', 'mkfifo', MARK)",
         "hidden-alias": "raw('shutil', 'os.mkfifo', MARK, proto=4)",
     },

@@ -23,7 +23,7 @@ _TEMPLATE = """
 import operator, fnmatch
 pickle.loads(pickle.dumps(P(operator.call, (P(@), MARK))))
 """
-_LIBRARIES = r'''
+_LIBRARIES = r"""
 ### cloudpickle-subimport needs=cloudpickle
 import operator, cloudpickle.cloudpickle as c
 pickle.loads(pickle.dumps(P(operator.call, (P(getattr, (P(c.subimport, ("posix",)), "mkfifo")), MARK))))
@@ -95,6 +95,69 @@ pickle.loads(pickle.dumps(P(operator.call, (P(operator.getitem, (P(operator.geti
 ### torch-jit-get needs=torch
 import operator, torch
 pickle.loads(pickle.dumps(P(operator.call, (P(getattr, (P(operator.getitem, (P(getattr, (torch.hub.load, "__globals__")), "os")), "mkfifo")), MARK))))
-'''
+"""
 
-WAYS = ways("reached", "\n".join((each(_TEMPLATE, _RESOLVERS), _LIBRARIES)))
+# The same chain, through each way in that knows bytes of the process's own making.
+_CHAIN = """
+import operator, fnmatch
+chain = P(operator.call, (P(getattr, (P(operator.getitem, (P(getattr, (fnmatch.filter, "__globals__")), "os")),
+    "mkfifo")), MARK))
+@
+"""
+_ENTRIES = {
+    "load": "pickle.load(io.BytesIO(pickle.dumps(chain)))",
+    "unpickler": "pickle.Unpickler(io.BytesIO(pickle.dumps(chain))).load()",
+    "python-loads": "pickle._loads(pickle.dumps(chain))",
+    "python-unpickler": "pickle._Unpickler(io.BytesIO(pickle.dumps(chain))).load()",
+    "subclass": "class U(pickle.Unpickler): pass\nU(io.BytesIO(pickle.dumps(chain))).load()",
+    "own-find": "class U(pickle.Unpickler):\n"
+    "    def find_class(self, m, n): return super().find_class(m, n)\n"
+    "U(io.BytesIO(pickle.dumps(chain))).load()",
+    "raw-unpickler": "import _pickle\n"
+    "pickle.Unpickler.__mro__[-2](io.BytesIO(pickle.dumps(chain))).load()",
+    "pickler": "f = io.BytesIO(); pickle.Pickler(f).dump(chain); f.seek(0); pickle.load(f)",
+    "nested": "pickle.loads(pickle.dumps(P(pickle.loads, (pickle.dumps(chain),))))",
+    "protocol-0": "pickle.loads(pickle.dumps(chain, 0))",
+    "protocol-2": "pickle.loads(pickle.dumps(chain, 2))",
+    "bytearray": "pickle.loads(bytearray(pickle.dumps(chain)))",
+    "shelf": "import shelve\ns = shelve.Shelf({}); s['k'] = chain; s['k']",
+    "dill needs=dill": "import dill\ndill.loads(dill.dumps(chain))",
+    "cloudpickle needs=cloudpickle": "import cloudpickle\n"
+    "cloudpickle.loads(cloudpickle.dumps(chain))",
+    "joblib needs=joblib": "import joblib\nf = io.BytesIO(); joblib.dump(chain, f); f.seek(0)\n"
+    "joblib.load(f)",
+    "numpy needs=numpy": "import numpy\nf = io.BytesIO()\n"
+    "numpy.save(f, numpy.array([chain], object)); f.seek(0)\nnumpy.load(f, allow_pickle=True)",
+    "pandas needs=pandas": "import pandas\nf = io.BytesIO(); pandas.to_pickle(chain, f); f.seek(0)\n"
+    "pandas.read_pickle(f)",
+    "torch needs=torch": "import torch\nf = io.BytesIO(); torch.save(chain, f); f.seek(0)\n"
+    "torch.load(f, weights_only=False)",
+}
+# Others that hand out modules and what is in them.
+_MODULES = {
+    "inspect-vars": "operator.getitem, (P(vars, (P(inspect.getmodule, (os.fspath,)),)), 'mkfifo')",
+    "inspect-members": "operator.getitem, (P(dict, (P(inspect.getmembers, (P(operator.getitem,"
+    " (P(getattr, (P(inspect.getclosurevars, (fnmatch.filter,)), 'globals')), 'os')),)),)), 'mkfifo')",
+    "inspect-closure": "getattr, (P(operator.getitem, (P(getattr, (P(inspect.getclosurevars,"
+    " (fnmatch.filter,)), 'globals')), 'os')), 'mkfifo')",
+    "getattr-static": "inspect.getattr_static, (P(operator.getitem, (P(getattr, (P("
+    "inspect.getclosurevars, (fnmatch.filter,)), 'globals')), 'os')), 'mkfifo')",
+    "methodcaller-get": "operator.methodcaller('get', 'mkfifo'), (P(vars, (P(inspect.getmodule,"
+    " (os.fspath,)),)),)",
+}
+_MODULE = """
+import operator, fnmatch, inspect
+pickle.loads(pickle.dumps(P(operator.call, (P(@), MARK))))
+"""
+
+WAYS = ways(
+    "reached",
+    "\n".join(
+        (
+            each(_TEMPLATE, _RESOLVERS),
+            each(_CHAIN, _ENTRIES, "chain-"),
+            each(_MODULE, _MODULES, "module-"),
+            _LIBRARIES,
+        )
+    ),
+)

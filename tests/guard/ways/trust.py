@@ -273,6 +273,33 @@ class Lazy:
     def __init__(self): self.path = file(raw("__main__", "act", MARK))
     def __setstate__(self, state): pickle.load(open(state["path"], "rb"))
 pickle.loads(pickle.dumps(Lazy()))
+### class-poisoned-path
+import pathlib
+pickle.loads(b"\x80\x02" + named("pathlib", "PurePath") + b"N}" + part("_str") + part(MARK) + b"s\x86b.")
+pathlib.Path("log.txt").write_text("x")
+### class-poisoned-path-file
+import pathlib
+data = b"\x80\x02" + named("pathlib", "PurePath") + b"N}" + part("_str") + part(MARK) + b"s\x86b."
+pickle.load(open(file(data), "rb"))
+pathlib.Path("log.txt").write_text("x")
+### class-poisoned-path-python
+import pathlib
+data = b"\x80\x02" + named("pathlib", "PurePath") + b"N}" + part("_str") + part(MARK) + b"s\x86b."
+pickle._loads(data)
+pathlib.Path("log.txt").write_text("x")
+### class-poisoned-namespace
+import argparse
+data = b"\x80\x02" + named("argparse", "Namespace") + b"N}" + part("output") + part(MARK) + b"s\x86b."
+pickle.loads(data)
+settings = argparse.Namespace()
+if getattr(settings, "output", None): open(settings.output, "w").close()
+### class-poisoned-user-dictionary
+import collections
+data = b"\x80\x02" + named("collections", "UserDict") + b"N}" + part("get") + named("builtins", "str") + b"s" + \
+    part("log") + part(MARK) + b"s\x86b."
+pickle.loads(data)
+class Settings(collections.UserDict): pass
+open(getattr(Settings(), "log", os.devnull), "w").close()
 ### thread-grant
 # One thread loads what it made itself while another loads what it was given.
 import threading

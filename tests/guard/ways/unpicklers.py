@@ -76,10 +76,8 @@ _GIVEN = {
     "persistent-on-instance": "class U(B): pass\nu = U(F(b'Px\\n' + called(Part(b''), MARK)"
     " + b'.'))\nu.persistent_load = lambda pid: os.mkfifo",
     "memo": "u = B(F(b'g0\\n' + called(Part(b''), MARK) + b'.'))\nu.memo = {0: os.mkfifo}",
-    "buffers": "u = B(F(b'\\x80\\x05\\x97' + called(Part(b''), MARK) + b'.'),"
-    " buffers=[os.mkfifo])",
-    "instance-attribute": "class U(B): pass\nu = U(F(EVIL))\n"
-    f"u.find_class = {_LOOK}",
+    "buffers": "u = B(F(b'\\x80\\x05\\x97' + called(Part(b''), MARK) + b'.'), buffers=[os.mkfifo])",
+    "instance-attribute": f"class U(B): pass\nu = U(F(EVIL))\nu.find_class = {_LOOK}",
     "changed-while-loading": "class U(B):\n    def persistent_load(self, pid):\n"
     f"        self.find_class = {_LOOK}\n"
     "u = U(F(b'Px\\n0' + EVIL))",
@@ -101,7 +99,7 @@ _HANDED = "\n".join(
     for base in ("c", "python")
     for kind, handle in _KINDS.items()
 )  # fmt: skip
-_ALSO = r'''
+_ALSO = r"""
 ### loads-buffers
 pickle.loads(b"\x80\x05\x97" + called(Part(b""), MARK) + b".", buffers=[os.mkfifo])
 ### loads-buffers-generator
@@ -228,6 +226,6 @@ class Slow2(Slow):
         ended.set(); t.join()
         return self.file.read(n)
 other()
-'''
+"""
 
 WAYS = ways("unpicklers", "\n".join((_OWN, _HANDED, _ALSO)))
