@@ -52,7 +52,7 @@ path = "trail"
 # What a refusal of bytes is recorded as. SH175 is none of them: it is about writing, and would
 # hide an attack that never came to its load.
 RULES = frozenset({"SH110", "SH117", "SH171", "SH172", "SH173", "SH174", "SH176"})
-FRESH = frozenset({"context", "callbacks", "children", "channels", "services"})
+FRESH = frozenset({"context", "callbacks", "extremes", "children", "channels", "services"})
 _PATIENCE = 240  # seconds, for a machine with much else to do; nothing is measured by it
 _WARM = Path(__file__).with_name("warm.py")
 
@@ -172,7 +172,9 @@ class Warm:
             environ["WAYS_POLICY"] = str(policy)
         # What the program takes before the guard is on, it imports itself.
         needs = way.needs if way.start == "run" else ()
-        self._ask(json.dumps({"home": str(home), "needs": needs, "environ": environ}))
+        asked = {"home": str(home), "needs": needs, "environ": environ,
+                 "to_its_end": way.family in FRESH}  # fmt: skip
+        self._ask(json.dumps(asked))
         tail.new()
         code = json.loads(self._ask("go"))
         guarded = self.guarded or guarding

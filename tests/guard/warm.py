@@ -2,12 +2,11 @@
 
 It is started with the number of a socket that it reads requests from: one line of JSON each, of
 the home directory, the modules to import beforehand and the variables to set. The child becomes
-the program: what follows its fork is a main module of its own, and what a program does at its end.
+the program: what follows its fork is a main module of its own, and the end of a program.
 """
 
 import atexit
 import contextlib
-import gc
 import importlib
 import json
 import os
@@ -20,8 +19,8 @@ import threading
 import types
 
 
-def _serve(fd: int, patience: float) -> str:
-    """Answer requests; return the home directory in the child that is to run it."""
+def _serve(fd: int, patience: float) -> dict[str, object]:
+    """Answer requests; return one in the child that is to run it."""
     with socket.socket(fileno=fd) as channel, channel.makefile("rw") as lines:
         while line := lines.readline():
             asked = json.loads(line)
@@ -36,10 +35,10 @@ def _serve(fd: int, patience: float) -> str:
             pid = os.fork()
             if not pid:
                 _become(asked)
-                return str(asked["home"])
+                return dict(asked)
             lines.write(json.dumps(_wait(pid, patience)) + "\n")
             lines.flush()
-    return ""
+    return {}
 
 
 def _become(asked: dict[str, object]) -> None:
@@ -77,9 +76,8 @@ for _name in sys.argv[3:]:
 with contextlib.suppress(Exception):
     # What a first refusal loads is loaded before the first fork.
     pickle.loads(b"cposix\nrmdir\n.")
-gc.collect()
-gc.freeze()  # the children share what is there already
-if _serve(int(sys.argv[1]), float(sys.argv[2])):
+_asked = _serve(int(sys.argv[1]), float(sys.argv[2]))
+if _asked:
     _status = 0
     try:
         with open("way.py", "rb") as _file:
@@ -88,10 +86,11 @@ if _serve(int(sys.argv[1]), float(sys.argv[2])):
     except BaseException as _error:  # noqa: BLE001  (shown, as at any program's end)
         _status = 0 if isinstance(_error, SystemExit) and not _error.code else 1
         sys.excepthook(type(_error), _error, _error.__traceback__)
-    # The end of a program but for the taking down of its modules, which takes longer than the way.
-    threading._shutdown()
-    atexit._run_exitfuncs()
-    with contextlib.suppress(Exception):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(_status)
+    if not _asked["to_its_end"]:
+        # All but the taking down of its modules, which takes longer than the way.
+        threading._shutdown()
+        atexit._run_exitfuncs()
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(_status)

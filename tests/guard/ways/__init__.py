@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from importlib import import_module
 
 FAMILIES = (
-    "entry", "copies", "unpicklers", "captured", "context", "callbacks", "children", "gadgets",
-    "natives", "reached", "trust", "channels", "library", "stores", "loaders", "services",
+    "entry", "copies", "unpicklers", "captured", "context", "callbacks", "extremes", "children",
+    "gadgets", "natives", "reached", "trust", "channels", "library", "stores", "loaders", "services",
 )  # fmt: skip
 
 PRELUDE = r'''

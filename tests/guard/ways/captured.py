@@ -70,7 +70,7 @@ _TAKEN = {
     ),
     "raw-thread": (
         "import _thread; go = pickle.loads",
-        "import time; _thread.start_new_thread(go, (EVIL,)); time.sleep(.3)",
+        "import time; _thread.start_new_thread(go, (EVIL,)); time.sleep(.1)\nwhile _thread._count(): time.sleep(.01)",
     ),
     "timer": (
         "import threading; go = threading.Timer(0, pickle.loads, (EVIL,))",

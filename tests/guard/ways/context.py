@@ -10,7 +10,8 @@ import threading
 t = threading.Thread(target=pickle.loads, args=(EVIL,)); t.start(); t.join()
 ### raw-thread
 import _thread, time
-_thread.start_new_thread(pickle.loads, (EVIL,)); time.sleep(.3)
+_thread.start_new_thread(pickle.loads, (EVIL,)); time.sleep(.1)
+while _thread._count(): time.sleep(.01)
 ### daemon-thread-at-end
 import threading, time
 def late():
