@@ -122,13 +122,21 @@ def run_fresh(way: Way, home: Path, *, cli: bool = False) -> Outcome:
     if way.start == "install":
         environ["WAYS_POLICY"] = str(policy)
     elif cli:
-        command = [sys.executable, "-m", "safehold", "run", "--policy", str(policy), "--", *command]
+        safehold = [sys.executable, "-m", "safehold", "run", "--policy", str(policy)]
+        command = [*safehold, "--", *command]
     else:
         environ = environment(environ, str(policy), "enforce", strict=False)
     with open(home / "output", "wb") as output:
         # Its children may outlive it, so that a pipe would not end with it.
-        process = subprocess.Popen(command, cwd=home, env=environ, stdin=subprocess.DEVNULL,
-                                   stdout=output, stderr=output, start_new_session=True)  # fmt: skip
+        process = subprocess.Popen(
+            command,
+            cwd=home,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
         try:
             code: object = process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:

@@ -17,20 +17,6 @@ if not (pid := os.fork()):
     try: pickle.loads(EVIL)
     finally: os._exit(0)
 os.waitpid(pid, 0)
-### fork-while-recording
-import threading
-stop = []
-def busy():
-    while not stop:
-        try: pickle.loads(raw("posix", "rmdir", "x"))
-        except Exception: pass
-t = threading.Thread(target=busy); t.start()
-for _ in range(5):
-    if not (pid := os.fork()):
-        try: pickle.loads(EVIL)
-        finally: os._exit(0)
-    os.waitpid(pid, 0)
-stop.append(1); t.join()
 ### fork-twice
 if not (pid := os.fork()):
     if not (second := os.fork()):
@@ -107,7 +93,7 @@ subprocess.run([sys.executable, "-S", "-c", "import pickle; pickle.loads(%r)" % 
 ### subprocess-isolated outside=the child is started with -I, which drops the environment
 import subprocess
 subprocess.run([sys.executable, "-I", "-c", "import pickle; pickle.loads(%r)" % EVIL])
-### subprocess-empty-environment
+### subprocess-empty-environment unrecorded=the child was given no key for the trail
 import subprocess
 subprocess.run([sys.executable, "-c", "import pickle; pickle.loads(%r)" % EVIL], env={"MARK": MARK})
 ### os-system

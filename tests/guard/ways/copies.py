@@ -136,11 +136,11 @@ fake = type(sys)("harmless")
 fake.name = os.mkfifo
 sys.modules["harmless"] = fake
 pickle.loads(raw("harmless", "name", MARK))
-### plain-name-replaced
+### plain-name-replaced outside=the program has replaced what a plain name stands for
 import fractions
 fractions.Fraction = os.mkfifo
 pickle.loads(raw("fractions", "Fraction", MARK))
-### plain-module-replaced
+### plain-module-replaced outside=the program has replaced what a plain name stands for
 fake = type(sys)("decimal")
 fake.Decimal = os.mkfifo
 sys.modules["decimal"] = fake

@@ -43,7 +43,7 @@ def deep():
     try: deep()
     except RecursionError: pickle.loads(EVIL)
 t = threading.Thread(target=deep); t.start(); t.join()
-### low-memory
+### low-memory unrecorded=no memory is left to write the record with
 import resource
 held = [bytearray(2**20) for _ in range(8)]
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
@@ -52,7 +52,7 @@ try:
     while True: held.append(bytearray(2**12))
 except MemoryError: pass
 pickle.loads(EVIL)
-### no-descriptors
+### no-descriptors unrecorded=the program has taken away what the record is written with
 import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, 99))
 pickle.loads(EVIL)
@@ -68,13 +68,13 @@ pickle.loads(EVIL)
 ### no-environment
 os.environ.clear()
 pickle.loads(EVIL)
-### no-path
+### no-path unrecorded=the program has taken away what the record is written with
 sys.path.clear(); sys.path_importer_cache.clear()
 pickle.loads(EVIL)
-### no-meta-path
+### no-meta-path unrecorded=the program has taken away what the record is written with
 sys.meta_path.clear()
 pickle.loads(EVIL)
-### modules-emptied
+### modules-emptied unrecorded=the program has taken away what the record is written with
 keep = dict(sys.modules)
 for name in list(sys.modules):
     if name not in ("sys", "builtins"): del sys.modules[name]
