@@ -53,6 +53,7 @@ path = "trail"
 # hide an attack that never came to its load.
 RULES = frozenset({"SH110", "SH117", "SH171", "SH172", "SH173", "SH174", "SH176"})
 FRESH = frozenset({"context", "callbacks", "extremes", "children", "channels", "services"})
+ENDS = frozenset({"context", "extremes"})
 _PATIENCE = 240  # seconds, for a machine with much else to do; nothing is measured by it
 _WARM = Path(__file__).with_name("warm.py")
 
@@ -181,7 +182,7 @@ class Warm:
         # What the program takes before the guard is on, it imports itself.
         needs = way.needs if way.start == "run" else ()
         asked = {"home": str(home), "needs": needs, "environ": environ,
-                 "to_its_end": way.family in FRESH}  # fmt: skip
+                 "to_its_end": way.family in ENDS, "collects": "gc." in way.text}  # fmt: skip
         self._ask(json.dumps(asked))
         tail.new()
         code = json.loads(self._ask("go"))

@@ -7,6 +7,7 @@ the program: what follows its fork is a main module of its own, and the end of a
 
 import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -32,8 +33,11 @@ def _serve(fd: int, patience: float) -> dict[str, object]:
             lines.write("ready\n")
             lines.flush()
             lines.readline()
+            gc.freeze()  # the children share what is there already
             pid = os.fork()
             if not pid:
+                if asked["collects"]:
+                    gc.unfreeze()
                 _become(asked)
                 return dict(asked)
             lines.write(json.dumps(_wait(pid, patience)) + "\n")

@@ -61,6 +61,18 @@ def _opened(path: Path, flags: int) -> int:
         os.close(fd)
 
 
+def _mapped(fd: int, size: int) -> mmap.mmap:
+    """Map a file; the duplicate of its descriptor that the map keeps is no standard stream's."""
+    taken = [os.dup(fd)]
+    try:
+        while taken[-1] <= 2:
+            taken.append(os.dup(fd))
+        return mmap.mmap(fd, size)
+    finally:
+        for number in taken:
+            os.close(number)
+
+
 def next_key(key: bytes) -> bytes:
     """Return K_{i+1}; nobody gets back from it to K_i."""
     return blake2b(key, digest_size=32, person=b"sfh-trail-next").digest()
@@ -266,7 +278,7 @@ class _Writer:
         try:
             if os.write(fd, data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return mmap.mmap(fd, len(data))
+            return _mapped(fd, len(data))
         finally:
             os.close(fd)
 

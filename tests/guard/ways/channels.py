@@ -174,7 +174,7 @@ import threading
 l = Listener("s"); c = []
 t = threading.Thread(target=lambda: c.append(l.accept())); t.start(); a = Client("s"); t.join()
 c[0].send_bytes(EVIL); a.recv()
-### connection-replaced-after-proof
+### connection-replaced-after-proof outside=the program puts another descriptor in the place of one that was proved
 from multiprocessing import current_process
 from multiprocessing.connection import Listener, Client
 import threading

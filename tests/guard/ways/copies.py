@@ -136,7 +136,7 @@ fake = type(sys)("harmless")
 fake.name = os.mkfifo
 sys.modules["harmless"] = fake
 pickle.loads(raw("harmless", "name", MARK))
-### plain-name-replaced outside=the program has replaced what a plain name stands for
+### plain-name-replaced
 import fractions
 fractions.Fraction = os.mkfifo
 pickle.loads(raw("fractions", "Fraction", MARK))
