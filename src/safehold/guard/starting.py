@@ -31,9 +31,9 @@ def environment(
     return changed
 
 
-def carried(environ: Mapping[Any, Any]) -> Mapping[Any, Any]:
-    """Return the environment of a child with what turns the guard on in it."""
-    if MODE not in os.environ or POLICY not in os.environ:
+def carried(environ: Mapping[Any, Any] | None) -> Mapping[Any, Any] | None:
+    """Return the environment of a child with what turns the guard on in it; None: this one's."""
+    if environ is None or MODE not in os.environ or POLICY not in os.environ:
         return environ  # the guard was turned on by the program itself, for itself
     as_bytes = any(isinstance(name, bytes) for name in environ)
     changed = {os.fsdecode(name): os.fsdecode(value) for name, value in environ.items()}
