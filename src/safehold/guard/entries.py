@@ -45,9 +45,11 @@ class _Nothing(dict):  # type: ignore[type-arg]
         """Keep nothing."""
 
 
+NOTHING: Final[Any] = _Nothing()
 _cache: Any = copyreg._extension_cache  # type: ignore[attr-defined]  # noqa: SLF001
 # The dictionary that the C loader looks into; Python code gets another one.
 _C_CACHE: Final[dict[int, Any]] = _cache
+_SPARE: Final[dict[int, Any]] = {}
 gate: Gate
 # Set by the adapter: loads what reaches attributes, see unpicklers.
 load_minted: Any = None
@@ -61,18 +63,23 @@ def caller(depth: int) -> FrameType | None:
         return None
 
 
+def _forget_codes() -> None:
+    _C_CACHE.clear()
+    _SPARE.clear()
+
+
 def under(grant: Grant, load: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """Call a loader with a grant held; afterwards no extension code is known any more."""
     thread = get_ident()
     before = live.get(thread)
     live[thread] = grant
-    if _C_CACHE:
-        _C_CACHE.clear()
+    if _C_CACHE or _SPARE:
+        _forget_codes()
     try:
         return load(*args, **options)
     finally:
-        if _C_CACHE:
-            _C_CACHE.clear()
+        if _C_CACHE or _SPARE:
+            _forget_codes()
         if before is None:
             live.pop(thread, None)
         else:
@@ -120,8 +127,8 @@ def loads(data: Any, /, **options: Any) -> Any:
     thread = get_ident()
     if options or type(data) is not bytes or thread in live or data.startswith(MAGIC):
         return _loads_any(data, caller(1), **options)
-    if _C_CACHE:
-        _C_CACHE.clear()
+    if _C_CACHE or _SPARE:
+        _forget_codes()
     key = tag(data)
     looked = known.get(key)
     if looked is not None:
@@ -132,8 +139,8 @@ def loads(data: Any, /, **options: Any) -> Any:
             return _raw_loads(data)
         finally:
             live.pop(thread, None)
-            if _C_CACHE:
-                _C_CACHE.clear()
+            if _C_CACHE or _SPARE:
+                _forget_codes()
     # Asking for a frame is an audit event itself, so only where somebody may read a channel.
     if codes or gate.strict:
         return _loads_any(data, caller(1))
@@ -312,6 +319,7 @@ def install(module: ModuleType, the_gate: Gate) -> None:
     """Replace the entry points of the C module."""
     global gate  # noqa: PLW0603  (one process, one gate)
     gate = the_gate
-    copyreg._extension_cache = _Nothing()  # type: ignore[attr-defined]  # noqa: SLF001
+    # A C module that is made once more wants a dictionary, and gets one that is emptied, too.
+    copyreg._extension_cache = _SPARE  # type: ignore[attr-defined]  # noqa: SLF001
     _C_CACHE.clear()
     replace_in(module)

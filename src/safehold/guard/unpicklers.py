@@ -8,7 +8,6 @@ moment. The Python unpickler also judges what is called, at each opcode that cal
 from __future__ import annotations
 
 import _pickle
-import copyreg
 import gc
 import sys
 
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
 _TYPE: Final = _pickle.Unpickler
 _LOAD: Final = _TYPE.load
 _own_of_type: dict[str, Any] = gc.get_referents(_TYPE.__dict__)[0]
-_PERSISTENT: Final = _own_of_type.get("persistent_load")  # up to 3.12: looked up when it is made
+# Up to 3.12 the loader takes it when it is made; later it is an attribute that it asks for.
+_PERSISTENT: Final = _own_of_type.get("persistent_load") if sys.version_info < (3, 13) else None
 _MEMO: Final = _own_of_type["memo"]
 _CLASS: Final = object.__dict__["__class__"]
 _judging: Any = {}
@@ -238,7 +238,7 @@ def adapt(module: Any) -> None:
     if not hasattr(pickler.dump, "safehold"):
         pickler.dump = _python_dump(pickler.dump)
     if hasattr(module, "_extension_cache"):
-        module._extension_cache = copyreg._extension_cache  # type: ignore[attr-defined]  # noqa: SLF001
+        module._extension_cache = entries.NOTHING  # noqa: SLF001
 
 
 def _judged_call(original: Any, position: int) -> Any:
