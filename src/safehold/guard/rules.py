@@ -50,10 +50,10 @@ INTERPRETER = Rule(
     why="Audit hooks of one interpreter are not called in another, so nothing would be refused "
     "there.",
     remedy="Use a process, or a thread.",
-    severity=Severity.MEDIUM,
+    severity=Severity.LOW,
     cwe=693,
     cvss="CVSS:4.0/AV:L/AC:H/AT:P/PR:L/UI:N/VC:L/VI:L/VA:L/SC:N/SI:N/SA:N",
-    score=4.1,
+    score=2.0,
 )
 EXTERNAL_DUMP = Rule(
     id="SH175",
@@ -61,10 +61,10 @@ EXTERNAL_DUMP = Rule(
     title="A pickle was written where the policy expects plain data",
     why="What reads it would have to unpickle bytes that anybody may have put there.",
     remedy="Write it with safehold.compat.data, or name an internal zone for it in the policy.",
-    severity=Severity.MEDIUM,
+    severity=Severity.LOW,
     cwe=502,
     cvss="CVSS:4.0/AV:L/AC:H/AT:P/PR:L/UI:N/VC:L/VI:L/VA:L/SC:N/SI:N/SA:N",
-    score=4.1,
+    score=2.0,
 )
 UNSAFE_LOADER = Rule(
     id="SH176",
