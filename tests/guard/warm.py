@@ -70,7 +70,8 @@ def _wait(pid: int, patience: float) -> str:
 
 def _main() -> types.ModuleType:
     main = types.ModuleType("__main__")
-    main.__file__ = "way.py"
+    # Absolute, as multiprocessing takes a relative one to be in the directory it was imported in.
+    main.__file__ = os.path.abspath("way.py")
     sys.modules["__main__"] = main
     return main
 
