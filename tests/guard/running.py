@@ -49,9 +49,10 @@ trusted = ["trusted/**", "*/guarded/trusted/**"]
 [trail]
 path = "trail"
 """
-# What a refusal of bytes is recorded as. SH175 is none of them: it is about writing, and would
-# hide an attack that never came to its load.
-RULES = frozenset({"SH110", "SH117", "SH171", "SH172", "SH173", "SH174", "SH176"})
+# What a refusal of bytes is recorded as, or of a value that could not be loaded again (SH102).
+# SH175 is none of them: it is about writing plainly, and would hide an attack that never came to
+# its load.
+RULES = frozenset({"SH102", "SH110", "SH117", "SH171", "SH172", "SH173", "SH174", "SH176"})
 FRESH = frozenset({"context", "callbacks", "extremes", "children", "channels", "services"})
 ENDS = frozenset({"context", "extremes"})
 _PATIENCE = 240  # seconds, for a machine with much else to do; nothing is measured by it

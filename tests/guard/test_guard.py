@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import safehold
-from safehold.guard import learn, minted
+from safehold.guard import learn, minted, recording
 from safehold.guard.activation import disable, enable, enabled_policy, holds
 from safehold.guard.containment import importer_codes
 from safehold.guard.plain import plain_names
@@ -89,6 +89,37 @@ def test_a_refusal_says_what_and_who_and_is_in_the_trail(home: Path) -> None:
     assert event["detail"]["provenance"] == "untrusted"
     assert event["caller"].endswith("script.py:2")
     assert not (home / "MARK").exists()
+
+
+def test_a_refusal_in_the_middle_of_a_record_is_recorded_as_well(home: Path) -> None:
+    script = f"""
+import pickle, sys
+def interrupt(event, args):
+    if event == "open" and str(args[0]).endswith(".jsonl") and not seen:
+        seen.append(args[0])
+        try: pickle.loads({_EVIL})
+        except pickle.UnpicklingError: pass
+seen = []
+sys.addaudithook(interrupt)
+try: pickle.loads(b"cposix\\nrmdir\\n.")
+except pickle.UnpicklingError: pass
+"""
+    run(home, script)
+    assert sorted(event["detail"]["global"] for event in events(home)) == [
+        "posix.rmdir", "posix.system",
+    ]  # fmt: skip
+
+
+def test_what_the_program_put_in_the_place_of_a_kept_descriptor_stays_open(tmp_path: Path) -> None:
+    kept, inode = recording._descriptors()
+    with open(tmp_path / "own", "wb") as own:
+        os.dup2(own.fileno(), kept[0])
+    ours = list(kept)
+    recording._give_up(kept, inode)
+    os.close(ours[0])
+    for fd in ours[1:]:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)
 
 
 def test_monitor_records_and_allows(home: Path) -> None:

@@ -527,6 +527,30 @@ def test_no_error_of_a_check_shows_a_chain_key(home, monkeypatch):
     assert not any(repr(keys[2]) in text for frame in frames for text in frame.locals.values())
 
 
+# --- lent keys
+
+
+def test_a_writer_with_a_lent_key_is_checked_with_the_root_key(tmp_path):
+    key = module.LentKey(module.lend(RING.local))
+    trail = Trail(tmp_path, key)
+    trail.export(LOAD)
+    trail.close()
+    result = only(tmp_path)
+    assert (result.lines, result.problem) == (2, None)
+    assert result.writer.endswith(f"-{key.number}")
+    assert "secret" not in repr(key)
+
+
+def test_a_lent_key_opens_no_other_writer(tmp_path):
+    lent = module.lend(RING.local)
+    key_id, number, secret = lent.rsplit(":", 2)
+    other = module.LentKey(f"{key_id}:{number[::-1]}:{secret}")
+    Trail(tmp_path, other).export(LOAD)
+    assert only(tmp_path).problem.kind == "changed"
+    own = "20260102T030405-7-0123456789ab"
+    assert module.first_key(RING.local, own) != module.LentKey(lent).first(own)
+
+
 # --- forward security ----------------------------------------------------------------------
 
 

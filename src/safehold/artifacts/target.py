@@ -178,6 +178,6 @@ def _public_name(kind: type) -> str:
 
 def _message(error: SafeholdError) -> dict[str, str]:
     # What a codec says may quote the value, and the trail holds no content.
-    if isinstance(error, DecodeError | EncodeError):
+    if isinstance(error, DecodeError | EncodeError) and not hasattr(error, "rule"):
         return {}
     return {"message": str(error)[:512]}

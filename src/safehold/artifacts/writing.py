@@ -112,7 +112,7 @@ class Writer:
                     f"{target} would name {name}, which zone {target.zone.name!r} does not "
                     f"allow; add it to the zone's allow list if it is yours"
                 )
-                raise EncodeError(message)
+                raise _NotAllowedError(message)
         return replace(draft, globals=names)
 
     def scanned(self, draft: Draft, target: Target) -> Draft:
@@ -328,6 +328,16 @@ _READ_AS: Mapping[str, frozenset[str]] = {
 
 
 _OPAQUE = "bytes"
+
+
+class _NotAllowedError(EncodeError):
+    """A value names what its zone does not allow, so that it could not be loaded again."""
+
+    def __init__(self, message: str) -> None:
+        from safehold.scan.rules import UNKNOWN_GLOBAL
+
+        super().__init__(message)
+        self.rule = UNKNOWN_GLOBAL.id
 
 
 def _is_unread(finding: Finding) -> bool:

@@ -20,11 +20,11 @@ from __future__ import annotations
 
 from safehold.guard import hook, importing
 from safehold.guard.gate import Gate
-from safehold.guard.starting import environment
+from safehold.guard.starting import environment, keep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any, TypeVar
 
     _F = TypeVar("_F", bound=Callable[..., Any])
@@ -45,7 +45,13 @@ def install(hold: Context) -> None:
         ConfigError: it is on already, under another Context.
     """
     strict = hold.policy.guard.strict
-    gate = install_with(hold.policy.mode, lambda: hold, strict=strict)
+    import os
+
+    environ = dict(os.environ)
+    if hold.policy.path is not None:
+        mode = hold.policy.mode
+        environ = environment(environ, str(hold.policy.path), mode, strict=strict)
+    gate = install_with(hold.policy.mode, lambda: hold, strict=strict, environ=environ)
     if gate is None:
         return
     if gate.hold is not hold:
@@ -54,19 +60,23 @@ def install(hold: Context) -> None:
         message = "the guard is on already; it stays as it was turned on first"
         raise ConfigError(message)
     if hold.policy.path is not None:
-        import os
+        keep(environ)
+        os.environ.update(environ)
 
-        os.environ.update(environment(os.environ, str(hold.policy.path), gate.mode, strict=strict))
 
+def install_with(
+    mode: Mode, load: Callable[[], Context], *, strict: bool = False, environ: Mapping[str, str]
+) -> Gate | None:
+    """Turn the guard on with a Context that is made when it is first needed; None in mode off.
 
-def install_with(mode: Mode, load: Callable[[], Context], *, strict: bool = False) -> Gate | None:
-    """Turn the guard on with a Context that is made when it is first needed; None in mode off."""
+    `environ`: the variables that the process started with.
+    """
     global _installed  # noqa: PLW0603  (one for the process)
     if _installed is not None:
         return _installed
     if mode == "off":
         return None
-    gate = Gate(mode, load, strict=strict)
+    gate = Gate(mode, load, strict=strict, environ=environ)
     importing.install(gate)  # first: the hook asks an adapter about each marshalled module
     hook.install(gate)
     _installed = gate

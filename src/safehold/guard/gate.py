@@ -8,12 +8,14 @@ unsafe starts as fast as before. If they cannot be loaded, everything is refused
 from __future__ import annotations
 
 import sys
+from _thread import allocate_lock, start_new_thread
 
-from safehold.guard.grants import OWN, Grant, Held
+from safehold.guard.grants import OWN, UNTRUSTED, Grant, Held
+from safehold.guard.recording import Recording
 
 TYPE_CHECKING = False  # at run time each import here is one of every guarded process
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import FrameType
     from typing import Any, Final, Literal
 
@@ -44,8 +46,18 @@ _NAMED_KINDS: Final = (type, type(lambda: 0), type(len), type(str.join), type(ob
 class Gate:
     """Decides for one process."""
 
-    def __init__(self, mode: Mode, load: Callable[[], Context], *, strict: bool = False) -> None:
-        """`load` makes the Context when it is first needed; `strict`: as its policy says."""
+    def __init__(
+        self,
+        mode: Mode,
+        load: Callable[[], Context],
+        *,
+        strict: bool = False,
+        environ: Mapping[str, str],
+    ) -> None:
+        """`load` makes the Context when it is first needed; `strict`: as its policy says.
+
+        `environ`: the variables that this process started with.
+        """
         self.mode: Mode = mode
         self.failed: BaseException | None = None
         self._load = load
@@ -55,12 +67,21 @@ class Gate:
         # Filled at first use, and the same object from the beginning: the hook looks into it.
         self.known_plain: set[tuple[str, str]] = set()
         self.known_minted: dict[tuple[str, str], Any] = {}
+        self.recording = Recording(environ, self._loaded)
+        self._armed = False
 
     # What it decides with
 
     @property
     def hold(self) -> Context:
-        """Return the Context. Raises what its loading raises, each time."""
+        """Return the Context. Raises Blocked where it cannot be loaded; that is recorded."""
+        try:
+            return self._loaded()
+        except Exception as error:
+            self.refuse_undecided(error, UNTRUSTED, sys._getframe(1), "")  # noqa: SLF001
+            raise
+
+    def _loaded(self) -> Context:
         if self._hold is None:
             with Held(OWN):
                 self._hold = self._load()
@@ -86,6 +107,22 @@ class Gate:
                 self.known_plain.update(plain_names())
         return self.known_plain
 
+    def arm(self) -> None:
+        """Load what refusing needs, as long as the program has not limited itself.
+
+        What fails here is tried again, and fails, where it is needed.
+        """
+        if self._armed:
+            return
+        self._armed = True
+        try:
+            self._why_not_plain("posix", "system")
+            with Held(OWN):
+                from safehold import errors  # noqa: F401  (for later)
+            self.recording.arm()
+        except Exception as error:  # noqa: BLE001  (shown with the refusal that it keeps off)
+            self.failed = error
+
     # Decisions
 
     def check_strict(self, grant: Grant, frame: FrameType | None) -> None:
@@ -110,16 +147,25 @@ class Gate:
         except Exception as error:
             if hasattr(error, "rule"):
                 raise
-            self._failed(error, grant, caller_of(frame), f"{module}.{name}")
+            self.refuse_undecided(error, grant, frame, f"{module}.{name}")
 
-    def _failed(self, error: Exception, grant: Grant, caller: str, name: str) -> None:
-        """Refuse because the decision itself failed, in a thread whose stack is empty.
+    def refuse_undecided(
+        self, error: Exception, grant: Grant, frame: FrameType | None, name: str
+    ) -> None:
+        """Refuse because the decision itself failed. Raises Blocked; in mode monitor, nothing."""
+        caller = caller_of(frame)
+        if isinstance(error, RecursionError):
+            self._failed(error, grant, caller, name)
+            return
+        self.recording.give_up_memory()
+        self._refuse(_undecided(error), grant, caller, name)
 
-        Deep recursion is what fails most, and a violation that is in no trail would go unseen.
+    def _failed(self, error: BaseException, grant: Grant, caller: str, name: str) -> None:
+        """Refuse in a thread whose stack is empty, as recursion has used up this one's.
+
+        A violation that is in no trail would go unseen.
         """
-        from _thread import allocate_lock, start_new_thread
-
-        message = f"the guard could not decide ({type(error).__name__}: {error})"
+        message = _undecided(error)
         raised: list[BaseException] = []
         done = allocate_lock()
         done.acquire()
@@ -234,7 +280,7 @@ class Gate:
         try:
             self._refuse(message, grant, caller, name, **fields)
         except Exception as error:
-            if not isinstance(error.__cause__, RecursionError | MemoryError):
+            if not isinstance(error.__cause__, RecursionError):
                 raise
             self._failed(error.__cause__, grant, caller, name)
 
@@ -251,38 +297,51 @@ class Gate:
         rule: str = "SH171",
         action: str = "unpickle",
     ) -> None:
-        with Held(OWN):
-            from safehold.errors import Blocked
         zone, artifact = zone or grant.zone, artifact or grant.artifact
         told = f"{message} ({grant.kind} bytes)" if name else message
-        error = Blocked(told, rule=rule, zone=zone, caller=caller)
         try:
             with Held(OWN):
-                from safehold.events import Event
-
-                recorder = self.hold.recorder
-                event = Event(
-                    action=action,
-                    outcome="allowed" if self.mode == "monitor" else "refused",
-                    reason="mode monitor" if self.mode == "monitor" else "Blocked",
-                    rule=rule,
-                    zone=zone,
-                    artifact=artifact,
-                    caller=caller,
-                    detail={
-                        "global": name,
-                        "provenance": grant.kind,
-                        "loader": loader,
-                        "message": message,
-                    },
-                )
-                recorder.record(event)
+                from safehold.errors import Blocked
+        except RecursionError:
+            raise
+        except Exception as missing:  # noqa: BLE001  (nothing is imported any more)
+            error: Any = _Stopped(told)
+            error.rule, error.__cause__ = rule, missing
+        else:
+            error = Blocked(told, rule=rule, zone=zone, caller=caller)
+        fields = {
+            "action": action,
+            "outcome": "allowed" if self.mode == "monitor" else "refused",
+            "reason": "mode monitor" if self.mode == "monitor" else "Blocked",
+            "rule": rule,
+            "zone": zone,
+            "artifact": artifact,
+            "caller": caller,
+            "detail": {
+                "global": name,
+                "provenance": grant.kind,
+                "loader": loader,
+                "message": message,
+            },
+        }
+        try:
+            self.recording.record(fields)
         except Exception as lost:  # whatever fails here, the name stays refused
             self.failed = lost
             error.add_note(f"this refusal could not be recorded: {type(lost).__name__}: {lost}")
             raise error from lost
         if self.mode != "monitor":
             raise error
+
+
+class _Stopped(Exception):
+    """A refusal where the program has taken away what `safehold.errors` is imported with."""
+
+    rule = ""
+
+
+def _undecided(error: BaseException) -> str:
+    return f"the guard could not decide ({type(error).__name__}: {error})"
 
 
 def caller_of(frame: FrameType | None) -> str:

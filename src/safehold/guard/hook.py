@@ -104,6 +104,15 @@ def _handlers(
         check_event(gate, args, _frame(frame_of))
         contained("marshal.loads", args)
 
+    def limit(args: tuple[Any, ...]) -> None:
+        """Prepare for little memory or few descriptors while there are enough."""
+        contained("resource.setrlimit", args)
+        limits = sys.modules["resource"]
+        before = limits.getrlimit(args[-2])[0]
+        soft = args[-1][0] if args[-1] else before
+        if soft != limits.RLIM_INFINITY and (before == limits.RLIM_INFINITY or soft < before):
+            gate.arm()
+
     def contained(event: str, args: tuple[Any, ...]) -> None:
         grant = live.get(get_ident())
         if grant is not None and grant.contained:
@@ -115,6 +124,8 @@ def _handlers(
         "exec": execute,
         "marshal.loads": marshal_loads,
         "marshal.load": marshal_loads,
+        "resource.setrlimit": limit,
+        "resource.prlimit": limit,
     }
 
 
@@ -138,12 +149,18 @@ def _name_handler(gate: Gate) -> Handler:
     def undecided(args: tuple[Any, ...]) -> None:
         """Nobody asked the guard first: a reference from before, or a copy of pickle.py."""
         frame = _frame(frame_of, 1)
-        with Held(OWN):
-            from safehold.guard import channels
-        if channels.is_channel(frame):
-            channels.check_extension(gate, args[0], args[1], frame)
-        else:
-            gate.check_name(args[0], args[1], UNTRUSTED, frame)
+        try:
+            with Held(OWN):
+                from safehold.guard import channels
+            if channels.is_channel(frame):
+                channels.check_extension(gate, args[0], args[1], frame)
+                return
+        except Exception as error:
+            if hasattr(error, "rule"):
+                raise
+            gate.refuse_undecided(error, UNTRUSTED, frame, f"{args[0]}.{args[1]}")
+            return
+        gate.check_name(args[0], args[1], UNTRUSTED, frame)
 
     return find_class
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
+from safehold.guard.recording import LENT
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Callable, Mapping, MutableMapping
     from typing import Any, Final
 
     from safehold.context import Context
@@ -31,13 +33,28 @@ def environment(
     return changed
 
 
-def carried(environ: Mapping[Any, Any] | None) -> Mapping[Any, Any] | None:
-    """Return the environment of a child with what turns the guard on in it; None: this one's."""
-    if environ is None or MODE not in os.environ or POLICY not in os.environ:
-        return environ  # the guard was turned on by the program itself, for itself
-    as_bytes = any(isinstance(name, bytes) for name in environ)
-    changed = {os.fsdecode(name): os.fsdecode(value) for name, value in environ.items()}
-    changed[POLICY], changed[MODE] = os.environ[POLICY], os.environ[MODE]
+_kept: Final[dict[str, str]] = {}
+"""The environment that the guard was turned on with."""
+
+
+def keep(environ: Mapping[str, str]) -> None:
+    """Keep the environment that a process was started with for its children."""
+    _kept.update(environ)
+
+
+def carried(environ: Mapping[Any, Any] | None, lend: Callable[[], str]) -> Mapping[Any, Any] | None:
+    """Return the environment of a child with what turns the guard on in it; None: this one's.
+
+    `lend` gives the key for the trail of a child that this process's variables are kept from.
+    """
+    if MODE not in _kept or (environ is None and MODE in os.environ):
+        return environ  # it has them, or the guard is for this process alone
+    given: Mapping[Any, Any] = os.environ if environ is None else environ
+    as_bytes = any(isinstance(name, bytes) for name in given)
+    changed = {os.fsdecode(name): os.fsdecode(value) for name, value in given.items()}
+    changed[POLICY], changed[MODE] = _kept[POLICY], _kept[MODE]
+    if any(name not in changed for name in _kept if name != LENT):
+        changed[LENT] = lend()
     _prepend(changed)
     if as_bytes:
         return {os.fsencode(name): os.fsencode(value) for name, value in changed.items()}
@@ -66,6 +83,7 @@ def start(environ: MutableMapping[str, str]) -> None:
         raise ConfigError(message)
 
     known = dict(environ)  # a program may empty its environment before a key is needed
+    keep(known)
 
     def load() -> Context:
         from safehold.context import Context
@@ -74,4 +92,4 @@ def start(environ: MutableMapping[str, str]) -> None:
 
     from safehold.guard import install_with
 
-    install_with(mode, load, strict=bool(strict))  # type: ignore[arg-type]
+    install_with(mode, load, strict=bool(strict), environ=known)  # type: ignore[arg-type]

@@ -118,7 +118,13 @@ def load_judged(unpickler: Any, load: Callable[[Any], Any], grant: Grant) -> Any
             pass
         else:
             _PERSISTENT.__set__(unpickler, _judge_persistent(persistent))
-    _CLASS.__set__(unpickler, _judging_class(kind))
+    try:
+        judging = _judging_class(kind)
+    except Exception as error:
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        entries.gate.refuse_undecided(error, grant, caller(1), name)
+        raise
+    _CLASS.__set__(unpickler, judging)
     try:
         return under(grant, load, unpickler)
     finally:

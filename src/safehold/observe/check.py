@@ -41,7 +41,7 @@ _MAX_AHEAD = 2_000_000  # steps of the key to look ahead for a count that the li
 _LINE = re.compile(
     rb'(\{"v":1,"seq":(\d+),"t":"[^"]*","w":"([^"]*)","e":(\{[\x20-\x7e]*\})),"mac":"([0-9a-f]{64})"\}\n'
 )
-_WRITER = re.compile(r"\d{8}T\d{6}-\d+-[0-9a-f]{12}")
+_WRITER = re.compile(r"\d{8}T\d{6}-\d+-[0-9a-f]{12}(?:-[0-9a-f]{16})?")
 
 
 @dataclass(frozen=True, slots=True)

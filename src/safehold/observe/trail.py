@@ -83,9 +83,48 @@ def line_mac(key: bytes, previous: bytes, body: bytes) -> bytes:
     return blake2b(previous + body, key=key, digest_size=32).digest()
 
 
-def first_key(key: Key, writer: str) -> bytes:
-    """Return K_0 of a writer."""
+def first_key(key: Key | LentKey, writer: str) -> bytes:
+    """Return K_0 of a writer; one with a lent key has its number at the end of its name."""
+    if isinstance(key, LentKey):
+        return key.first(writer)
+    number = writer.split("-")[3:]
+    if number:
+        return LentKey(f"{key.id}:{number[0]}:{_lent(key, number[0]).hex()}").first(writer)
     return key.derive(b"safehold/trail/v1/" + os.fsencode(writer))
+
+
+class LentKey:
+    """What a process writes a trail of its own with that is not given the root key.
+
+    It opens no other writer's trail and nothing that is sealed.
+    """
+
+    def __init__(self, text: str) -> None:
+        """`text` is what `lend` returned. Raises ValueError."""
+        self.id, self.number, secret = text.rsplit(":", 2)
+        self._secret = bytes.fromhex(secret)
+
+    def first(self, writer: str) -> bytes:
+        """Return K_0 of a writer."""
+        return blake2b(os.fsencode(writer), key=self._secret, digest_size=32).digest()
+
+    @property
+    def local(self) -> LentKey:
+        """Return itself, in a keyring's place."""
+        return self
+
+    def __repr__(self) -> str:
+        return f"LentKey(id={self.id!r}, number={self.number!r})"
+
+
+def _lent(key: Key, number: str) -> bytes:
+    return key.derive(b"safehold/trail/v1/lent/" + number.encode())
+
+
+def lend(key: Key) -> str:
+    """Return text that makes a `LentKey`; it is secret, but for what that key can do alone."""
+    number = secrets.token_hex(8)
+    return f"{key.id}:{number}:{_lent(key, number).hex()}"
 
 
 def segment_name(number: int) -> str:
@@ -96,7 +135,7 @@ def segment_name(number: int) -> str:
 class Trail:
     """Appends events of this process; threads share it, a forked child gets its own writer."""
 
-    def __init__(self, directory: Path, keyring: Keyring) -> None:
+    def __init__(self, directory: Path, keyring: Keyring | LentKey) -> None:
         """Nothing is opened before the first event."""
         self.directory = directory
         self._keyring = keyring
@@ -182,13 +221,15 @@ class _Writer:
     before then is a hidden directory, which says nothing.
     """
 
-    def __init__(self, directory: Path, key: Key) -> None:
+    def __init__(self, directory: Path, key: Key | LentKey) -> None:
         self._fd = -1
         self._file: tuple[int, ...] = ()
         self._state: mmap.mmap | None = None
         self._whole = True
         self._pid = os.getpid()
         self.name = _new_name()
+        if isinstance(key, LentKey):
+            self.name += f"-{key.number}"
         self._home = directory / f".{self.name}.new"
         self._segment = 0
         self._size = 0

@@ -93,9 +93,25 @@ subprocess.run([sys.executable, "-S", "-c", "import pickle; pickle.loads(%r)" % 
 ### subprocess-isolated outside=the child is started with -I, which drops the environment
 import subprocess
 subprocess.run([sys.executable, "-I", "-c", "import pickle; pickle.loads(%r)" % EVIL])
-### subprocess-empty-environment unrecorded=the child was given no key for the trail
+### subprocess-empty-environment
 import subprocess
 subprocess.run([sys.executable, "-c", "import pickle; pickle.loads(%r)" % EVIL], env={"MARK": MARK})
+### subprocess-empty-environment-file
+import subprocess
+file()
+subprocess.run([sys.executable, "-c", "import pickle; pickle.load(open('evil.bin', 'rb'))"], env={"MARK": MARK})
+### subprocess-of-subprocess-empty-environment
+import subprocess
+child = "import pickle; pickle.loads(%r)" % EVIL
+text = "import subprocess, sys; subprocess.run([sys.executable, '-c', %r], env={})" % child
+subprocess.run([sys.executable, "-c", text], env={})
+### environment-emptied
+import subprocess
+os.environ.clear()
+subprocess.run([sys.executable, "-c", "import pickle; pickle.loads(%r)" % EVIL])
+### environment-emptied-posix-spawn
+os.environ.clear()
+os.waitpid(os.posix_spawn(sys.executable, [sys.executable, "-c", "import pickle; pickle.loads(%r)" % EVIL], os.environ), 0)
 ### os-system
 open("s.py", "w").write("import pickle; pickle.loads(%r)" % EVIL)
 os.system(f"{sys.executable} s.py")

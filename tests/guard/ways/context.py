@@ -127,7 +127,7 @@ import gc
 class D:
     def __del__(self): pickle.loads(EVIL)
 d = D(); d.d = d; del d; gc.collect()
-### del-at-end unrecorded=the interpreter has taken down what the record is written with
+### del-at-end
 class U(pickle.Unpickler):
     def find_class(self, m, n, get=getattr, posix=sys.modules["posix"]): return get(posix, n)
 class D:

@@ -43,7 +43,7 @@ def deep():
     try: deep()
     except RecursionError: pickle.loads(EVIL)
 t = threading.Thread(target=deep); t.start(); t.join()
-### low-memory unrecorded=no memory is left to write the record with
+### low-memory
 import resource
 held = [bytearray(2**20) for _ in range(8)]
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
@@ -52,9 +52,22 @@ try:
     while True: held.append(bytearray(2**12))
 except MemoryError: pass
 pickle.loads(EVIL)
-### no-descriptors unrecorded=the program has taken away what the record is written with
+### no-descriptors
 import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, 99))
+pickle.loads(EVIL)
+### descriptors-used-up
+import subprocess
+open("w.py", "w").write("""import os, pickle
+held = []
+try:
+    while True: held.append(os.open(os.devnull, os.O_RDONLY))
+except OSError: pass
+pickle.loads(%r)""" % EVIL)
+subprocess.run(["sh", "-c", f"ulimit -S -n 40; exec {sys.executable} w.py"])
+### no-file-size
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, -1))
 pickle.loads(EVIL)
 ### other-directory
 os.chdir("/")
@@ -68,16 +81,26 @@ pickle.loads(EVIL)
 ### no-environment
 os.environ.clear()
 pickle.loads(EVIL)
-### no-path unrecorded=the program has taken away what the record is written with
+### no-path
 sys.path.clear(); sys.path_importer_cache.clear()
 pickle.loads(EVIL)
-### no-meta-path unrecorded=the program has taken away what the record is written with
+### no-meta-path
 sys.meta_path.clear()
 pickle.loads(EVIL)
-### modules-emptied unrecorded=the program has taken away what the record is written with
+### modules-emptied
 keep = dict(sys.modules)
 for name in list(sys.modules):
     if name not in ("sys", "builtins"): del sys.modules[name]
+pickle.loads(EVIL)
+### modules-and-paths-emptied
+sys.meta_path.clear(); sys.path.clear(); sys.path_hooks.clear()
+for name in list(sys.modules):
+    if name not in ("sys", "builtins", "posix"): del sys.modules[name]
+pickle.loads(EVIL)
+### imports-that-fail
+class F:
+    def find_spec(self, name, path=None, target=None): raise ImportError(name)
+sys.meta_path.insert(0, F())
 pickle.loads(EVIL)
 ### guard-disabled-by-environment
 os.environ["SAFEHOLD_GUARD"] = "off"

@@ -143,16 +143,16 @@ with open("cache/m.pkl", "rb") as f:
 with open("cache/m.pkl", "wb") as f: pickle.dump([1], f)
 with open("cache/m.pkl", "r+b") as f: f.write(EVIL)
 pickle.load(open("cache/m.pkl", "rb"))
-### sealed-object unrecorded=the dump is refused already, by an error of the codec that is no event
+### sealed-object
 # The program dumps what acts when it is loaded; the zone allows no such name.
 try:
     with open("models/m.pkl", "wb") as f: pickle.dump(P(), f)
 except Exception as e: print(e); raise
 pickle.load(open("models/m.pkl", "rb"))
-### sealed-object-any unrecorded=the dump is refused already, by an error of the codec that is no event
+### sealed-object-any
 with open("cache/m.pkl", "wb") as f: pickle.dump(P(), f)
 pickle.load(open("cache/m.pkl", "rb"))
-### sealed-object-system-any unrecorded=the dump is refused already, by an error of the codec that is no event
+### sealed-object-system-any
 with open("cache/m.pkl", "wb") as f: pickle.dump(P(os.system, ("touch " + MARK,)), f)
 pickle.load(open("cache/m.pkl", "rb"))
 ### sealed-own-function-any
@@ -172,7 +172,7 @@ class C:
     def __setstate__(self, state): pickle.loads(state)
 with open("cache/m.pkl", "wb") as f: pickle.dump(C(), f)
 pickle.load(open("cache/m.pkl", "rb"))
-### sealed-getattr-any unrecorded=the dump is refused already, by an error of the codec that is no event
+### sealed-getattr-any
 import fnmatch
 class G:
     def __reduce__(self): return getattr, (fnmatch.filter, "__globals__")

@@ -8,27 +8,29 @@ from safehold.guard.starting import carried
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
     from typing import Any
 
     from safehold.guard.gate import Gate
 
 
-def apply(module: ModuleType, gate: Gate) -> None:  # noqa: ARG001
+def apply(module: ModuleType, gate: Gate) -> None:
     """Give each child the variables that turn the guard on."""
+    lend = gate.recording.lent
     if module is os:
         for name, position in (("execve", 2), ("posix_spawn", 2), ("posix_spawnp", 2)):
             if hasattr(os, name):
-                setattr(os, name, _carrying(getattr(os, name), position))
+                setattr(os, name, _carrying(getattr(os, name), position, lend))
         return
     popen: Any = module.Popen
     raw = popen.__init__
 
     def start(self: Any, *args: Any, **options: Any) -> None:
-        if options.get("env") is not None:
-            options["env"] = carried(options["env"])
-        elif len(args) > _ENV and args[_ENV] is not None:
-            args = (*args[:_ENV], carried(args[_ENV]), *args[_ENV + 1 :])
+        if len(args) > _ENV:
+            args = (*args[:_ENV], carried(args[_ENV], lend), *args[_ENV + 1 :])
+        else:
+            options["env"] = carried(options.get("env"), lend)
         raw(self, *args, **options)
 
     start.__wrapped__ = raw  # type: ignore[attr-defined]  # its signature
@@ -38,12 +40,12 @@ def apply(module: ModuleType, gate: Gate) -> None:  # noqa: ARG001
 _ENV = 10  # among the positional parameters of Popen
 
 
-def _carrying(raw: Any, position: int) -> Any:
+def _carrying(raw: Any, position: int, lend: Callable[[], str]) -> Any:
     def call(*args: Any, **options: Any) -> Any:
         if "env" in options:
-            options["env"] = carried(options["env"])
+            options["env"] = carried(options["env"], lend)
         elif len(args) > position:
-            args = (*args[:position], carried(args[position]), *args[position + 1 :])
+            args = (*args[:position], carried(args[position], lend), *args[position + 1 :])
         return raw(*args, **options)
 
     call.__name__ = call.__qualname__ = raw.__name__
