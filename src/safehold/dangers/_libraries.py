@@ -77,7 +77,8 @@ LIBRARY_ROWS: tuple[Row, ...] = (
         huggingface_hub.file_download datasets.load_dataset datasets.load
         nltk.download nltk.downloader invoke fabric sh plumbum click.edit click.launch
         click.open_file click.utils click.termui psutil.Popen py.io py.process py.path
-        fsspec smart_open s3fs gcsfs adlfs h5py.File tables.open_file tables.File zarr.open
+        fsspec smart_open s3fs gcsfs adlfs h5py.File h5py.hl.files.File h5py.h5f h5py.h5pl
+        tables.open_file tables.File zarr.open
         zarr.save zarr.load zarr.storage netCDF4.Dataset xarray.open_dataset xarray.open_mfdataset
         xarray.open_zarr xarray.backends onnx.save onnx.save_model onnx.load onnx.load_model
         onnx.external_data_helper onnxruntime.InferenceSession

@@ -248,6 +248,7 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
         torch.serialization.open_file torch.serialization.open_zipfile_writer
         torch.storage.UntypedStorage.from_file torch.UntypedStorage.from_file
         torch.storage.TypedStorage.from_file torch.C.PyTorchFileReader torch.C.PyTorchFileWriter
+        torch.PyTorchFileReader torch.PyTorchFileWriter
         torch.C.StorageBase torch.utils.tensorboard torch.profiler torch.autograd.profiler
         torch.cuda.memory torch.utils.viz torch.utils.bundled_inputs torch.storage.share_memory_lock
         torch.serialization.mkdtemp"""),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     Check = Callable[[FrameType], bool]
+    Inode = tuple[int, int]
 
 
 _METHOD: Final[Any] = type(os.environ.get)
@@ -115,7 +116,7 @@ def is_private(connection: Any) -> bool:
     methods = _connections.get(type(connection))
     if methods is None or not _methods_of(connection, methods):
         return False
-    if id(connection) not in _born and not _is_proved(connection):
+    if not _is_born(connection) and not _is_proved(connection):
         return False
     try:
         fd = connection.fileno()
@@ -134,16 +135,32 @@ def _methods_of(connection: Any, methods: dict[str, Any]) -> bool:
     )
 
 
-_born: Final[dict[int, Any]] = {}
-"""id -> weak reference to a connection that the library made for itself or got through another."""
+_born: Final[dict[int, tuple[Any, Inode]]] = {}
+"""id -> weak reference to a connection that the library made for itself or got through another,
+and what its descriptor stands for: another may be put into its place."""
 
 
 def born(connection: Any) -> None:
     """Note a connection that no stranger's descriptor was put into."""
     import weakref
 
-    key = id(connection)
-    _born[key] = weakref.ref(connection, lambda _: _born.pop(key, None))
+    inode = _inode(connection)
+    if inode is not None:
+        key = id(connection)
+        _born[key] = weakref.ref(connection, lambda _: _born.pop(key, None)), inode
+
+
+def _is_born(connection: Any) -> bool:
+    found = _born.get(id(connection))
+    return found is not None and found[0]() is connection and found[1] == _inode(connection)
+
+
+def _inode(connection: Any) -> Inode | None:
+    try:
+        status = os.fstat(connection.fileno())
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def is_private_file(file: Any) -> bool:
@@ -178,8 +195,9 @@ def _is_pair(fd: int) -> bool:
         return False
 
 
-_proved: Final[dict[int, tuple[Any, frozenset[str]]]] = {}
-"""id -> weak reference to a connection, and the steps of authentication it has passed."""
+_proved: Final[dict[int, tuple[Any, Inode | None, frozenset[str]]]] = {}
+"""id -> weak reference to a connection, what its descriptor stands for, and the steps of
+authentication it has passed."""
 _STEPS: Final = frozenset({"answer_challenge", "deliver_challenge"})
 
 
@@ -194,16 +212,23 @@ def prove(connection: Any, authkey: bytes, step: str) -> None:
     with socket.socket(fileno=os.dup(connection.fileno())) as end:
         if end.family != getattr(socket, "AF_UNIX", None):
             return  # what goes over a network can be changed after the proof
-    key = id(connection)
+    key, inode = id(connection), _inode(connection)
     before = _proved.get(key)
-    steps = before[1] if before is not None and before[0]() is connection else frozenset()
+    steps: frozenset[str] = frozenset()
+    if before is not None and before[0]() is connection and before[1] == inode:
+        steps = before[2]
     reference = weakref.ref(connection, lambda _: _proved.pop(key, None))
-    _proved[key] = reference, steps | {step}
+    _proved[key] = reference, inode, steps | {step}
 
 
 def _is_proved(connection: Any) -> bool:
     found = _proved.get(id(connection))
-    return found is not None and found[0]() is connection and found[1] == _STEPS
+    return (
+        found is not None
+        and found[0]() is connection
+        and found[1] == _inode(connection)
+        and found[2] == _STEPS
+    )
 
 
 _LOKY: Final = ("loky.backend.popen_loky_posix", "joblib.externals.loky.backend.popen_loky_posix")

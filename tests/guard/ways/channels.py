@@ -174,7 +174,7 @@ import threading
 l = Listener("s"); c = []
 t = threading.Thread(target=lambda: c.append(l.accept())); t.start(); a = Client("s"); t.join()
 c[0].send_bytes(EVIL); a.recv()
-### connection-replaced-after-proof outside=the program puts another descriptor in the place of one that was proved
+### connection-replaced-after-proof
 from multiprocessing import current_process
 from multiprocessing.connection import Listener, Client
 import threading
@@ -186,6 +186,12 @@ import socket
 s = socket.create_server(("127.0.0.1", 0)); x = socket.create_connection(s.getsockname())
 y, _ = s.accept(); x.sendall(len(EVIL).to_bytes(4, "big") + EVIL)
 os.dup2(y.fileno(), a.fileno()); a.recv()
+### connection-replaced-after-birth
+from multiprocessing import Pipe
+import subprocess
+a, b = Pipe(False); file(len(EVIL).to_bytes(4, "big") + EVIL)
+p = subprocess.Popen(["cat", "evil.bin"], stdout=subprocess.PIPE)
+os.dup2(p.stdout.fileno(), a.fileno()); a.recv()
 ### manager-of-a-stranger
 from multiprocessing.managers import BaseManager
 from multiprocessing.connection import Client

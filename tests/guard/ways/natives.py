@@ -20,10 +20,10 @@ pickle.loads(pickle.dumps(P(numpy.ndarray.tofile, (numpy.arange(3), MARK))))
 ### numpy-f2py needs=numpy
 import numpy
 pickle.loads(pickle.dumps(P(numpy.ndarray.dump, (numpy.arange(3), MARK))))
-### h5py needs=h5py outside=native code writes the file and tells no event of it, and the name is in no table of dangers that this program's own bytes are held to
+### h5py needs=h5py
 import h5py
 pickle.loads(pickle.dumps(P(h5py.File, (MARK, "w"))))
-### h5py-low needs=h5py outside=native code writes the file and tells no event of it, and the name is in no table of dangers that this program's own bytes are held to
+### h5py-low needs=h5py
 import h5py
 pickle.loads(pickle.dumps(P(h5py.h5f.create, (MARK.encode(),))))
 ### pyarrow-file needs=pyarrow
@@ -84,7 +84,7 @@ pickle.loads(pickle.dumps(P(scipy.io.savemat, (MARK, {"a": 1}))))
 ### torch-save needs=torch
 import torch
 pickle.loads(pickle.dumps(P(torch.save, ([1], MARK))))
-### torch-writer needs=torch outside=native code writes the file and tells no event of it, and the name is in no table of dangers that this program's own bytes are held to
+### torch-writer needs=torch
 import torch
 pickle.loads(pickle.dumps(P(torch._C.PyTorchFileWriter, (MARK,))))
 ### torch-storage needs=torch
