@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import functools
+import io
+import os
+import socket
 import subprocess
 import sys
 
@@ -285,6 +289,49 @@ def test_whatever_stands_below_a_row_is_found(name: str, more: list[str], border
     border = min(border + 1, len(parts) - 1)
     module, qualname = ".".join(parts[:border]), ".".join(parts[border:])
     assert lookup(module, qualname) is not None or ".".join(parts[:-1]) in dangers._VALUES
+
+
+class _Child(subprocess.Popen):  # type: ignore[type-arg]
+    pass
+
+
+class _Called:
+    def __call__(self) -> None:
+        """Be called."""
+
+
+HOMES = [
+    (os.system, ("posix", "system")),
+    (functools.partial(os.system, "x"), ("posix", "system")),
+    (functools.partial(functools.partial(map, os.system)), ("posix", "system")),
+    (functools.lru_cache(os.system), ("posix", "system")),
+    (staticmethod(os.system), ("posix", "system")),
+    (_Child.communicate, ("subprocess", "Popen.communicate")),
+    (classmethod(_Child.communicate), ("subprocess", "Popen.communicate")),
+    (socket.socket.connect, ("_socket", "socket.connect")),
+    (io.FileIO(os.devnull).write, ("_io", "FileIO.write")),
+    (int.from_bytes, ("builtins", "int.from_bytes")),
+    (_Called(), (__name__, "_Called")),
+    (object.__setattr__, ("builtins", "object.__setattr__")),
+    (dict.__new__, ("builtins", "dict")),
+]
+
+
+@pytest.mark.parametrize(("found", "home"), HOMES, ids=range(len(HOMES)))
+def test_what_is_wrapped_is_at_home_where_it_is_from(found: object, home: tuple[str, str]) -> None:
+    assert home in dangers.homes(found)
+
+
+def test_a_wrapper_of_itself_has_an_end() -> None:
+    endless = functools.partial(print)
+    endless.__setstate__((endless, (), {}, {}))  # type: ignore[attr-defined]
+    assert ("functools", "partial") in dangers.homes(endless)
+
+
+def test_a_class_is_made_as_the_class_it_derives_from() -> None:
+    assert ("subprocess", "Popen") in dangers.makers(_Child)
+    assert list(dangers.makers(_Called)) == []
+    assert list(dangers.makers(os.system)) == []
 
 
 def test_nothing_is_imported() -> None:

@@ -186,9 +186,13 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (package / "__init__.py").write_text("")
     (package / "models.py").write_text(
         "import os\nfrom os import system\nfrom functools import partial\n"
+        "from types import CodeType, FunctionType\nimport mimetypes, subprocess\n"
         "class Model:\n    class Part:\n        pass\n    limit = 3\n    inner = os\n"
         "model = Model()\nsettings = {'a': 1}\n"
         "def train():\n    return 'trained'\n"
+        "later = partial(system, 'true')\nreader = mimetypes.MimeTypes().read\n"
+        "run = staticmethod(system)\nset_any = object.__setattr__\n"
+        "class Child(subprocess.Popen):\n    pass\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     yield package
@@ -208,13 +212,20 @@ def test_own_class_and_its_inner_class_resolve(shop: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     ["system", "partial", "model", "settings", "Model.limit", "Model.inner", "absent",
-     "Model.absent", "model.Part"],
+     "Model.absent", "model.Part", "later", "reader", "run", "set_any", "CodeType", "FunctionType"],
 )  # fmt: skip
 @pytest.mark.parametrize("allow", ["exact", "everything"])
 def test_what_stands_beside_own_classes_is_refused(shop: Path, name: str, allow: str) -> None:
     names = [f"shop.models.{name}"] if allow == "exact" else ["*"]
     with pytest.raises(TypeNotAllowed):
         AllowList.of(names).resolve("shop.models", name)
+
+
+def test_a_class_derived_from_a_dangerous_one_has_to_be_named(shop: Path) -> None:
+    with pytest.raises(TypeNotAllowed, match="subprocess"):
+        AllowList.of(["*"]).resolve("shop.models", "Child")
+    child = AllowList.of(["shop.models.Child"]).resolve("shop.models", "Child")
+    assert child.__name__ == "Child"
 
 
 def test_module_beside_own_classes_is_refused(shop: Path) -> None:

@@ -173,7 +173,8 @@ class AllowList:
         found = _walk(_imported(module, qualname), module, qualname)
         name = f"{module}:{qualname}"
         if name not in self._classes and name not in self._functions:
-            _check_origin(found, module, qualname)
+            own = f"{module}.{qualname}" in self._own
+            _check_origin(found, module, qualname, inherited=not own)
         return _boosters.guarded(found, module, qualname) or found
 
 
@@ -253,11 +254,14 @@ def _walk(start: ModuleType, module: str, qualname: str) -> Any:
     return found
 
 
-def _check_origin(found: Any, module: str, qualname: str) -> None:
-    """Refuse what is not callable, or another module's dangerous callable under this name."""
+def _check_origin(found: Any, module: str, qualname: str, *, inherited: bool) -> None:
+    """Refuse what is not callable, or another module's dangerous callable under this name.
+
+    `inherited`: also what is made as a dangerous class is. Who names such a class wants it.
+    """
     if not callable(found):
         raise _refused(module, qualname, "is neither a class nor a function")
-    home = named(found)
-    danger = None if home is None else dangers.lookup(*home)
-    if home is not None and danger is not None:
-        raise _refused(module, qualname, f"is {'.'.join(home)}, which {danger.why}")
+    for home in (*dangers.homes(found), *(dangers.makers(found) if inherited else ())):
+        danger = dangers.lookup(*home)
+        if danger is not None:
+            raise _refused(module, qualname, f"is {'.'.join(home)}, which {danger.why}")

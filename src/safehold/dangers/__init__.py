@@ -15,11 +15,12 @@ from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from dataclasses import dataclass
 from functools import lru_cache
 
+from safehold.dangers._homes import homes, makers
 from safehold.dangers._libraries import METHODS
 from safehold.dangers._powers import Power
 from safehold.dangers._rows import ROWS
 
-__all__ = ["Danger", "Power", "lookup", "modern", "rows"]
+__all__ = ["Danger", "Power", "homes", "lookup", "makers", "modern", "rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ _REACHED = frozenset(
 _ORDINARY = frozenset(
     """
     bottle code commands conda dill docker fabric fire gc git glob graphviz grpc inspect invoke
-    keyboard locale logging loky mako mmap nose nox optparse pip pipes platform profile resource
+    keyboard locale logging loky mako mmap nose nox optparse pip pipes platform profile readline resource
     select sh signal site sox test thread tokenize tox trace turtle types typing uu uuid venv wave
     wheel
     """.split()

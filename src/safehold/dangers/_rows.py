@@ -24,7 +24,7 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
     # Python as text or code objects
     (_RUN, 95, _EXEC, _STDLIB, """
         builtins.eval builtins.exec builtins.execfile builtins.compile codeop types.CodeType
-        types.FunctionType types.LambdaType types.new_class types.coroutine typing.get_type_hints
+        builtins.code builtins.function types.FunctionType types.LambdaType types.new_class types.coroutine typing.get_type_hints
         typing.eval_type typing.ForwardRef bdb pdb cgitb code.InteractiveConsole"""),
     (_RUN, 95, _EXEC, _READ, """
         dataclasses.create_fn dataclasses.make_dataclass gettext.c2py rlcompleter optparse.Values
@@ -78,7 +78,7 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
         builtins.super builtins.property builtins.classmethod builtins.staticmethod inspect
         functools.partial functools.partialmethod functools.reduce functools.singledispatch
         functools.cached_property itertools.starmap itertools.accumulate itertools.filterfalse
-        itertools.takewhile itertools.dropwhile itertools.groupby types.MethodType
+        itertools.takewhile itertools.dropwhile itertools.groupby types.MethodType builtins.method
         types.DynamicClassAttribute string.Formatter contextlib.ExitStack contextlib.AsyncExitStack
         contextvars sched copyreg.add_extension copyreg.remove_extension copyreg.pickle
         copyreg.constructor weakref.finalize"""),
@@ -111,13 +111,16 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
     # interpreter
     (_INT, 94, "changes, blocks or stops the running interpreter", _STDLIB, """
         sys builtins.breakpoint builtins.input builtins.raw_input builtins.exit builtins.quit
-        builtins.help builtins.license builtins.credits builtins.copyright types.ModuleType
-        types.CellType types.FrameType types.TracebackType gc signal threading thread
+        builtins.help builtins.license builtins.credits builtins.copyright sitebuiltins types.ModuleType
+        types.CellType types.FrameType types.TracebackType builtins.module builtins.cell
+        builtins.frame builtins.traceback gc signal threading thread
         concurrent.futures resource.setrlimit resource.prlimit warnings.simplefilter
         warnings.filterwarnings warnings.resetwarnings locale.setlocale decimal.setcontext"""),
     (_INT | _ATTR, 94, "calls its arguments at exit", "GHSA-m6fh-58r7-x697", "atexit"),
     (_INT | _RUN, 94, "calls machine code or reads memory by address", "GHSA-4675-36f9-wf6r", """
         ctypes cffi cffi_backend faulthandler"""),
+    (_INT, 94, "changes what safehold refuses", _READ, """
+        safehold.guard safehold.dangers safehold.allow safehold.context safehold.observe"""),
     # nested payloads
     (_DES, 502, _NEST, _STDLIB, """
         pickle cPickle pickletools jsonpickle dill zodbpickle pickle5 hickle klepto
@@ -125,7 +128,18 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
         joblib.dump joblib.numpy_pickle.load joblib.numpy_pickle.load_temporary_memmap
         joblib.numpy_pickle.unpickle joblib.numpy_pickle.NumpyUnpickler joblib.numpy_pickle.dump
         joblib.numpy_pickle_compat joblib.Memory joblib.memory joblib.store_backends
-        joblib.externals joblib.testing joblib.memmapping_reducer joblib.pool skops.io"""),
+        joblib.externals joblib.testing joblib.memmapping_reducer skops.io"""),
+    (_DES | _PROC, 502, "starts workers that load what they are sent", _READ, """
+        joblib.externals.loky joblib.pool"""),
+    (_DES | _IMP, 470, _IMPORT, _READ, "skops.io.utils"),
+    (_IMP | _ATTR, 470, "returns what its arguments name", _READ, """
+        cloudpickle.cloudpickle.getattribute joblib.externals.cloudpickle.cloudpickle.getattribute
+        narwhals.utils narwhals.dependencies.get_imported_module pluggy.manager.instance_dict
+        pydantic.internal.namespace_utils sklearn.utils.validation.check_response_method
+        sklearn.feature_selection.base.get_feature_importances torch.utils.try_import
+        torch.utils.get_obj_state torch.jit_internal.get_closure
+        torch.ao.quantization.utils.getattr_from_fqn torch.ao.quantization.fuse_modules.get_module
+        torch.export.unflatten.get_submodule"""),
     (_DES | _RUN, 502, _NEST, "GHSA-565g-hwwr-4pp3", "marshal"),
     (_RUN | _DES, 502, "builds functions from code objects", "cloudpickle source", "cloudpickle"),
     (_DES | _RUN, 502, _NEST, "PyYAML documentation", """
@@ -162,7 +176,8 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
     (_RUN, 95, "runs text from its state as Python", "scipy source", """
         scipy.stats.distn_infrastructure.rv_generic scipy.stats.distn_infrastructure.rv_continuous
         scipy.stats.distn_infrastructure.rv_discrete scipy.stats.distn_infrastructure.rv_sample
-        scipy.stats.rv_continuous scipy.stats.rv_discrete scipy.stats.rv_histogram scipy.lib.bunch
+        scipy.stats.rv_continuous scipy.stats.rv_discrete scipy.stats.rv_histogram
+        scipy.stats.continuous_distns.rv_histogram scipy.lib.bunch
         scipy.optimize.nonlin.nonlin_wrapper scipy.weave scipy.signal.signaltools.timeit_fast
         scipy.special.precompute scipy.lib.cobyqa.utils.versions scipy.test"""),
     (_IMP, 470, _IMPORT, "scipy source", """
@@ -179,7 +194,7 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
         sklearn.callback sklearn.show_versions sklearn.utils.show_versions"""),
     (_FILE | _NET | _DES, 73, _OPEN, "scikit-learn reference", """
         sklearn.datasets.base.load_files sklearn.datasets.load_files
-        sklearn.datasets.svmlight_format sklearn.datasets.load_svmlight_file
+        sklearn.datasets.svmlight_format sklearn.datasets.svmlight_format_io sklearn.datasets.load_svmlight_file
         sklearn.datasets.load_svmlight_files sklearn.datasets.dump_svmlight_file
         sklearn.datasets.openml
         sklearn.datasets.california_housing sklearn.datasets.covtype sklearn.datasets.kddcup99
@@ -215,10 +230,13 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
         torch.load torch.serialization.load torch.serialization.legacy_load torch.jit.load
         torch.storage.load_from_bytes torch.package torch.export.pt2_archive torch.utils.model_dump
         torch.multiprocessing torch.functorch.compilers torch.fx.graph_pickler
-        torch.utils.serialization torch.cuda.memory_viz torch.distributed.elastic
-        torch.distributed.rpc torch.distributed.run torch.distributed.launch
-        torch.distributed.distributed_c10d torch.distributed.nn torch.distributed.launcher
-        torch.distributed.argparse_util"""),
+        torch.utils.serialization torch.cuda.memory_viz torch.distributed.distributed_c10d
+        torch.distributed.nn torch.distributed.argparse_util"""),
+    (_DES | _PROC | _NET, 502, "starts or connects to workers", _READ, """
+        torch.distributed.elastic torch.distributed.rpc torch.distributed.run
+        torch.distributed.launch torch.distributed.launcher torch.C.distributed_c10d.TCPStore
+        torch.C.distributed_c10d.FileStore torch.distributed.TCPStore
+        torch.distributed.FileStore"""),
     (_DES, 502, _NEST, "GHSA-vv6j-3g6g-2pvj", "torch.utils.config_module"),
     (_DES, 502, _NEST, "GHSA-h3qp-7fh3-f8h4", "torch.utils.data.datapipes.utils.decoder"),
     (_RUN, 95, _EXEC, "GHSA-86cj-95qr-2p4f", "torch.dynamo"),

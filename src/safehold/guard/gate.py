@@ -38,7 +38,15 @@ _CALLERS: Final = frozenset(
     {"builtins", "functools", "itertools", "operator", "_operator", "types", "typing"}
 )
 _BUILT: Final = frozenset({("types", "CodeType"), ("types", "FunctionType"), ("types", "CellType"),
-                           ("types", "ModuleType"), ("types", "new_class")})  # fmt: skip
+                           ("types", "ModuleType"), ("types", "new_class"), ("builtins", "code"),
+                           ("builtins", "function"), ("builtins", "cell"),
+                           ("builtins", "module")})  # fmt: skip
+# They hand out whole modules, or any name of one: no honest value calls them.
+_NEVER: Final = frozenset({("builtins", "globals"), ("builtins", "locals"), ("builtins", "vars"),
+                           ("dill._dill", "_eval_repr"), ("dill._dill", "_getattribute"),
+                           ("cloudpickle.cloudpickle", "_getattribute"),
+                           ("joblib.externals.cloudpickle.cloudpickle", "_getattribute"),
+                           ("distributed.utils", "import_term")})  # fmt: skip
 _PATIENCE: Final = 30.0  # seconds
 _NAMED_KINDS: Final = (type, type(lambda: 0), type(len), type(str.join), type(object.__init__))
 
@@ -210,19 +218,19 @@ class Gate:
         """
         if grant.unrestricted or (type(found) is dict and grant.kind == "minted"):
             return
+        if grant.kind == "minted":
+            with Held(OWN):
+                from safehold.dangers import homes, makers
+            for home in (*homes(found), *makers(found)):  # what was asked for says nothing
+                self.check_name(*home, grant, frame)
+            return
         home: Any = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
         if isinstance(found, _NAMED_KINDS) and all(type(part) is str for part in home):
-            if grant.kind != "minted" and _resolved(*home) is not found:
+            if _resolved(*home) is not found:
                 what = f"an object that calls itself {home[0]}.{home[1]}"
                 self.refuse(f"{what} and is not", grant, frame, f"{home[0]}.{home[1]}")
                 return
             self.check_name(home[0], home[1], grant, frame)
-        elif grant.kind == "minted":
-            owner = getattr(found, "__self__", None)
-            if owner is not None and not isinstance(owner, type(sys)):
-                self.check_object(
-                    owner if isinstance(owner, type) else type(owner), None, None, grant, frame
-                )
         elif name is None:
             self.refuse(f"calls an object of {type(found)!r}", grant, frame, repr(type(found)))
         else:
@@ -251,10 +259,9 @@ class Gate:
             found = _imported(module, name)
             if isinstance(found, type(sys)):
                 return "is a module"
-            home = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
-            if isinstance(found, _NAMED_KINDS) and all(type(part) is str for part in home):
-                real = dangers.lookup(*home)  # type: ignore[arg-type]
-                if real is not None and not _only_builds(*home, real.powers):  # type: ignore[arg-type]
+            for home in (*dangers.homes(found), *dangers.makers(found)):
+                real = dangers.lookup(*home)
+                if real is not None and not _only_builds(*home, real.powers):
                     return f"is {home[0]}.{home[1]}, which {real.why}"
         self.known_minted[module, name] = found
         return ""
@@ -365,8 +372,10 @@ def _only_builds(module: str, name: str, powers: Any) -> bool:
     """
     from safehold.dangers import Power
 
+    if (module, name) in _NEVER:
+        return False
     if (module, name) in _BUILT or f"{module}.".startswith(_BUILDERS):
-        return name != "_eval_repr"
+        return True
     if powers & Power.ATTRIBUTE and module not in _CALLERS:
         return False
     return not powers & ~(Power.ATTRIBUTE | Power.DESERIALIZE)

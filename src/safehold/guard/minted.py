@@ -49,9 +49,15 @@ def forget() -> None:
         return
 
 
+_REACHING: Final = (
+    b"getattr", b"setattr", b"delattr", b"attrgetter", b"methodcaller", b"_import_module",
+    b"_get_attr",
+)  # fmt: skip
+
+
 def reaches(data: bytes) -> bool:
     """Say whether a pickle may name what reaches attributes by name, see reaching."""
-    return b"getattr" in data or b"attrgetter" in data or b"methodcaller" in data
+    return any(name in data for name in _REACHING)
 
 
 def look_at(data: bytes, key: Any) -> bool:

@@ -1,15 +1,15 @@
 """What reaches attributes by name, in bytes of this process's own making.
 
-Protocols below 4 spell ``Class.member`` as a call of ``getattr``, and itemgetters and their like
-are ordinary values. They come as stand-ins that refuse attributes of the object model and judge
-what they reach, so that no chain of them leads to what a name could not.
+Protocols below 4 spell ``Class.member`` as a call of ``getattr``, dill fills cells by ``setattr``,
+and itemgetters and their like are ordinary values. They come as stand-ins that refuse attributes of
+the object model and judge what they reach, so that no chain of them leads to what a name could not.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from types import ModuleType
+from types import CellType, ModuleType
 from typing import Any, Final
 
 from safehold.guard import entries
@@ -17,13 +17,21 @@ from safehold.guard.grants import MINTED
 
 # What cloudpickle and enumerations reach in honest values.
 _DUNDERS: Final = frozenset({"__init__", "__new__", "__class_getitem__", "__call__", "__name__"})
+# From a generator or an exception to the globals and the builtins of the code that it runs.
+_FRAMES: Final = frozenset(
+    """
+    gi_frame gi_code gi_yieldfrom cr_frame cr_code cr_await cr_origin ag_frame ag_code ag_await
+    tb_frame tb_next f_back f_builtins f_code f_globals f_locals
+    """.split()
+)
 
 
 def _check(name: Any) -> None:
     if not isinstance(name, str):
         return
     for part in name.split("."):
-        if part.startswith("__") and part.endswith("__") and part not in _DUNDERS:
+        dunder = part.startswith("__") and part.endswith("__") and part not in _DUNDERS
+        if dunder or part in _FRAMES:
             frame = entries.caller(1)
             entries.gate.refuse(f"reaches for {part}", MINTED, frame, part)
 
@@ -32,11 +40,26 @@ def reached_attribute(owner: Any, name: str, *default: Any) -> Any:
     """Stand in for ``getattr``. Raises Blocked."""
     _check(name)
     found = getattr(owner, name, *default)
-    frame = entries.caller(1)
+    _judge(found, owner, name)
+    return found
+
+
+def _judge(found: Any, owner: Any, name: str) -> None:
+    frame = entries.caller(2)
     if isinstance(owner, ModuleType):
         entries.gate.check_name(owner.__name__, name, MINTED, frame)
     elif callable(found):
         entries.gate.check_object(found, None, None, MINTED, frame)
+
+
+def imported(name: str, *options: Any) -> Any:
+    """Stand in for dill's ``_import_module``, which returns members of modules as well."""
+    import dill._dill as dill
+
+    _check(name)
+    found = dill._import_module(name, *options)  # noqa: SLF001
+    if callable(found):
+        entries.gate.check_object(found, None, None, MINTED, entries.caller(1))
     return found
 
 
@@ -49,13 +72,34 @@ def _checked(make: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
+def _of_cells(change: Callable[..., None]) -> Callable[..., None]:
+    """Let honest values fill cells; of anything else, this would change it for the process."""
+
+    def changed(owner: Any, name: str, *value: Any) -> None:
+        if not isinstance(owner, CellType):
+            kind = owner if isinstance(owner, type) else type(owner)
+            message = f"changes {name} of {kind.__qualname__}"
+            entries.gate.refuse(message, MINTED, entries.caller(1), str(name))
+        change(owner, name, *value)
+
+    return changed
+
+
 _STAND_INS: Final[dict[int, tuple[Any, Any]]] = {
     id(getattr): (getattr, reached_attribute),
+    id(setattr): (setattr, _of_cells(setattr)),
+    id(delattr): (delattr, _of_cells(delattr)),
     id(operator.attrgetter): (operator.attrgetter, _checked(operator.attrgetter)),
     id(operator.methodcaller): (operator.methodcaller, _checked(operator.methodcaller)),
+}
+_DILL: Final[dict[str, Any]] = {
+    "_get_attr": reached_attribute,
+    "_import_module": imported,
 }
 
 
 def stand_in(found: Any) -> Any:
     """Return what an unpickle gets instead, or the thing itself."""
+    if getattr(found, "__module__", None) == "dill._dill":
+        return _DILL.get(getattr(found, "__qualname__", ""), found)
     return _STAND_INS.get(id(found), (found, found))[1]

@@ -52,14 +52,14 @@ def _judge_find(original: Any) -> Callable[[Any, Any], Any]:
 
 def instead(found: Any) -> Any:
     """Return the stand-in for what reaches attributes by name, see reaching; else the thing."""
-    if found is not getattr and getattr(found, "__module__", None) not in _REACHING:
+    if getattr(found, "__module__", None) not in _REACHING:
         return found
     from safehold.guard.reaching import stand_in
 
     return stand_in(found)
 
 
-_REACHING: Final = ("operator", "_operator")
+_REACHING: Final = ("builtins", "operator", "_operator", "dill._dill")
 
 
 def load_minted(file: Any, options: dict[str, Any]) -> Any:

@@ -93,7 +93,7 @@ pickle.loads(pickle.dumps(P(torch.UntypedStorage.from_file, (MARK, True, 16))))
 ### torch-from-file needs=torch
 import torch
 pickle.loads(pickle.dumps(P(torch.from_file, (MARK, True, 16))))
-### cffi needs=cffi outside=a function of the program itself hands out a C library, in bytes of its own making
+### cffi needs=cffi
 import cffi
 f = cffi.FFI(); f.cdef("int mkfifo(const char *, unsigned);")
 def libc(): return f.dlopen(None)

@@ -97,6 +97,121 @@ import operator, torch
 pickle.loads(pickle.dumps(P(operator.call, (P(getattr, (P(operator.getitem, (P(getattr, (torch.hub.load, "__globals__")), "os")), "mkfifo")), MARK))))
 """
 
+# What hands out namespaces, or changes what is there.
+_NAMESPACES = r"""
+### globals-of-the-caller
+import operator
+def item(of, name): return P(operator.getitem, (of, name))
+modules = item(P(vars, (item(P(globals, ()), "sys"),)), "modules")
+pickle.loads(pickle.dumps(P(operator.call, (item(P(vars, (item(modules, "posix"),)), "mkfifo"), MARK))))
+### locals-of-the-caller
+import operator
+tool = os.mkfifo
+pickle.loads(pickle.dumps(P(operator.call, (P(operator.getitem, (P(locals, ()), "tool")), MARK))))
+### vars-of-a-class
+import operator
+class Holder: tool = os.mkfifo
+pickle.loads(pickle.dumps(P(operator.call, (P(operator.getitem, (P(vars, (Holder,)), "tool")), MARK))))
+### builtins-of-a-frame
+import ast, operator
+builtin = P(getattr, (P(getattr, (P(ast.walk, (None,)), "gi_frame")), "f_builtins"))
+module = P(operator.call, (P(operator.getitem, (builtin, "__import__")), "posix"))
+found = P(operator.call, (P(operator.getitem, (builtin, "getattr")), module, "mkfifo"))
+pickle.loads(pickle.dumps(P(operator.call, (found, MARK))))
+### globals-of-a-frame-by-attrgetter
+import glob, operator
+space = P(operator.attrgetter("gi_frame.f_globals"), (P(glob.iglob, ("*",)),)) \
+    if hasattr(glob.iglob("*"), "gi_frame") else \
+    P(operator.attrgetter("gi_frame.f_globals"), (P(glob._iglob, ("*", None, None, False, False)),))
+pickle.loads(pickle.dumps(P(operator.call, (P(getattr, (P(operator.getitem, (space, "os")), "mkfifo")), MARK))))
+### attribute-of-the-guard
+import safehold.guard.gate as gate
+try: pickle.loads(pickle.dumps(P(setattr, (gate.Gate, "check_name", print))))
+except pickle.UnpicklingError: pass
+pickle.loads(EVIL)
+### attribute-of-a-class
+class Tool:
+    @staticmethod
+    def run(path): pass
+try: pickle.loads(pickle.dumps(P(setattr, (Tool, "run", print))))
+except pickle.UnpicklingError: pass
+if Tool.run is print: os.mkfifo(MARK)
+### attribute-removed
+class Base:
+    @staticmethod
+    def run(path): os.mkfifo(path)
+class Tool(Base):
+    @staticmethod
+    def run(path): pass
+try: pickle.loads(pickle.dumps(P(delattr, (Tool, "run"))))
+except pickle.UnpicklingError: pass
+Tool.run(MARK)
+### state-of-the-guard
+import operator, safehold.guard.gate as gate
+class Q:
+    def __reduce__(self): return operator.itemgetter(0), ((gate.Gate,),), (None, {"check_name": print})
+try: pickle.loads(pickle.dumps(Q()))
+except pickle.UnpicklingError: pass
+pickle.loads(EVIL)
+### partial-by-name
+import functools
+class Stored(functools.partial):
+    def __reduce__(self): return "stored"
+stored = Stored(os.mkfifo, MARK)
+pickle.loads(pickle.dumps(P(stored, ())))
+### argument-of-a-partial-by-name
+import functools
+class Stored(functools.partial):
+    def __reduce__(self): return "stored"
+stored = Stored(functools.reduce, os.mkfifo)
+pickle.loads(pickle.dumps(P(stored, ([MARK, 0o600],))))
+### class-derived-from-a-native-one needs=h5py
+import h5py
+class Own(h5py.File): pass
+pickle.loads(pickle.dumps(P(Own, (MARK, "w"))))
+### bound-method-of-a-native-one needs=pandas,pyarrow
+import pandas
+class Own(pandas.DataFrame): pass
+pickle.loads(pickle.dumps(P(Own({"a": [1]}).to_parquet, (MARK,))))
+### loky-fork-exec needs=joblib
+from joblib.externals.loky.backend.fork_exec import fork_exec
+import inspect, shutil, time
+extra = ([],) if "keep_fds" in inspect.signature(fork_exec).parameters else ()
+pickle.loads(pickle.dumps(P(fork_exec, ([shutil.which("mkfifo"), MARK], *extra))))
+for _ in range(100):
+    if os.path.exists(MARK): break
+    time.sleep(0.05)
+### cloudpickle-getattribute needs=cloudpickle
+import operator, cloudpickle.cloudpickle as c
+pickle.loads(pickle.dumps(P(operator.call, (P(c._getattribute, (P(c.subimport, ("posix",)), "mkfifo")), MARK))))
+### sklearn-response-method needs=sklearn,cloudpickle
+import operator, cloudpickle.cloudpickle as c
+from sklearn.utils.validation import _check_response_method
+pickle.loads(pickle.dumps(P(operator.call, (P(_check_response_method, (P(c.subimport, ("posix",)), "mkfifo")), MARK))))
+### torch-getattr-from-fqn needs=torch,cloudpickle
+import operator, cloudpickle.cloudpickle as c
+from torch.ao.quantization.utils import getattr_from_fqn
+pickle.loads(pickle.dumps(P(operator.call, (P(getattr_from_fqn, (P(c.subimport, ("posix",)), "mkfifo")), MARK))))
+### narwhals-deep-getattr needs=narwhals,cloudpickle
+import operator, cloudpickle.cloudpickle as c
+from narwhals._utils import deep_getattr
+pickle.loads(pickle.dumps(P(operator.call, (P(deep_getattr, (P(c.subimport, ("posix",)), "mkfifo")), MARK))))
+### skops-gettype needs=skops
+import operator
+from skops.io._utils import gettype
+pickle.loads(pickle.dumps(P(operator.call, (P(gettype, ("posix", "mkfifo")), MARK))))
+### dill-import-member needs=dill,h5py
+import operator, dill._dill as d
+pickle.loads(pickle.dumps(P(operator.call, (P(d._import_module, ("h5py.File",)), MARK, "w"))))
+### dill-get-attr needs=dill
+import operator, dill._dill as d
+pickle.loads(pickle.dumps(P(operator.call, (P(d._get_attr, (P(d._import_module, ("posix",)), "mkfifo")), MARK))))
+### distributed-import-term needs=distributed
+import operator
+from distributed.utils import import_term
+pickle.loads(pickle.dumps(P(operator.call, (P(import_term, ("posix.mkfifo",)), MARK))))
+"""
+
 # The same chain, through each way in that knows bytes of the process's own making.
 _CHAIN = """
 import operator, fnmatch
@@ -157,6 +272,7 @@ WAYS = ways(
             each(_TEMPLATE, _RESOLVERS),
             each(_CHAIN, _ENTRIES, "chain-"),
             each(_MODULE, _MODULES, "module-"),
+            _NAMESPACES,
             _LIBRARIES,
         )
     ),
