@@ -110,7 +110,9 @@ def _child(
 def _acts(event: str, args: tuple[Any, ...], canary: str) -> bool:
     """Say whether an event acts, or reads what the attacker names."""
     if event == "open":
-        return isinstance(args[1], str) and any(x in args[1] for x in "wax+") or canary in str(args)
+        return (isinstance(args[1], str) and any(x in args[1] for x in "wax+")) or canary in str(
+            args
+        )
     if event == "import":
         return False
     if event == "exec":  # a module that the library itself imports late

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+import os
 import sys
 import types
 import warnings
@@ -64,7 +65,7 @@ class Asked(Gate):
     """The gate of a guarded process, without a trail."""
 
     def __init__(self) -> None:
-        super().__init__("enforce", lambda: None)  # type: ignore[arg-type, return-value]
+        super().__init__("enforce", lambda: None, environ={})  # type: ignore[arg-type, return-value]
 
     def refuse(self, message: str, *_: Any, **__: Any) -> None:
         raise RefusedError(message)
@@ -179,7 +180,9 @@ def _at(modules: dict[str, list[Any]], parts: list[str]) -> Iterator[Any]:
 
 def what(one: Any, left: int = 16) -> Iterator[tuple[str, str]]:
     """Yield where an object is from, through all that is wrapped around it."""
-    wrapped = next((getattr(one, name, None) for kind, name in _WRAPS if isinstance(one, kind)), None)
+    wrapped = next(
+        (getattr(one, name, None) for kind, name in _WRAPS if isinstance(one, kind)), None
+    )
     if callable(wrapped) and left:
         yield from what(wrapped, left - 1)
     module, name = getattr(one, "__module__", None), getattr(one, "__qualname__", None)
@@ -201,7 +204,9 @@ def what(one: Any, left: int = 16) -> Iterator[tuple[str, str]]:
                 yield place.__module__, place.__qualname__
 
 
-def danger_of(one: Any, rows: dict[int, tuple[Any, Danger]]) -> list[tuple[tuple[str, str], Danger]]:
+def danger_of(
+    one: Any, rows: dict[int, tuple[Any, Danger]]
+) -> list[tuple[tuple[str, str], Danger]]:
     """Return each danger that an object is, with its home."""
     homes = list(what(one))
     found = [(home, row) for home in homes if (row := dangers.lookup(*home)) is not None]
@@ -248,7 +253,7 @@ def ask_under_a_bland_name(found: Found, rows: dict[int, Any]) -> dict[str, Any]
         hidden = [row.name for home, row in what_it_is if not _may_be_minted(home, row)]
         if _lets(gate.check_name, _PLACE, "one", MINTED, None) and (is_module or hidden):
             hits["minted"].append(path)
-        everything._resolved.clear()  # noqa: SLF001  (each under the same name)
+        everything._resolved.clear()
         if _lets(everything.resolve, _PLACE, "one"):
             hits["everything"].append(path)
         member = path.rpartition(":")[2].rpartition(".")[2]
@@ -323,7 +328,6 @@ def _planted() -> Found:
     """Return what a danger may hide in; a name of its own it has none of."""
     import _io
     import mimetypes
-    import os
     import subprocess
 
     class Quiet(functools.partial):  # type: ignore[type-arg]
@@ -363,7 +367,7 @@ def main() -> None:
     called = [(path, one) for path, one, _ in [*resolved, *plain] if callable(one)]
     called.append(("planted: returns a module", lambda: sys))
     called.append(("planted: imports by name", lambda name: importlib.import_module(name).system))
-    called.append(("planted: opens a path", lambda path: open(path, "wb")))
+    called.append(("planted: makes a directory", lambda path, *_: os.mkdir(path)))
     result: dict[str, Any] = {
         "walked": len(found),
         "named": len(rows),
@@ -378,8 +382,8 @@ def main() -> None:
     blind: Callable[[Any], list[tuple[str, str]]] = lambda _: []  # noqa: E731
     dangers.homes = dangers.makers = blind  # type: ignore[assignment]
     result["blind"] = ask_under_a_bland_name(_planted(), rows)
-    allow._functions |= {"subprocess:Popen"}  # type: ignore[misc]  # noqa: SLF001
-    allow._classes |= {"collections:OrderedDict.fromkeys"}  # type: ignore[misc]  # noqa: SLF001
+    allow._functions |= {"subprocess:Popen"}  # type: ignore[misc]
+    allow._classes |= {"collections:OrderedDict.fromkeys"}  # type: ignore[misc]
     some = {"subprocess:Popen", "collections:OrderedDict"}
     result["open"] = ask_presets(rows, allow, some)[1]
     json.dump(result, sys.stdout)

@@ -21,9 +21,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     for library in ("sklearn", "pandas"):
         pytest.importorskip(library)
     root = str(Path(__file__).parents[2])
-    code = f"import sys, runpy; sys.path.insert(0, {root!r}); sys.argv[0] = 'reachable'"
-    command = [sys.executable, "-c", f"{code}; runpy.run_module('tests.guard.reachable', "
-               "run_name='__main__', alter_sys=True)"]  # fmt: skip
+    run = "runpy.run_module('tests.guard.reachable', run_name='__main__', alter_sys=True)"
+    command = [sys.executable, "-c", f"import sys, runpy; sys.path.insert(0, {root!r}); {run}"]
     done = subprocess.run(command, cwd=tmp_path_factory.mktemp("reach"), check=False,
                           capture_output=True, text=True, timeout=900)  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -68,7 +67,7 @@ def test_planted_dangers_are_seen(answers: dict[str, Any]) -> None:
         assert answers["planted"][question] == []
         # Without the look behind names, which is what refuses them.
         assert len(answers["blind"][question]) >= 8
-    assert answers["open"] == [
+    assert sorted(answers["open"]) == [
         "collections:OrderedDict.fromkeys is let through",
         "subprocess:Popen is subprocess",
     ]
@@ -77,4 +76,4 @@ def test_planted_dangers_are_seen(answers: dict[str, Any]) -> None:
         "planted: imports by name builtin_function_or_method",
         "planted: returns a module module",
     ]
-    assert any(one == "planted: opens a path open" for one in calls["acted"])
+    assert any(one == "planted: makes a directory os.mkdir" for one in calls["acted"])

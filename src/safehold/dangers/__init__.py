@@ -62,8 +62,9 @@ _REACHED = frozenset(
 _ORDINARY = frozenset(
     """
     bottle code commands conda dill docker fabric fire gc git glob graphviz grpc inspect invoke
-    keyboard locale logging loky mako mmap nose nox optparse pip pipes platform profile readline resource
-    select sh signal site sox test thread tokenize tox trace turtle types typing uu uuid venv wave
+    keyboard locale logging loky mako mmap nose nox optparse pip pipes platform profile readline
+    resource select sh signal site sox test thread tokenize tox trace turtle types typing uu uuid
+    venv wave
     wheel
     """.split()
 )

@@ -24,8 +24,9 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
     # Python as text or code objects
     (_RUN, 95, _EXEC, _STDLIB, """
         builtins.eval builtins.exec builtins.execfile builtins.compile codeop types.CodeType
-        builtins.code builtins.function types.FunctionType types.LambdaType types.new_class types.coroutine typing.get_type_hints
-        typing.eval_type typing.ForwardRef bdb pdb cgitb code.InteractiveConsole"""),
+        builtins.code builtins.function types.FunctionType types.LambdaType types.new_class
+        types.coroutine typing.get_type_hints typing.eval_type typing.ForwardRef bdb pdb cgitb
+        code.InteractiveConsole"""),
     (_RUN, 95, _EXEC, _READ, """
         dataclasses.create_fn dataclasses.make_dataclass gettext.c2py rlcompleter optparse.Values
         cgi.test turtle pstats tracemalloc.Snapshot modulefinder testcapi testinternalcapi
@@ -111,8 +112,9 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
     # interpreter
     (_INT, 94, "changes, blocks or stops the running interpreter", _STDLIB, """
         sys builtins.breakpoint builtins.input builtins.raw_input builtins.exit builtins.quit
-        builtins.help builtins.license builtins.credits builtins.copyright sitebuiltins types.ModuleType
-        types.CellType types.FrameType types.TracebackType builtins.module builtins.cell
+        builtins.help builtins.license builtins.credits builtins.copyright sitebuiltins
+        types.ModuleType types.CellType types.FrameType types.TracebackType builtins.module
+        builtins.cell
         builtins.frame builtins.traceback gc signal threading thread
         concurrent.futures resource.setrlimit resource.prlimit warnings.simplefilter
         warnings.filterwarnings warnings.resetwarnings locale.setlocale decimal.setcontext"""),
@@ -194,8 +196,9 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
         sklearn.callback sklearn.show_versions sklearn.utils.show_versions"""),
     (_FILE | _NET | _DES, 73, _OPEN, "scikit-learn reference", """
         sklearn.datasets.base.load_files sklearn.datasets.load_files
-        sklearn.datasets.svmlight_format sklearn.datasets.svmlight_format_io sklearn.datasets.load_svmlight_file
-        sklearn.datasets.load_svmlight_files sklearn.datasets.dump_svmlight_file
+        sklearn.datasets.svmlight_format sklearn.datasets.svmlight_format_io
+        sklearn.datasets.load_svmlight_file sklearn.datasets.load_svmlight_files
+        sklearn.datasets.dump_svmlight_file
         sklearn.datasets.openml
         sklearn.datasets.california_housing sklearn.datasets.covtype sklearn.datasets.kddcup99
         sklearn.datasets.lfw sklearn.datasets.rcv1 sklearn.datasets.olivetti_faces

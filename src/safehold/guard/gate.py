@@ -24,29 +24,6 @@ if TYPE_CHECKING:
 
     Mode = Literal["off", "monitor", "enforce"]
 
-# What only calls, reads attributes or builds functions is harmless in bytes of this process's
-# own making, as what it would call is a name too, or is stopped when it acts.
-_BUILDERS: Final = (
-    "cloudpickle.",
-    "joblib.externals.cloudpickle.",
-    "dill._dill.",
-    "dask.",
-    "distributed.",
-)
-# Modules whose calls of other things are values, as partial and itemgetter are.
-_CALLERS: Final = frozenset(
-    {"builtins", "functools", "itertools", "operator", "_operator", "types", "typing"}
-)
-_BUILT: Final = frozenset({("types", "CodeType"), ("types", "FunctionType"), ("types", "CellType"),
-                           ("types", "ModuleType"), ("types", "new_class"), ("builtins", "code"),
-                           ("builtins", "function"), ("builtins", "cell"),
-                           ("builtins", "module")})  # fmt: skip
-# They hand out whole modules, or any name of one: no honest value calls them.
-_NEVER: Final = frozenset({("builtins", "globals"), ("builtins", "locals"), ("builtins", "vars"),
-                           ("dill._dill", "_eval_repr"), ("dill._dill", "_getattribute"),
-                           ("cloudpickle.cloudpickle", "_getattribute"),
-                           ("joblib.externals.cloudpickle.cloudpickle", "_getattribute"),
-                           ("distributed.utils", "import_term")})  # fmt: skip
 _PATIENCE: Final = 30.0  # seconds
 _NAMED_KINDS: Final = (type, type(lambda: 0), type(len), type(str.join), type(object.__init__))
 
@@ -127,6 +104,7 @@ class Gate:
             self._why_not_plain("posix", "system")
             with Held(OWN):
                 from safehold import errors  # noqa: F401  (for later)
+                from safehold.guard import builders  # noqa: F401
             self.recording.arm()
         except Exception as error:  # noqa: BLE001  (shown with the refusal that it keeps off)
             self.failed = error
@@ -221,8 +199,8 @@ class Gate:
         if grant.kind == "minted":
             with Held(OWN):
                 from safehold.dangers import homes, makers
-            for home in (*homes(found), *makers(found)):  # what was asked for says nothing
-                self.check_name(*home, grant, frame)
+            for place in (*homes(found), *makers(found)):  # what was asked for says nothing
+                self.check_name(*place, grant, frame)
             return
         home: Any = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
         if isinstance(found, _NAMED_KINDS) and all(type(part) is str for part in home):
@@ -251,17 +229,18 @@ class Gate:
             return ""
         with Held(OWN):
             from safehold import dangers
+            from safehold.guard.builders import only_builds
 
             module, name = dangers.modern(module, name)
             danger = dangers.lookup(module, name)
-            if danger is not None and not _only_builds(module, name, danger.powers):
+            if danger is not None and not only_builds(module, name, danger.powers):
                 return danger.why
             found = _imported(module, name)
             if isinstance(found, type(sys)):
                 return "is a module"
             for home in (*dangers.homes(found), *dangers.makers(found)):
                 real = dangers.lookup(*home)
-                if real is not None and not _only_builds(*home, real.powers):
+                if real is not None and not only_builds(*home, real.powers):
                     return f"is {home[0]}.{home[1]}, which {real.why}"
         self.known_minted[module, name] = found
         return ""
@@ -363,22 +342,6 @@ def caller_of(frame: FrameType | None) -> str:
 
 _OWN: Final = __file__.rpartition("guard")[0]
 _LOADERS: Final = ("/pickle.py", "<frozen importlib._bootstrap>")
-
-
-def _only_builds(module: str, name: str, powers: Any) -> bool:
-    """Say whether a danger is none in bytes of this process's making.
-
-    What it loads in turn is guarded as well, and what it would call is named or contained.
-    """
-    from safehold.dangers import Power
-
-    if (module, name) in _NEVER:
-        return False
-    if (module, name) in _BUILT or f"{module}.".startswith(_BUILDERS):
-        return True
-    if powers & Power.ATTRIBUTE and module not in _CALLERS:
-        return False
-    return not powers & ~(Power.ATTRIBUTE | Power.DESERIALIZE)
 
 
 def _exists(module: str) -> bool:

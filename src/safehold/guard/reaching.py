@@ -8,6 +8,7 @@ the object model and judge what they reach, so that no chain of them leads to wh
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable
 from types import CellType, ModuleType
 from typing import Any, Final
@@ -54,9 +55,8 @@ def _judge(found: Any, owner: Any, name: str) -> None:
 
 def imported(name: str, *options: Any) -> Any:
     """Stand in for dill's ``_import_module``, which returns members of modules as well."""
-    import dill._dill as dill
-
     _check(name)
+    dill: Any = sys.modules["dill._dill"]
     found = dill._import_module(name, *options)  # noqa: SLF001
     if callable(found):
         entries.gate.check_object(found, None, None, MINTED, entries.caller(1))
