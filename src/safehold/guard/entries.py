@@ -207,12 +207,23 @@ def _judged(buffers: Iterable[Any], grant: Grant, frame: FrameType | None) -> It
         yield buffer
 
 
-def dumps(obj: object, protocol: int | None = None, **options: Any) -> bytes:
+def dumps(
+    obj: object,
+    protocol: int | None = None,
+    *,
+    fix_imports: bool = True,
+    buffer_callback: Callable[[Any], Any] | None = None,
+) -> bytes:
     """As `pickle.dumps`; the bytes are known again when they are loaded in this process."""
-    data = _raw_dumps(obj, protocol, **options) if options else _raw_dumps(obj, protocol)
-    known.setdefault(tag(data), 0)
-    if len(known) > minted.MOST:
-        minted.forget()
+    if fix_imports and buffer_callback is None:  # two arguments by position are faster
+        data = _raw_dumps(obj, protocol)
+    else:
+        data = _raw_dumps(obj, protocol, fix_imports=fix_imports, buffer_callback=buffer_callback)
+    key = tag(data)
+    if key not in known:
+        known[key] = 0
+        if len(known) > minted.MOST:
+            minted.forget()
     return data
 
 
