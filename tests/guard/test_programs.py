@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import safehold
+from tests.guard.applications import APPLICATIONS
 from tests.guard.programs import PROGRAMS, Program
 
 pytestmark = pytest.mark.extras
@@ -29,6 +30,7 @@ allow = ["sklearn", "pandas"]
 """
 _PATIENCE = 600  # seconds after which a program hangs
 _LEAST = 80
+_ALL = [*PROGRAMS, *APPLICATIONS]
 
 
 def _is_there(module: str) -> bool:
@@ -38,7 +40,7 @@ def _is_there(module: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+@pytest.mark.parametrize("program", _ALL, ids=lambda program: program.name)
 def test_program(program: Program, tmp_path: Path) -> None:
     missing = [module for module in program.needs if not _is_there(module)]
     if missing:
@@ -72,4 +74,4 @@ _KEY = "Zq3_8vK1p-Rw5tY7uJ9mN2bX4cD6fG0hLsAeQiOzVyk"
 
 
 def test_programs_are_many() -> None:
-    assert len({program.name for program in PROGRAMS}) == len(PROGRAMS) >= _LEAST
+    assert len({program.name for program in _ALL}) == len(_ALL) >= _LEAST

@@ -251,14 +251,14 @@ class Files:
                 return self._record(at, drafts[0], opened, above)
             return self._replace(at, drafts, above=above)
 
-    def rename(self, old: StrPath, new: StrPath) -> Info:
+    def rename(self, old: StrPath, new: StrPath, *, replace: bool = False) -> Info:
         """Give an authentic file another name, perhaps in another zone; seal it for that.
 
         The new file is whole before the old one goes, and a copy of the old one that is put back
         is refused. The generation goes on from both names.
 
         Raises:
-            FileExistsError: there is a file with the new name.
+            FileExistsError: there is a file with the new name, and it is not to `replace` that.
             ConfigError, TypeNotAllowed: the new zone does not have the codec, or the types.
             As load for the old file.
         """
@@ -276,7 +276,7 @@ class Files:
                 check_codec(target.zone, found[0].header.codec)
                 for sealed in found:
                     check_declared(sealed.header, self._reader.reading(sealed.header, target).allow)
-                if name in os.listdir(directory):
+                if not replace and name in os.listdir(directory):
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target.name)
                 generation = found[0].header.generation
                 drafts = [Draft.of(sealed) for sealed in found]

@@ -7,6 +7,7 @@ import io
 import os
 import stat
 
+from safehold.guard import moving
 from safehold.guard.grants import OWN, STREAM, UNTRUSTED, Grant, Held
 from safehold.magic import MAGIC
 
@@ -200,7 +201,7 @@ def dump_sealed(
     """
     if not is_to_be_sealed(gate, file, frame, obj):
         return False
-    store = gate.store
+    store, start = gate.store, file.tell()
     with Held(OWN):
         from safehold.artifacts.codecs import Encoded
 
@@ -209,6 +210,8 @@ def dump_sealed(
                 return Encoded([encoded()]) if encoded is not None else Encoded([])
 
         store.dump_to(obj, file, prefer="pickle", encode=encode if encoded else None)
+        if start == 0:
+            moving.note(file.fileno())
     return True
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Mode = Literal["off", "monitor", "enforce"]
 
 _PATIENCE: Final = 30.0  # seconds
+# Rules whose next step depends on the library that loads; the others' messages have theirs.
+_ADVISED: Final = ("SH171", "SH176")
 _NAMED_KINDS: Final = (type, type(lambda: 0), type(len), type(str.join), type(object.__init__))
 
 
@@ -259,10 +261,20 @@ class Gate:
         action: str = "unpickle",
     ) -> None:
         """Record a violation; in mode enforce, raise it. Raises Blocked."""
-        caller = caller_of(frame)
+        caller, frame = caller_of(frame), _outer(frame)
+        module = frame.f_globals.get("__name__", "") if frame is not None else ""
         fields = {
             "loader": loader, "zone": zone, "artifact": artifact, "rule": rule, "action": action,
+            "module": module if type(module) is str else "",
         }  # fmt: skip
+        try:
+            if name and rule in _ADVISED:
+                with Held(OWN):
+                    from safehold.guard.advice import advice
+
+                fields["advice"] = advice(loader, fields["module"], grant, message)
+        except Exception as error:  # noqa: BLE001  (nothing can be imported: refused without it)
+            self.failed = error
         try:
             self._refuse(message, grant, caller, name, **fields)
         except Exception as error:
@@ -282,9 +294,13 @@ class Gate:
         artifact: str = "",
         rule: str = "SH171",
         action: str = "unpickle",
+        module: str = "",
+        advice: str = "",
     ) -> None:
         zone, artifact = zone or grant.zone, artifact or grant.artifact
         told = f"{message} ({grant.kind} bytes)" if name else message
+        if advice:
+            told = f"{told}; {advice}"
         try:
             with Held(OWN):
                 from safehold.errors import Blocked
@@ -307,6 +323,7 @@ class Gate:
                 "global": name,
                 "provenance": grant.kind,
                 "loader": loader,
+                "module": module,
                 "message": message,
             },
         }
@@ -332,12 +349,17 @@ def _undecided(error: BaseException) -> str:
 
 def caller_of(frame: FrameType | None) -> str:
     """Return file and line of the nearest frame that is neither ours nor the loader's."""
+    frame = _outer(frame)
+    return "<none>" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _outer(frame: FrameType | None) -> FrameType | None:
     while frame is not None:
         file = frame.f_code.co_filename
         if not file.startswith(_OWN) and not file.endswith(_LOADERS):
-            return f"{file}:{frame.f_lineno}"
+            return frame
         frame = frame.f_back
-    return "<none>"
+    return None
 
 
 _OWN: Final = __file__.rpartition("guard")[0]

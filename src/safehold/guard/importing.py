@@ -26,6 +26,10 @@ ADAPTERS: Final[dict[str, str]] = {
     "pkgutil": "marshal",
     "_pytest.assertion.rewrite": "marshal",
     "jinja2.bccache": "marshal",
+    "_sqlite3": "hooks",
+    "msgpack._cmsgpack": "hooks",
+    "msgpack.fallback": "hooks",
+    "xmlrpc.server": "xmlrpc",
     "shelve": "shelve",
     "logging.config": "logging_config",
     "multiprocessing.connection": "multiprocessing",
@@ -137,7 +141,8 @@ def apply(name: str, module: ModuleType, gate: Gate) -> None:
     """Run the adapter of a module.
 
     Raises:
-        AdapterError: the library is not as the adapter knows it, so nothing of it is usable.
+        AdapterError: the library is not as the adapter knows it, so nothing of it is usable; in
+            mode monitor that is recorded alone.
     """
     try:
         with Held(OWN):
@@ -147,15 +152,17 @@ def apply(name: str, module: ModuleType, gate: Gate) -> None:
                 __import__("_pickle")  # before what needs its entry points replaced
             __import__(path)
             sys.modules[path].apply(module, gate)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (refused, or recorded in mode monitor)
         message = (
             f"the guard knows no way to make this version of {name} safe "
             f"({type(error).__name__}: {error}); use a version that safehold supports"
         )
-        gate.refuse(message, UNTRUSTED, None, rule="SH176", loader=name, action="import")
-        with Held(OWN):
-            from safehold.errors import AdapterError
-        raise AdapterError(message) from error
+        try:
+            gate.refuse(message, UNTRUSTED, None, rule="SH176", loader=name, action="import")
+        except Exception as refusal:
+            with Held(OWN):
+                from safehold.errors import AdapterError
+            raise AdapterError(message) from refusal
 
 
 def install(gate: Gate) -> None:

@@ -58,7 +58,7 @@ def _add(learned: Learned, event: Mapping[str, Any], policy: Policy) -> None:
             names.add(name)
             learned.to_seal.add(os.path.join(policy.root, relative))
     else:
-        loader = detail.get("loader", "pickle")
+        loader = detail.get("module") or detail.get("loader", "pickle")
         learned.refused.add(f"{loader}: {name or detail.get('message', rule)}")
 
 

@@ -236,6 +236,127 @@ _reconstruct_wrapper(EVIL, True)
 ### joblib-loky-wrap needs=joblib
 from joblib.externals.loky.cloudpickle_wrapper import _reconstruct_wrapper
 _reconstruct_wrapper(EVIL, True)
+### django-database needs=django
+import django
+from django.conf import settings
+settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "d.db"}},
+    CACHES={"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "t"}})
+django.setup()
+from django.core.management import call_command
+from django.core.cache import cache
+import base64, sqlite3
+call_command("createcachetable"); cache.set("k", 1)
+d = sqlite3.connect("d.db"); d.execute("update t set value = ?", (base64.b64encode(EVIL).decode(),)); d.commit(); d.close()
+cache.get("k")
+### django-redis-server needs=django,fakeredis
+from django.conf import settings; settings.configure()
+from django.core.cache.backends.redis import RedisCache
+import fakeredis
+f = fakeredis.FakeStrictRedis(); c = RedisCache("redis://x", {}); c._cache.get_client = lambda *a, **k: f
+f.set(c.make_key("k"), EVIL); c.get("k")
+### django-memcached needs=pymemcache
+from pymemcache.serde import pickle_serde, FLAG_PICKLE
+pickle_serde.deserialize("k", EVIL, FLAG_PICKLE)
+### cachelib-redis-server needs=cachelib,fakeredis
+import cachelib, fakeredis
+f = fakeredis.FakeStrictRedis(); c = cachelib.RedisCache(f); f.set("k", b"!" + EVIL); c.get("k")
+### flask-caching-file needs=flask_caching
+import flask, flask_caching, glob
+a = flask.Flask("x"); c = flask_caching.Cache(a, config={"CACHE_TYPE": "FileSystemCache", "CACHE_DIR": "c"})
+with a.app_context():
+    c.set("k", 1)
+    for n in glob.glob("c/*"):
+        with open(n, "r+b") as f: f.seek(4); f.write(EVIL); f.truncate()
+    c.get("k")
+### dogpile-memory needs=dogpile
+from dogpile.cache import make_region
+r = make_region().configure("dogpile.cache.memory_pickle"); r.set("k", 1)
+head = r.backend._cache["k"].partition(b"|")[0]; r.backend._cache["k"] = head + b"|" + EVIL; r.get("k")
+### dogpile-file needs=dogpile
+from dogpile.cache import make_region
+import dbm
+r = make_region().configure("dogpile.cache.dbm", arguments={"filename": "d"}); r.set("k", 1)
+with dbm.open("d", "w") as d: d["k"] = d["k"].partition(b"|")[0] + b"|" + EVIL
+r.get("k")
+### kombu-message needs=kombu
+from kombu import Connection
+with Connection("memory://") as c:
+    q = c.SimpleQueue("q", accept=["pickle"])
+    q.producer.publish(EVIL, content_type="application/x-python-serialize", content_encoding="binary", routing_key="q")
+    q.get(timeout=9).payload
+### celery-task needs=celery
+from celery import Celery
+from celery.contrib.testing.worker import start_worker
+import time, uuid
+a = Celery("x", broker="memory://", backend="cache+memory://"); a.conf.accept_content = ["pickle"]
+a.conf.worker_hijack_root_logger = False
+seen = []
+@a.task(name="t")
+def t(*args): seen.append(args)
+with start_worker(a, perform_ping_check=False, shutdown_timeout=60), a.connection() as c:
+    i = str(uuid.uuid4())
+    c.Producer().publish(EVIL, routing_key="celery", content_type="application/x-python-serialize", content_encoding="binary",
+        headers={"task": "t", "id": i, "lang": "py", "root_id": i, "argsrepr": "", "kwargsrepr": ""}, correlation_id=i)
+    for _ in range(40):
+        if os.path.lexists(MARK) or os.path.exists("refused"): break
+        time.sleep(.05)
+### celery-result-file needs=celery
+from celery import Celery
+os.mkdir("r"); a = Celery("x", backend="file://" + os.path.abspath("r"))
+a.conf.result_serializer = "pickle"; a.conf.result_accept_content = ["pickle"]
+file(path=os.path.join("r", a.backend.get_key_for_task("1").decode()))
+a.AsyncResult("1").state
+### sqlite-converter
+import sqlite3
+sqlite3.register_converter("obj", pickle.loads)
+d = sqlite3.connect("d.db"); d.execute("create table t (v obj)"); d.execute("insert into t values (?)", (EVIL,)); d.commit()
+sqlite3.connect("d.db", detect_types=sqlite3.PARSE_DECLTYPES).execute("select v from t").fetchone()
+### sqlite-converter-evaluates
+import sqlite3
+sqlite3.register_converter("expr", eval)
+d = sqlite3.connect(":memory:", detect_types=sqlite3.PARSE_DECLTYPES); d.execute("create table t (v expr)")
+d.execute("insert into t values (?)", (f"__import__('os').mkfifo({MARK!r})",))
+d.execute("select v from t").fetchone()
+### sqlite-converter-acts
+import sqlite3
+sqlite3.dbapi2.register_converter("cmd", lambda b: os.system(b.decode()))
+d = sqlite3.connect(":memory:", detect_types=sqlite3.PARSE_DECLTYPES); d.execute("create table t (v cmd)")
+d.execute("insert into t values (?)", ("touch " + MARK,)); d.execute("select v from t").fetchone()
+### msgpack-hook-evaluates needs=msgpack
+import msgpack
+msgpack.unpackb(msgpack.packb({"e": f"__import__('os').mkfifo({MARK!r})"}), object_hook=lambda d: eval(d["e"]))
+### msgpack-hook-names needs=msgpack
+import msgpack
+msgpack.loads(msgpack.packb({"m": "subprocess", "n": "call", "a": [["touch", MARK]]}),
+    object_hook=lambda d: getattr(__import__(d["m"]), d["n"])(*d["a"]))
+### msgpack-pairs-hook needs=msgpack
+import msgpack
+msgpack.unpackb(msgpack.packb({"c": "touch " + MARK}), object_pairs_hook=lambda pairs: os.system(pairs[0][1]))
+### msgpack-list-hook needs=msgpack
+import msgpack
+msgpack.unpack(io.BytesIO(msgpack.packb(["touch " + MARK])), list_hook=lambda parts: os.system(parts[0]))
+### msgpack-stream needs=msgpack
+import msgpack
+u = msgpack.Unpacker(ext_hook=lambda code, data: os.system(data.decode())); u.feed(msgpack.packb(msgpack.ExtType(1, f"touch {MARK}".encode())))
+list(u)
+### msgpack-in-python needs=msgpack
+from msgpack import fallback, packb
+fallback.unpackb(packb({"e": f"__import__('os').mkfifo({MARK!r})"}), object_hook=lambda d: eval(d["e"]))
+### xmlrpc-dotted-module
+import xmlrpc.client, xmlrpc.server
+class S: files = os
+s = xmlrpc.server.SimpleXMLRPCDispatcher(allow_none=True); s.register_instance(S(), allow_dotted_names=True)
+s._marshaled_dispatch(xmlrpc.client.dumps((MARK,), "files.mkfifo").encode())
+### xmlrpc-dotted-function
+import xmlrpc.client, xmlrpc.server, types
+class S: tools = types.SimpleNamespace(make=os.mkfifo, add=len)
+s = xmlrpc.server.SimpleXMLRPCDispatcher(allow_none=True); s.register_instance(S(), True)
+s._marshaled_dispatch(xmlrpc.client.dumps((MARK,), "tools.make").encode())
+### xmlrpc-dotted-in-multicall
+import xmlrpc.client, xmlrpc.server
+class S: files = os
+s = xmlrpc.server.SimpleXMLRPCDispatcher(allow_none=True); s.register_multicall_functions(); s.register_instance(S(), True)
+s._marshaled_dispatch(xmlrpc.client.dumps(([{"methodName": "files.mkfifo", "params": [MARK]}],), "system.multicall").encode())
 """
 
 WAYS = ways("stores", _TEXT)

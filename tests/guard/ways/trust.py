@@ -188,6 +188,15 @@ class D:
         return operator.call, (A(), MARK)
 with open("cache/m.pkl", "wb") as f: pickle.dump(D(), f)
 pickle.load(open("cache/m.pkl", "rb"))
+### sealed-then-renamed-evil
+# What takes the name of a file that was sealed is another file.
+with open("models/m.tmp", "wb") as f: pickle.dump([1], f)
+os.unlink("models/m.tmp"); file(path="models/m.tmp"); os.replace("models/m.tmp", "models/m.pkl")
+pickle.load(open("models/m.pkl", "rb"))
+### sealed-then-renamed-overwritten
+with open("models/m.tmp", "wb") as f: pickle.dump([1], f)
+file(path="models/m.tmp"); os.replace("models/m.tmp", "models/m.pkl")
+pickle.load(open("models/m.pkl", "rb"))
 ### sealed-changed-byte
 with open("cache/m.pkl", "wb") as f: pickle.dump(EVIL, f)
 data = open("cache/m.pkl", "rb").read()

@@ -7,7 +7,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from safehold.guard import entries, files
+from safehold.guard import entries, files, moving
 from safehold.guard.adapters import in_place_of
 from safehold.guard.gate import Gate
 from safehold.guard.grants import CHANNEL, OWN, Held, live_grant
@@ -71,6 +71,7 @@ def _seal(
     encode = _encoder(value, compress, protocol)
     with Held(OWN):
         store.dump(value, path, prefer="joblib", encode=encode)
+        moving.note(path)
     return True
 
 

@@ -1,9 +1,13 @@
-"""Children with an environment of their own: the guard goes along all the same."""
+"""`subprocess` and `os`: children get the guard along with an environment of their own.
+
+And files that were sealed are sealed for the name that they are given.
+"""
 
 from __future__ import annotations
 
 import os
 
+from safehold.guard import moving
 from safehold.guard.starting import carried
 
 TYPE_CHECKING = False
@@ -22,6 +26,8 @@ def apply(module: ModuleType, gate: Gate) -> None:
         for name, position in (("execve", 2), ("posix_spawn", 2), ("posix_spawnp", 2)):
             if hasattr(os, name):
                 setattr(os, name, _carrying(getattr(os, name), position, lend))
+        for name in ("rename", "replace"):
+            setattr(os, name, moving.sealing(getattr(os, name), gate))
         return
     popen: Any = module.Popen
     raw = popen.__init__

@@ -24,6 +24,9 @@ def apply(module: ModuleType, gate: Gate) -> None:
     found = [getattr(module, name) for name in _CLASSES if hasattr(module, name)]
     if not found and hasattr(module, "BaseConstructor"):
         return  # a version that has given up such tags
+    if not found:
+        message = f"none of {', '.join(_CLASSES)} is there"
+        raise LookupError(message)
     for kind in found:
         make = vars(kind).get("make_python_instance")
         if make is not None:
