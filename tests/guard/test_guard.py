@@ -146,6 +146,46 @@ def test_a_strict_policy_refuses_untrusted_data_too(home: Path) -> None:
     assert run(home, own).stdout == "[5]\n"
 
 
+def test_a_strict_policy_holds_at_each_entry(home: Path) -> None:
+    write_policy(home, tables="[guard]\nstrict = true")
+    script = """
+import io, pickle
+from safehold.guard import entries
+data = b"cdatetime\\ndate\\n."
+open("a.pkl", "wb").write(data)
+class Own(pickle.Unpickler): pass
+class Base(pickle.Unpickler.__mro__[1]): pass
+class Python(pickle._Unpickler): pass
+class Reader:
+    def __init__(self):
+        file = io.BytesIO(data)
+        self.read, self.readline = file.read, file.readline
+class Unread(pickle._Unpickler):
+    def __init__(self, file):
+        super().__init__(file)
+        self._file_read = lambda n: file.read(n)
+loads = {
+    "file": lambda: pickle.load(open("a.pkl", "rb")),
+    "buffer": lambda: pickle.load(io.BytesIO(data)),
+    "reader": lambda: pickle.load(Reader()),
+    "class": lambda: Own(Reader()).load(),
+    "base": lambda: Base(Reader()).load(),
+    "python": lambda: Python(Reader()).load(),
+    "python file": lambda: Python(open("a.pkl", "rb")).load(),
+    "python unread": lambda: Unread(io.BytesIO(data)).load(),
+    "bytearray": lambda: pickle.loads(bytearray(data)),
+    "reference": lambda: entries._raw_loads(data),
+}
+for name, load in loads.items():
+    try: print("loaded", name, load())
+    except pickle.UnpicklingError as error: print("refused", name, error)
+"""
+    done = run(home, script)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 10, done.stderr
+    assert all(line.startswith("refused") and "strict" in line for line in lines), lines
+
+
 def test_an_unsealed_file_of_an_internal_zone_names_the_command(home: Path) -> None:
     (home / "models/a.pkl").write_bytes(b"\x80\x04K\x05.")
     script = "import pickle\nprint(pickle.load(open('models/a.pkl', 'rb')))\n"
@@ -163,6 +203,27 @@ def test_objects_are_not_pickled_to_external_files(home: Path) -> None:
     assert "in zone 'external'" in run(home, script).stderr
     assert events(home)[-1]["rule"] == "SH175"
     assert (home / "a.pkl").read_bytes() == b""
+
+
+def test_every_pickler_asks_about_the_zone_of_its_file(home: Path) -> None:
+    script = """
+import pickle, io
+class A: pass
+class C(pickle.Pickler): pass
+class P(pickle._Pickler): pass
+for number, dump in enumerate((
+    lambda file: pickle.dump(A(), file), lambda file: pickle._dump(A(), file),
+    lambda file: pickle.Pickler(file).dump(A()), lambda file: pickle._Pickler(file).dump(A()),
+    lambda file: C(file).dump(A()), lambda file: P(file).dump(A()),
+)):
+    with open(f"{number}.pkl", "wb") as file:
+        try: dump(file)
+        except pickle.PicklingError: print("refused")
+        except Exception as error: print(type(error).__name__)
+"""
+    assert run(home, script).stdout.split() == ["Blocked"] * 6
+    assert {event["rule"] for event in events(home)} == {"SH175"}
+    assert not any((home / f"{number}.pkl").read_bytes() for number in range(6))
 
 
 def test_plain_data_is_not_pickled_to_a_zone_of_data(home: Path) -> None:
@@ -392,6 +453,13 @@ def test_bytes_are_known_again_and_others_are_not() -> None:
     minted.remember(b"made here")
     assert minted.is_minted(b"made here")
     assert not minted.is_minted(b"made there")
+
+
+@pytest.mark.parametrize(("seed", "known"), [("random", False), ("0", True), ("17", True)])
+def test_bytes_are_known_by_a_key_that_nobody_knows(home: Path, seed: str, known: bool) -> None:
+    code = "from safehold.guard import minted; print(minted.tag is not hash)"
+    done = start(home, [sys.executable, "-c", code], PYTHONHASHSEED=seed)
+    assert done.stdout.strip() == str(known), done.stderr
 
 
 def test_what_came_through_a_channel_within_a_message_is_known() -> None:

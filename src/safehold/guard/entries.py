@@ -35,17 +35,6 @@ _raw_pickler_dump: Final = _pickle.Pickler.dump
 _frame_at: Final = sys._getframe  # noqa: SLF001
 
 
-class _Nothing(dict):  # type: ignore[type-arg]
-    """In the place of ``copyreg._extension_cache``: what a code meant before is asked for anew."""
-
-    def get(self, code: Any, default: Any = None) -> Any:  # noqa: ARG002
-        return default
-
-    def __setitem__(self, code: int, value: Any) -> None:
-        """Keep nothing."""
-
-
-NOTHING: Final[Any] = _Nothing()
 _cache: Any = copyreg._extension_cache  # type: ignore[attr-defined]  # noqa: SLF001
 # The dictionary that the C loader looks into; Python code gets another one.
 _C_CACHE: Final[dict[int, Any]] = _cache

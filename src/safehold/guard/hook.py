@@ -102,7 +102,6 @@ def _handlers(
 
     def marshal_loads(args: tuple[Any, ...]) -> None:
         check_event(gate, args, _frame(frame_of))
-        contained("marshal.loads", args)
 
     def limit(args: tuple[Any, ...]) -> None:
         """Prepare for little memory or few descriptors while there are enough."""
@@ -160,6 +159,7 @@ def _name_handler(gate: Gate) -> Handler:
                 raise
             gate.refuse_undecided(error, UNTRUSTED, frame, f"{args[0]}.{args[1]}")
             return
+        gate.check_strict(UNTRUSTED, frame)
         gate.check_name(args[0], args[1], UNTRUSTED, frame)
 
     return find_class

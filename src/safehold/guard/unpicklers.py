@@ -17,7 +17,7 @@ from safehold.guard.grants import CHANNEL, MINTED, OWN, UNTRUSTED, VERIFIED, Gra
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import FrameType, ModuleType
     from typing import Any, Final
 
@@ -139,6 +139,8 @@ def _load_of_type(self: Any) -> Any:
     frame = caller(1)
     file = getattr(self, "__dict__", {}).get("_safehold_file")
     if file is None:
+        # Made before the guard was on, or past its class: it may remember what nobody judged.
+        _judge_memo(_MEMO.__get__(self).copy().values())
         grant = CHANNEL if channels.is_channel(frame) else UNTRUSTED
         entries.gate.check_strict(grant, frame)
     elif files.is_sealed_next(file):
@@ -154,14 +156,17 @@ def _asks_allow_list(unpickler: Any, outer: Grant) -> bool:
 
 
 def _set_memo(self: Any, memo: Any) -> None:
-    values = memo.values() if isinstance(memo, dict) else memo.copy().values()
-    frame = caller(1)
+    _judge_memo(memo.values() if isinstance(memo, dict) else memo.copy().values())
+    _MEMO.__set__(self, memo)
+
+
+def _judge_memo(values: Iterable[Any]) -> None:
+    frame = caller(2)
     for value in list(values):
         if isinstance(value, tuple) and len(value) == 2:
             value = value[1]  # noqa: PLW2901  (as the proxy of another unpickler has them)
         if callable(value):
             entries.gate.check_object(value, None, None, current(frame), frame)
-    _MEMO.__set__(self, memo)
 
 
 def _new_subclass(cls: Any, /, **options: Any) -> None:
@@ -243,8 +248,6 @@ def adapt(module: Any) -> None:
     pickler = module._Pickler  # noqa: SLF001
     if not hasattr(pickler.dump, "safehold"):
         pickler.dump = _python_dump(pickler.dump)
-    if hasattr(module, "_extension_cache"):
-        module._extension_cache = entries.NOTHING  # noqa: SLF001
 
 
 def _judged_call(original: Any, position: int) -> Any:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from tests.guard.ways import each, ways
 
+# A function of the program's own, which its own bytes may name by code, and no others.
+_OWN_CODE = ("import copyreg, _pickle; go = _pickle.loads\ndef act(path): os.mkfifo(path)\n"
+             "copyreg.add_extension('__main__', 'act', 7)")  # fmt: skip
+_BY_CODE = "go(b'\\x80\\x02\\x82\\x07' + called(Part(b''), MARK) + b'.')"
 _TAKEN = {
     "loads": ("go = pickle.loads", "go(EVIL)"),
     "load": ("go = pickle.load", "go(io.BytesIO(EVIL))"),
@@ -186,6 +190,26 @@ _TAKEN |= {
                                "copyreg.add_extension('posix', 'mkfifo', 7)\n"
                                "go(b'\\x80\\x02\\x82\\x07.')",
                                "go(b'\\x80\\x02\\x82\\x07' + called(Part(b''), MARK) + b'.')"),
+    "extension-cache-again": ("import copyreg; cache = copyreg._extension_cache\n"
+                              "copyreg.add_extension('posix', 'mkfifo', 7)",
+                              "cache[7] = os.mkfifo\n"
+                              "pickle.loads(b'\\x80\\x02\\x82\\x07' + called(Part(b''), MARK) + b'.')"),
+    "extension-cache-again-load": ("import copyreg; cache = copyreg._extension_cache\n"
+                                   "copyreg.add_extension('posix', 'mkfifo', 7)",
+                                   "cache[7] = os.mkfifo\npickle.load(io.BytesIO("
+                                   "b'\\x80\\x02\\x82\\x07' + called(Part(b''), MARK) + b'.'))"),
+    "extension-cache-of-copyreg": ("import copyreg, _pickle; go = _pickle.loads\n"
+                                   "copyreg.add_extension('posix', 'mkfifo', 7)",
+                                   "copyreg._extension_cache[7] = os.mkfifo\n" + _BY_CODE),
+    "memo": ("u = pickle.Unpickler(io.BytesIO(named('posix', 'mkfifo') + b'q\\x000N.h\\x00'"
+             " + called(Part(b''), MARK) + b'.')); u.load()", "u.load()"),
+    "memo-of-another": ("v = pickle.Unpickler(io.BytesIO(named('posix', 'mkfifo') + b'q\\x000N.'))"
+                        "; v.load()",
+                        "u = pickle.Unpickler(io.BytesIO(b'h\\x00' + called(Part(b''), MARK) + b'.'))"
+                        "\nu.memo = v.memo; u.load()"),
+    "extension-of-minted-loads": (_OWN_CODE, "pickle.loads(pickle.dumps(act, 2))\n" + _BY_CODE),
+    "extension-of-minted-load": (_OWN_CODE,
+                                 "pickle.load(io.BytesIO(pickle.dumps(act, 2)))\n" + _BY_CODE),
 }  # fmt: skip
 
 # The gadget differs, as a name that is judged for what it is does not depend on what calls it.

@@ -42,6 +42,17 @@ class C(Connection):
         self._handle = os.open("f", os.O_RDONLY)
     def fileno(self): return r
 C(r).recv()
+### raw-reader-of-extension-codes start=install
+import copyreg, _pickle, multiprocessing, multiprocessing.connection, multiprocessing.reduction as r
+raw = _pickle.loads
+guard()
+r.ForkingPickler.loads = raw
+copyreg.add_extension("posix", "mkfifo", 7)
+a, b = multiprocessing.Pipe(False)
+b.send_bytes(b"\x80\x02\x82\x07.")
+try: a.recv()
+except pickle.UnpicklingError: pass
+raw(b"\x80\x02\x82\x07" + called(Part(b""), MARK) + b".")
 ### recv-read-replaced
 from multiprocessing.connection import Connection
 c = Connection(os.pipe()[0])

@@ -223,6 +223,12 @@ except ImportError: import _xxsubinterpreters as i
 n = i.create()
 text = f"import pickle; pickle.loads({EVIL!r})"
 (getattr(i, "run_string", None) or i.exec)(n, text)
+### sub-interpreter-of-install start=install
+guard()
+try: import _interpreters as i
+except ImportError: import _xxsubinterpreters as i
+text = f"import pickle; pickle.loads({EVIL!r})"
+(getattr(i, "run_string", None) or i.exec)(i.create(), text)
 ### sub-interpreter-by-capi
 import _testcapi
 _testcapi.run_in_subinterp(f"import pickle; pickle.loads({EVIL!r})")

@@ -287,6 +287,22 @@ pickle.loads(pickle.dumps(P(act, (MARK,))))
 ### own-function-mkfifo outside=a function of the program itself, in bytes of its own making, and no event tells of the call
 def act(path): os.mkfifo(path)
 pickle.loads(pickle.dumps(P(act, (MARK,))))
+### own-function-exec
+CODE = compile(f"import os; os.mkfifo({MARK!r})", "way", "exec")
+def act(): exec(CODE)
+pickle.loads(pickle.dumps(P(act, ())))
+### name-rebound
+def act(path): pass
+data = pickle.dumps(P(act, (MARK,)))
+pickle.loads(data)
+act = os.mkfifo
+pickle.loads(data)
+### name-rebound-load
+def act(path): pass
+data = pickle.dumps(P(act, (MARK,)))
+pickle.loads(data)
+act = os.mkfifo
+pickle.load(io.BytesIO(data))
 ### own-alias
 act = os.mkfifo
 class A(P):

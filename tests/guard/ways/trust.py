@@ -263,6 +263,31 @@ pickle.loads(raw("evilmod", "x"))
 open("UserDict.py", "w").write(f"import os; os.mkfifo({MARK!r})\nclass UserDict(dict): pass\n")
 try: pickle.loads(raw("UserDict", "UserDict", proto=4), fix_imports=False)
 except Exception: pickle.loads(b"\x80\x04" + named("UserDict", "UserDict", 4) + b".")
+### untrusted-import-of-plain-exception
+open("exceptions.py", "w").write(f"import os; os.mkfifo({MARK!r})\nValueError = ValueError\n")
+pickle.loads(b"\x80\x04" + named("exceptions", "ValueError", 4) + b".", fix_imports=False)
+### minted-buffer-that-reads-other
+def act(path): os.mkfifo(path)
+class B(io.BytesIO):
+    other = io.BytesIO(raw("__main__", "act", MARK))
+    def read(self, n=-1): return self.other.read(n)
+    def readline(self, n=-1): return self.other.readline(n)
+    def readinto(self, into): return self.other.readinto(into)
+    def tell(self): return self.other.tell()
+    def seek(self, *at): return self.other.seek(*at)
+pickle.load(B(pickle.dumps(1)))
+### minted-asks-allow-list
+class U(pickle.Unpickler):
+    asks_allow_list = True
+    def find_class(self, m, n): return os.mkfifo
+def act(): U(io.BytesIO(raw("x", "y", MARK))).load()
+pickle.loads(pickle.dumps(P(act, ())))
+### minted-asks-allow-list-python
+class U(pickle._Unpickler):
+    asks_allow_list = True
+    def find_class(self, m, n): return os.mkfifo
+def act(): U(io.BytesIO(raw("x", "y", MARK))).load()
+pickle.loads(pickle.dumps(P(act, ())))
 ### untrusted-import-of-python-2-name
 open("copy_reg.py", "w").write(f"import os; os.mkfifo({MARK!r})\n_reconstructor = 1\n")
 pickle.loads(b"\x80\x04" + named("copy_reg", "_reconstructor", 4) + b".", fix_imports=False)

@@ -154,6 +154,12 @@ class U(pickle._Unpickler):
         except pickle._Stop as stop:
             return stop.value
 U(io.BytesIO(EVIL)).load()
+### dispatch-raw
+raw_reduce = pickle._Unpickler.load_reduce
+class U(pickle._Unpickler):
+    dispatch = {**pickle._Unpickler.dispatch, ord("R"): raw_reduce}
+    def get_extension(self, code): self.append(os.mkfifo)
+U(io.BytesIO(b"\x80\x02\x82\x07" + called(Part(b""), MARK) + b".")).load()
 ### stack-preset outside=the program itself puts the call on the stack; no byte names it
 u = pickle._Unpickler(io.BytesIO(EVIL))
 u.stack, u.metastack = [os.mkfifo, (MARK,)], []
@@ -228,4 +234,20 @@ class Slow2(Slow):
 other()
 """
 
-WAYS = ways("unpicklers", "\n".join((_OWN, _HANDED, _ALSO)))
+# What calls or changes the thing on the stack, which came there unasked.
+_OPCODES = """
+class Evil:
+    def __new__(cls, path): os.mkfifo(path)
+    __setstate__ = staticmethod(os.mkfifo)
+class U(pickle._Unpickler):
+    def get_extension(self, code): self.append(Evil)
+U(io.BytesIO(b"\\x80\\x04" + @ + b".")).load()
+"""
+_CALLED = {
+    "newobj": "b'\\x82\\x07(' + part(MARK) + b't\\x81'",
+    "newobj-ex": "b'\\x82\\x07(' + part(MARK) + b't}\\x92'",
+    "obj": "b'(\\x82\\x07' + part(MARK) + b'o'",
+    "build": "b'\\x82\\x07' + part(MARK) + b'b'",
+}
+
+WAYS = ways("unpicklers", "\n".join((_OWN, _HANDED, _ALSO, each(_OPCODES, _CALLED, "opcode-"))))

@@ -1,0 +1,65 @@
+"""What the gate decides about names, asked directly: no loader hands it these."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import pytest
+
+from safehold.errors import Blocked
+from safehold.guard.gate import Gate
+from safehold.guard.grants import MINTED, UNTRUSTED
+from tests.guard.reachable import Asked, RefusedError
+
+
+class Lying(str):
+    """A text that says it is another."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return hash("builtins" if self == "posix" else "set")
+
+    def __eq__(self, other: object) -> bool:
+        return other in ("builtins", "set", "posix")
+
+
+@pytest.mark.parametrize("grant", [UNTRUSTED, MINTED], ids=["untrusted", "minted"])
+@pytest.mark.parametrize(
+    ("module", "name"), [(Lying("posix"), Lying("system")), ("builtins", b"set"), (None, None)]
+)
+def test_a_name_that_is_no_text_is_refused(grant: Any, module: Any, name: Any) -> None:
+    with pytest.raises(RefusedError, match="no text"):
+        Asked().check_name(module, name, grant, None)
+
+
+def test_a_module_by_its_python_2_name_is_refused() -> None:
+    with pytest.raises(RefusedError, match="is a module"):
+        Asked().check_name("Queue", "types", MINTED, None)
+    Asked().check_name("Queue", "Queue", MINTED, None)
+
+
+def test_a_python_2_name_that_cannot_be_looked_for_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Asked().check_name("exceptions", "ValueError", UNTRUSTED, None)
+
+    def fail(name: str) -> None:
+        message = f"{name}.__spec__ is not set"
+        raise ValueError(message)
+
+    monkeypatch.setattr(importlib.util, "find_spec", fail)
+    with pytest.raises(RefusedError, match="not plain data"):
+        Asked().check_name("exceptions", "ValueError", UNTRUSTED, None)
+
+
+def test_what_cannot_be_recorded_is_refused_also_in_monitor() -> None:
+    def fail() -> Any:
+        message = "no policy"
+        raise OSError(message)
+
+    gate = Gate("monitor", fail, environ={})
+    with pytest.raises(Blocked) as caught:
+        gate.check_name("posix", "system", UNTRUSTED, None)
+    assert "could not be recorded" in "".join(caught.value.__notes__)
