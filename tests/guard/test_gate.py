@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import operator
+import pickle
+import sys
 from typing import Any
 
 import pytest
 
 from safehold.errors import Blocked
+from safehold.guard import entries, reaching
 from safehold.guard.gate import Gate
-from safehold.guard.grants import MINTED, UNTRUSTED
+from safehold.guard.grants import MINTED, UNTRUSTED, Held
 from tests.guard.reachable import Asked, RefusedError
 
 
@@ -63,3 +67,32 @@ def test_what_cannot_be_recorded_is_refused_also_in_monitor() -> None:
     with pytest.raises(Blocked) as caught:
         gate.check_name("posix", "system", UNTRUSTED, None)
     assert "could not be recorded" in "".join(caught.value.__notes__)
+
+
+@pytest.fixture
+def _asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entries, "gate", Asked(), raising=False)
+
+
+@pytest.mark.usefixtures("_asked")
+def test_a_table_of_a_dangerous_module_is_not_reached() -> None:
+    with pytest.raises(RefusedError, match=r"sys\.modules"):
+        reaching.reached_attribute(sys, "modules")
+    assert reaching.reached_attribute(pickle, "HIGHEST_PROTOCOL") == pickle.HIGHEST_PROTOCOL
+
+
+@pytest.mark.usefixtures("_asked")
+def test_getters_of_unpickled_values_are_what_they_stand_for() -> None:
+    getter: Any = reaching.stand_in(operator.attrgetter)("real", "imag")
+    caller: Any = reaching.stand_in(operator.methodcaller)("split", sep=",")
+    with Held(MINTED):
+        assert (getter(3), caller("a,b")) == ((3, 0), ["a", "b"])
+        with pytest.raises(RefusedError):
+            reaching.stand_in(operator.attrgetter)("system")(sys.modules["os"])
+    assert isinstance(getter, operator.attrgetter)
+    assert isinstance(caller, operator.methodcaller)
+    assert pickle.loads(pickle.dumps(getter))(3) == (3, 0)
+    assert pickle.loads(pickle.dumps(caller))("a,b") == ["a", "b"]
+    assert repr(getter) == "operator.attrgetter('real', 'imag')"
+    with pytest.raises(TypeError):
+        getter.__class__ = int

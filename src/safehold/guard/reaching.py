@@ -14,7 +14,7 @@ from types import CellType, ModuleType
 from typing import Any, Final
 
 from safehold.guard import entries
-from safehold.guard.grants import MINTED
+from safehold.guard.grants import MINTED, live_grant
 
 # What cloudpickle and enumerations reach in honest values.
 _DUNDERS: Final = frozenset({"__init__", "__new__", "__class_getitem__", "__call__", "__name__"})
@@ -63,13 +63,55 @@ def imported(name: str, *options: Any) -> Any:
     return found
 
 
-def _checked(make: Callable[..., Any]) -> Callable[..., Any]:
-    def made(*args: Any, **options: Any) -> Any:
-        for name in args if make is operator.attrgetter else args[:1]:
-            _check(name)
-        return make(*args, **options)
+class _Getter:
+    """An attrgetter or methodcaller that judges what it reaches while something is unpickled.
 
-    return made
+    To the program it is what it stands for: it says that it is of that class, and pickles as it.
+    """
+
+    __slots__ = ("_made", "_name")
+
+    def __init__(self, made: Any, name: Any) -> None:
+        self._made, self._name = made, name
+
+    @property
+    def __class__(self) -> Any:
+        return type(self._made)
+
+    @__class__.setter
+    def __class__(self, _: Any) -> None:
+        message = "the class of this object cannot be changed"
+        raise TypeError(message)
+
+    def __call__(self, owner: Any) -> Any:
+        if live_grant() is MINTED:
+            if self._name is None:
+                found = self._made(owner)
+                for one in found if type(found) is tuple else (found,):
+                    if callable(one):
+                        entries.gate.check_object(one, None, None, MINTED, entries.caller(1))
+                return found
+            reached_attribute(owner, self._name)
+        return self._made(owner)
+
+    def __reduce__(self) -> Any:
+        return self._made.__reduce__()
+
+    def __repr__(self) -> str:
+        return repr(self._made)
+
+
+def _attrgetter(*names: Any) -> Any:
+    """Stand in for ``operator.attrgetter``. Raises Blocked."""
+    for name in names:
+        _check(name)
+    return _Getter(operator.attrgetter(*names), None)
+
+
+def _methodcaller(name: Any, /, *args: Any, **options: Any) -> Any:
+    """Stand in for ``operator.methodcaller``. Raises Blocked."""
+    _check(name)
+    return _Getter(operator.methodcaller(name, *args, **options), name)
 
 
 def _of_cells(change: Callable[..., None]) -> Callable[..., None]:
@@ -89,8 +131,8 @@ _STAND_INS: Final[dict[int, tuple[Any, Any]]] = {
     id(getattr): (getattr, reached_attribute),
     id(setattr): (setattr, _of_cells(setattr)),
     id(delattr): (delattr, _of_cells(delattr)),
-    id(operator.attrgetter): (operator.attrgetter, _checked(operator.attrgetter)),
-    id(operator.methodcaller): (operator.methodcaller, _checked(operator.methodcaller)),
+    id(operator.attrgetter): (operator.attrgetter, _attrgetter),
+    id(operator.methodcaller): (operator.methodcaller, _methodcaller),
 }
 _DILL: Final[dict[str, Any]] = {
     "_get_attr": reached_attribute,

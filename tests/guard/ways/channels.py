@@ -53,6 +53,31 @@ b.send_bytes(b"\x80\x02\x82\x07.")
 try: a.recv()
 except pickle.UnpicklingError: pass
 raw(b"\x80\x02\x82\x07" + called(Part(b""), MARK) + b".")
+### pipe-read-replaced
+import multiprocessing
+a, b = multiprocessing.Pipe(False)
+a._recv_bytes = lambda maxsize=None: io.BytesIO(EVIL)
+a.recv()
+### pipe-read-replaced-in-class
+import multiprocessing.connection
+a, b = multiprocessing.Pipe(False)
+multiprocessing.connection.Connection._recv_bytes = lambda self, maxsize=None: io.BytesIO(EVIL)
+a.recv()
+### pipe-of-another-class
+import multiprocessing.connection
+class C(multiprocessing.connection.Connection):
+    def _recv_bytes(self, maxsize=None): return io.BytesIO(EVIL)
+a, b = multiprocessing.Pipe(False)
+a.__class__ = C
+a.recv()
+### pipe-read-by-copied-code
+import functools, types, multiprocessing.connection
+a, b = multiprocessing.Pipe(False)
+b.send(1)
+class Own: loads = functools.partial(min, EVIL, key=pickle.loads)
+read = types.FunctionType(multiprocessing.connection.Connection.recv.__code__,
+    {"_ForkingPickler": Own, "__name__": "multiprocessing.connection", "__builtins__": __builtins__})
+read(a)
 ### recv-read-replaced
 from multiprocessing.connection import Connection
 c = Connection(os.pipe()[0])
@@ -357,6 +382,11 @@ open("f", "wb").write(EVIL)
 fd = os.open("f", os.O_RDONLY); os.set_inheritable(fd, True)
 sys.argv = ["x", "--process-name", "n", "--pipe", str(fd)]
 runpy.run_module("joblib.externals.loky.backend.popen_loky_posix", run_name="__main__", alter_sys=True)
+### loky-beside-main needs=joblib
+import runpy
+r, w = os.pipe(); os.write(w, EVIL); os.close(w); os.set_inheritable(r, True)
+sys.argv = ["x", "--process-name", "n", "--pipe", str(r)]
+runpy.run_module("joblib.externals.loky.backend.popen_loky_posix", run_name="__main__")
 ### listener-raw-client
 import socket, threading
 from multiprocessing.connection import Listener

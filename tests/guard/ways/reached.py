@@ -181,6 +181,20 @@ pickle.loads(pickle.dumps(P(fork_exec, ([shutil.which("mkfifo"), MARK], *extra))
 for _ in range(100):
     if os.path.exists(MARK): break
     time.sleep(0.05)
+### methodcaller-of-a-module needs=cloudpickle
+import operator, cloudpickle.cloudpickle as c
+pickle.loads(pickle.dumps(P(operator.call, (operator.methodcaller("mkfifo", MARK), P(c.subimport, ("posix",))))))
+### attrgetter-of-a-module needs=cloudpickle
+import operator, cloudpickle.cloudpickle as c
+pickle.loads(pickle.dumps(P(operator.call, (P(operator.call, (operator.attrgetter("mkfifo"), P(c.subimport, ("posix",)))), MARK))))
+### attrgetters-of-a-module needs=cloudpickle
+import operator, cloudpickle.cloudpickle as c
+both = P(operator.call, (operator.attrgetter("getpid", "mkfifo"), P(c.subimport, ("posix",))))
+pickle.loads(pickle.dumps(P(operator.call, (P(operator.getitem, (both, 1)), MARK))))
+### attrgetter-by-map needs=cloudpickle
+import operator, cloudpickle.cloudpickle as c
+found = P(operator.call, (P(operator.getitem, (P(list, (P(map, (operator.attrgetter("mkfifo"), [P(c.subimport, ("posix",))])),)), 0)), MARK))
+pickle.loads(pickle.dumps(found))
 ### cloudpickle-getattribute needs=cloudpickle
 import operator, cloudpickle.cloudpickle as c
 pickle.loads(pickle.dumps(P(operator.call, (P(c._getattribute, (P(c.subimport, ("posix",)), "mkfifo")), MARK))))
