@@ -18,7 +18,9 @@ The threat model page says what this does not protect.
 
 from __future__ import annotations
 
-from safehold.guard import hook, importing
+import sys
+
+from safehold.guard import forking, hook, importing
 from safehold.guard.gate import Gate
 from safehold.guard.starting import environment, keep
 
@@ -70,15 +72,24 @@ def install_with(
     """Turn the guard on with a Context that is made when it is first needed; None in mode off.
 
     `environ`: the variables that the process started with.
+
+    Raises:
+        ConfigError: this Python is built without its global lock.
     """
     global _installed  # noqa: PLW0603  (one for the process)
     if _installed is not None:
         return _installed
     if mode == "off":
         return None
+    if "t" in getattr(sys, "abiflags", ""):
+        from safehold.errors import ConfigError
+
+        message = "the guard needs a Python with its global lock, and this one is free-threaded"
+        raise ConfigError(message)
     gate = Gate(mode, load, strict=strict, environ=environ)
     importing.install(gate)  # first: the hook asks an adapter about each marshalled module
     hook.install(gate)
+    forking.install()
     _installed = gate
     return gate
 
@@ -101,7 +112,6 @@ def requires(zone: str) -> Callable[[_F], _F]:
 
     def decorate(function: _F) -> _F:
         import functools
-        import sys
 
         from safehold.guard.callers import check_caller
 

@@ -13,7 +13,7 @@ import io
 import sys
 from _thread import get_ident
 
-from safehold.guard import channels, containment, files, minted
+from safehold.guard import channels, containment, creating, files, minted
 from safehold.guard.channels import codes
 from safehold.guard.grants import CHANNEL, MINTED, UNTRUSTED, Grant, live
 from safehold.guard.minted import known, tag
@@ -38,7 +38,7 @@ _frame_at: Final = sys._getframe  # noqa: SLF001
 _cache: Any = copyreg._extension_cache  # type: ignore[attr-defined]  # noqa: SLF001
 # The dictionary that the C loader looks into; Python code gets another one.
 _C_CACHE: Final[dict[int, Any]] = _cache
-_SPARE: Final[dict[int, Any]] = {}
+_SPARE: Final = creating.SPARE
 gate: Gate
 # Set by the adapter: loads what reaches attributes, see unpicklers.
 load_minted: Any = None
@@ -319,7 +319,6 @@ def install(module: ModuleType, the_gate: Gate) -> None:
     """Replace the entry points of the C module."""
     global gate  # noqa: PLW0603  (one process, one gate)
     gate = the_gate
-    # A C module that is made once more wants a dictionary, and gets one that is emptied, too.
-    copyreg._extension_cache = _SPARE  # type: ignore[attr-defined]  # noqa: SLF001
+    copyreg._extension_cache = NOTHING  # type: ignore[attr-defined]  # noqa: SLF001
     _C_CACHE.clear()
     replace_in(module)

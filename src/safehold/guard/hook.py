@@ -10,7 +10,8 @@ from __future__ import annotations
 import sys
 from _thread import get_ident
 
-from safehold.guard import importing
+from safehold.guard import creating, importing
+from safehold.guard.adapters import interpreters
 from safehold.guard.adapters.marshal import check_event
 from safehold.guard.grants import MINTED, OWN, UNTRUSTED, Held, live
 
@@ -78,19 +79,13 @@ def _handlers(
     frame_of = sys._getframe  # noqa: SLF001
 
     def new_interpreter(_: tuple[Any, ...]) -> None:
-        gate.refuse(
-            "a sub-interpreter has no audit hooks of this one, so nothing would be refused there",
-            UNTRUSTED,
-            _frame(frame_of),
-            rule="SH174",
-            action="interpreter",
-        )
+        interpreters.refuse(gate, _frame(frame_of))
 
     def execute(args: tuple[Any, ...]) -> None:
         for part in getattr(args[0], "co_consts", ()):
             if type(part) is not _CODE or "load_stop" not in part.co_names:
                 continue
-            if {*part.co_names} >= _OPCODES and not importing.adapting:
+            if {*part.co_names} >= _OPCODES and get_ident() not in importing.adapting:
                 gate.refuse(
                     f"{args[0].co_filename} is a copy of pickle's unpickler, which asks nobody",
                     UNTRUSTED,
@@ -121,11 +116,23 @@ def _handlers(
         "pickle.find_class": _name_handler(gate),
         "cpython.PyInterpreterState_New": new_interpreter,
         "exec": execute,
+        "import": _import_handler(gate, contained),
         "marshal.loads": marshal_loads,
         "marshal.load": marshal_loads,
         "resource.setrlimit": limit,
         "resource.prlimit": limit,
     }
+
+
+def _import_handler(gate: Gate, contained: Callable[[str, tuple[Any, ...]], None]) -> Handler:
+    frame_of = sys._getframe  # noqa: SLF001
+
+    def import_module(args: tuple[Any, ...]) -> None:
+        if creating.is_another(args):
+            creating.refuse_another(gate, args[0], _frame(frame_of))
+        contained("import", args)
+
+    return import_module
 
 
 def _name_handler(gate: Gate) -> Handler:

@@ -7,7 +7,9 @@ that the adapter runs right after the module's own code, at each import and relo
 from __future__ import annotations
 
 import sys
+from _thread import get_ident
 
+from safehold.guard import creating
 from safehold.guard.grants import OWN, UNTRUSTED, Held
 
 TYPE_CHECKING = False
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 # Module -> the adapter of it, a module of `adapters` with ``apply(module, gate)``.
 ADAPTERS: Final[dict[str, str]] = {
+    "_interpreters": "interpreters",
     "_pickle": "_pickle",
     "pickle": "pickle",
     "marshal": "marshal",
@@ -81,11 +84,11 @@ def adapter_of(name: str) -> str:
 
 
 # Adapters that have nothing to do with pickle.
-_LIGHT: Final = frozenset({"_pickle", "marshal", "subprocess"})
+_LIGHT: Final = frozenset({"_pickle", "interpreters", "marshal", "subprocess"})
 
 
-adapting: Final[list[str]] = []
-"""Modules whose code is running, and which are adapted afterwards."""
+adapting: Final[list[int]] = []
+"""Threads that run the code of a module which is adapted afterwards."""
 
 
 class _Finder:
@@ -122,6 +125,9 @@ class _Loader:
         return getattr(self._loader, name)
 
     def create_module(self, spec: Any) -> Any:
+        if creating.is_made_once(spec.name):
+            with creating.Making(spec.name):
+                return self._loader.create_module(spec)
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
@@ -129,12 +135,17 @@ class _Loader:
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
-        adapting.append(module.__name__)
+        name = module.__name__
+        adapting.append(get_ident())
         try:
-            self._loader.exec_module(module)
+            if creating.is_made_once(name):
+                with creating.Making(name):
+                    self._loader.exec_module(module)
+            else:
+                self._loader.exec_module(module)
         finally:
-            adapting.remove(module.__name__)
-        apply(module.__name__, module, self._gate)
+            adapting.remove(get_ident())
+        apply(name, module, self._gate)
 
 
 def apply(name: str, module: ModuleType, gate: Gate) -> None:
@@ -152,6 +163,7 @@ def apply(name: str, module: ModuleType, gate: Gate) -> None:
                 __import__("_pickle")  # before what needs its entry points replaced
             __import__(path)
             sys.modules[path].apply(module, gate)
+        creating.made(name, module)
     except Exception as error:  # noqa: BLE001  (refused, or recorded in mode monitor)
         message = (
             f"the guard knows no way to make this version of {name} safe "
@@ -167,6 +179,7 @@ def apply(name: str, module: ModuleType, gate: Gate) -> None:
 
 def install(gate: Gate) -> None:
     """Adapt what is imported already, and all that will be."""
+    creating.install(gate, ADAPTERS)
     sys.meta_path.insert(0, _Finder(gate))
     for name in ADAPTERS:
         module = sys.modules.get(name)

@@ -217,6 +217,18 @@ if __name__ == "__main__":
 ### joblib-threads needs=joblib
 from joblib import Parallel, delayed
 Parallel(2, backend="threading")(delayed(pickle.loads)(EVIL) for _ in range(2))
+### sub-interpreter-of-pool needs=concurrent.interpreters
+from concurrent.futures import InterpreterPoolExecutor
+with InterpreterPoolExecutor(1) as pool:
+    try: pool.submit(pickle.loads, EVIL).result()
+    except Exception as e: print(e)
+### sub-interpreter-by-module needs=concurrent.interpreters
+from concurrent import interpreters
+interpreters.create().exec(f"import pickle; pickle.loads({EVIL!r})")
+### sub-interpreter-again needs=_interpreters
+import _imp, _interpreters
+again = _imp.create_dynamic(_interpreters.__spec__); _imp.exec_dynamic(again)
+again.run_string(again.create(), f"import pickle; pickle.loads({EVIL!r})")
 ### sub-interpreter
 try: import _interpreters as i
 except ImportError: import _xxsubinterpreters as i

@@ -61,6 +61,13 @@ _C = {
     "spec.origin != 'built-in' else importlib.machinery.BuiltinImporter\n"
     "spec = importlib.machinery.ModuleSpec('_pickle', loader, origin=spec.origin)\n"
     "other = loader.create_module(spec); loader.exec_module(other)",
+    "copied-file": "import importlib.machinery, _pickle, shutil\n"
+    "spec = _pickle.__spec__\n"
+    "if spec.origin != 'built-in':\n"
+    "    os.mkdir('copied'); path = shutil.copy(spec.origin, 'copied')\n"
+    "    loader = importlib.machinery.ExtensionFileLoader('copied._pickle', path)\n"
+    "    spec = importlib.machinery.ModuleSpec('copied._pickle', loader, origin=path)\n"
+    "other = spec.loader.create_module(spec); spec.loader.exec_module(other)",
     "by-address": "import gc\n"
     "other = next(o for o in gc.get_objects() if isinstance(o, type(sys))"
     " and o.__name__ == '_pickle')",

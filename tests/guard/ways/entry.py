@@ -60,7 +60,7 @@ _CALLS = each(
         "u.__init__(io.BytesIO(EVIL)); u.load()",
         "unbound": "pickle.Unpickler.load(pickle.Unpickler(io.BytesIO(EVIL)))",
         "bound-by-get": "u = pickle.Unpickler(io.BytesIO(EVIL))\n"
-        "type(u).load.__get__(u)()",
+        "type(u).load.__get__(u, type(u))()",
         "descriptor-of-base": "u = pickle.Unpickler(io.BytesIO(EVIL))\n"
         "for base in type(u).__mro__:\n"
         "    if 'load' in vars(base):\n        vars(base)['load'](u); break",
@@ -80,7 +80,8 @@ _CALLS = each(
         "pickle.loads(pickletools.optimize(pickle.dumps(P(), 4)))",
         "base64": "import base64; pickle.loads(base64.b64decode(base64.b64encode(EVIL)))",
         "codec": "import codecs; pickle.loads(codecs.decode(codecs.encode(EVIL, 'zip'), 'zip'))",
-        "gzip": "import gzip; gzip.open('e.gz', 'wb').write(EVIL)\n"
+        "gzip": "import gzip\n"
+        "with gzip.open('e.gz', 'wb') as f: f.write(EVIL)\n"
         "pickle.load(gzip.open('e.gz'))",
         "zip-member": "import zipfile\n"
         "with zipfile.ZipFile('e.zip', 'w') as z: z.writestr('m', EVIL)\n"
@@ -133,8 +134,8 @@ _CALLS = each(
         "run-module": "file(); sys.argv = ['pickle', 'evil.bin']\n"
         "import runpy; runpy.run_module('pickle', run_name='__main__')",
         "trace-results": "import trace; trace.CoverageResults(infile=file())",
-        "grammar": "from lib2to3.pgen2.grammar import Grammar; Grammar().load(file())",
-        "idle-rpc": "from idlelib.rpc import pickle as p; p.loads(EVIL)",
+        "grammar needs=lib2to3": "from lib2to3.pgen2.grammar import Grammar; Grammar().load(file())",
+        "idle-rpc needs=idlelib": "from idlelib.rpc import pickle as p; p.loads(EVIL)",
         "forking-pickler": "from multiprocessing.reduction import ForkingPickler\n"
         "ForkingPickler.loads(EVIL)",
         "connection-pickler": "from multiprocessing import connection\n"

