@@ -30,6 +30,19 @@ _under_way: Final[list[tuple[int, str]]] = []
 """Thread and name of each that is being made."""
 _lent: Final[list[Any]] = []
 """What stands in `copyreg` otherwise, while something is being made."""
+
+
+class _Nothing(dict):  # type: ignore[type-arg]
+    """In the place of ``copyreg._extension_cache``: keeps nothing, and no C module takes it.
+
+    They want a dictionary and nothing that derives from it.
+    """
+
+    def __setitem__(self, code: int, value: Any) -> None:
+        """Keep nothing."""
+
+
+NOTHING: Final[Any] = _Nothing()
 SPARE: Final[dict[int, Any]] = {}
 """Cache of extension codes for a C module that wants a dictionary; `entries` empties it."""
 

@@ -319,6 +319,6 @@ def install(module: ModuleType, the_gate: Gate) -> None:
     """Replace the entry points of the C module."""
     global gate  # noqa: PLW0603  (one process, one gate)
     gate = the_gate
-    copyreg._extension_cache = NOTHING  # type: ignore[attr-defined]  # noqa: SLF001
+    copyreg._extension_cache = creating.NOTHING  # type: ignore[attr-defined]  # noqa: SLF001
     _C_CACHE.clear()
     replace_in(module)
