@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell's background ignores it, and what tests interrupt would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--no-extras"):
         present = [name for name in _OPTIONAL if importlib.util.find_spec(name)]
         if present:
