@@ -111,7 +111,10 @@ DANGEROUS = """
     pyarrow.lib:OSFile sklearn.datasets:clear_data_home dask.base:compute hydra.utils:instantiate
     hydra._internal.utils:_locate wave:Wave_write xml.dom.minidom:parse platform:platform
     scipy.signal._signaltools:_timeit_fast numpy._core._methods:_dump numpy.lib:add_newdoc
-    tensorflow:py_function mlflow.projects:run
+    tensorflow:py_function mlflow.projects:run annotationlib:ForwardRef.evaluate
+    typing:evaluate_forward_ref compression.zstd:open compression.zstd._zstdfile:ZstdFile
+    dataclasses:_FuncBuilder _remote_debugging:RemoteUnwinder sysconfig:_import_from_directory
+    site:register_readline pathlib._local:Path.write_text sys:remote_exec
     scipy._lib._uarray._backend:unpickle_function numpy._core.function_base:add_newdoc
 """.split()
 

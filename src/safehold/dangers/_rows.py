@@ -25,12 +25,13 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
     (_RUN, 95, _EXEC, _STDLIB, """
         builtins.eval builtins.exec builtins.execfile builtins.compile codeop types.CodeType
         builtins.code builtins.function types.FunctionType types.LambdaType types.new_class
-        types.coroutine typing.get_type_hints typing.eval_type typing.ForwardRef bdb pdb cgitb
+        types.coroutine typing.get_type_hints typing.eval_type typing.ForwardRef
+        typing.evaluate_forward_ref annotationlib bdb pdb cgitb
         code.InteractiveConsole"""),
     (_RUN, 95, _EXEC, _READ, """
-        dataclasses.create_fn dataclasses.make_dataclass gettext.c2py rlcompleter optparse.Values
-        cgi.test turtle pstats tracemalloc.Snapshot modulefinder testcapi testinternalcapi
-        tkinter.Tk tkinter.Tcl tkinter.tkapp"""),
+        dataclasses.create_fn dataclasses.FuncBuilder dataclasses.make_dataclass gettext.c2py
+        rlcompleter optparse.Values cgi.test turtle pstats tracemalloc.Snapshot modulefinder
+        testcapi testinternalcapi tkinter.Tk tkinter.Tcl tkinter.tkapp"""),
     (_RUN, 95, _EXEC, "GHSA-cj3c-v495-4xqh", "code.interact code.InteractiveInterpreter"),
     (_RUN, 95, _EXEC, "GHSA-49gj-c84q-6qm9, GHSA-p523-jq9w-64x9", "cProfile lsprof"),
     (_RUN, 95, _EXEC, "GHSA-x696-vm39-cp64, GHSA-6vqj-c2q5-j97w", """
@@ -63,7 +64,8 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
     # the import system
     (_IMP, 470, _IMPORT, _STDLIB, """
         builtins.__import__ builtins.reload imp zipimport zipapp unittest logging.config pyclbr
-        py_compile compileall warnings.getcategory sysconfig.init_posix xml.sax.make_parser
+        py_compile compileall warnings.getcategory sysconfig.init_posix
+        sysconfig.import_from_directory xml.sax.make_parser
         xml.sax.create_parser xml.dom.domreg xml.dom.getDOMImplementation encodings.search_function
         frozen_importlib frozen_importlib_external"""),
     (_IMP | _RUN, 470, _IMPORT, "GHSA-q5qq-mvfm-j35x", "importlib"),
@@ -90,7 +92,8 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
     (_FILE, 73, _OPEN, _STDLIB, """
         builtins.open builtins.file io.open io.open_code io.FileIO pyio codecs.open shutil tempfile
         fileinput linecache tarfile zipfile gzip.open gzip.GzipFile bz2.open bz2.BZ2File lzma.open
-        lzma.LZMAFile glob.glob glob.iglob glob.glob0 glob.glob1 mmap sqlite3 dbm shelve filecmp
+        lzma.LZMAFile compression.zstd.open compression.zstd.ZstdFile compression.zstd.zstdfile
+        glob.glob glob.iglob glob.glob0 glob.glob1 mmap sqlite3 dbm shelve filecmp
         pathlib.Path pathlib.PosixPath pathlib.WindowsPath pathlib.local mailbox netrc
         configparser.RawConfigParser.read configparser.ConfigParser.read logging.FileHandler
         logging.handlers logging.basicConfig tokenize.open ntpath.realpath posixpath.realpath uu
@@ -115,7 +118,8 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
         builtins.help builtins.license builtins.credits builtins.copyright sitebuiltins
         types.ModuleType types.CellType types.FrameType types.TracebackType builtins.module
         builtins.cell
-        builtins.frame builtins.traceback gc signal threading thread
+        builtins.frame builtins.traceback remote_debugging site.register_readline gc signal
+        threading thread
         concurrent.futures resource.setrlimit resource.prlimit warnings.simplefilter
         warnings.filterwarnings warnings.resetwarnings locale.setlocale decimal.setcontext"""),
     (_INT | _ATTR, 94, "calls its arguments at exit", "GHSA-m6fh-58r7-x697", "atexit"),
