@@ -149,8 +149,9 @@ def test_a_strict_policy_refuses_untrusted_data_too(home: Path) -> None:
 def test_a_strict_policy_holds_at_each_entry(home: Path) -> None:
     write_policy(home, tables="[guard]\nstrict = true")
     script = """
-import io, pickle
+import datetime, io, pickle
 from safehold.guard import entries
+pickle.loads(pickle.dumps(datetime.date(2020, 1, 1)))  # its own, so that plain names are known
 data = b"cdatetime\\ndate\\n."
 open("a.pkl", "wb").write(data)
 class Own(pickle.Unpickler): pass

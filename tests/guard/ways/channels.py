@@ -70,6 +70,17 @@ class C(multiprocessing.connection.Connection):
 a, b = multiprocessing.Pipe(False)
 a.__class__ = C
 a.recv()
+### pipe-handle-of-another-class
+import multiprocessing.connection
+a, b = multiprocessing.Pipe(False); real = a.fileno()
+with open("f", "wb") as f: f.write(len(EVIL).to_bytes(4, "big") + EVIL)
+other = os.open("f", os.O_RDONLY)
+class C(multiprocessing.connection.Connection):
+    @property
+    def _handle(self):
+        return real if sys._getframe(1).f_code.co_name in ("fileno", "_check_closed") else other
+a.__class__ = C
+a.recv()
 ### pipe-read-by-copied-code
 import functools, types, multiprocessing.connection
 a, b = multiprocessing.Pipe(False)

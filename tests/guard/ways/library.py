@@ -214,6 +214,9 @@ from torch.package import PackageExporter, PackageImporter
 with PackageExporter("p.pt") as e:
     e.save_source_string("mod", f"open({MARK!r}, 'w').close()", dependencies=False)
 PackageImporter("p.pt").import_module("mod")
+### dask-task-of-a-stranger needs=dask
+import dask.local
+dask.local.execute_task("key", EVIL, pickle.dumps, pickle.loads, os.getpid, lambda *_: b"")
 ### torch-hub needs=torch outside=it runs a Python file that the program names, as an import does
 import torch
 os.mkdir("repo"); open("repo/hubconf.py", "w").write(f"import os\ndef m(): os.mkfifo({MARK!r})")

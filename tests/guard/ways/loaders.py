@@ -69,6 +69,8 @@ _JSON = each(
         " {'py/tuple': [MARK]}]})",
         "eval needs=jsonpickle": "go({'py/reduce': [{'py/function': 'builtins.eval'},"
         " {'py/tuple': ['__import__(\"os\").mkfifo(%r)' % MARK]}]})",
+        "repr needs=jsonpickle": "jsonpickle.decode(json.dumps({'py/repr':"
+        " \"os/os.mkfifo(os.environ['MARK'])\"}), safe=False)",
         "object needs=jsonpickle": "go({'py/reduce': [{'py/type': 'io.FileIO'}, {'py/tuple': [MARK, 'w']}]})",
         "function-called needs=jsonpickle": "go({'py/function': 'os.mkfifo'})(MARK)",
         "type-called needs=jsonpickle": "go({'py/type': 'io.FileIO'})(MARK, 'w')",

@@ -186,6 +186,11 @@ deserialize({"serializer": "pickle", "writeable": (), "num-sub-frames": 1}, [EVI
 ### ray-serialization needs=ray
 import ray.cloudpickle as c
 c.loads(EVIL)
+### zodb-record-of-a-stranger needs=ZODB
+from ZODB.serialize import ObjectReader
+def act(path): os.mkfifo(path)
+reader = ObjectReader(None, None, lambda connection, m, n: getattr(sys.modules[m], n))
+reader._get_unpickler(raw("__main__", "act", MARK)).load()
 ### h5py-object needs=h5py,numpy
 import h5py, numpy
 with h5py.File("e.h5", "w") as f: f["x"] = numpy.void(EVIL)
