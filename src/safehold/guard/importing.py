@@ -181,7 +181,8 @@ def install(gate: Gate) -> None:
     """Adapt what is imported already, and all that will be."""
     creating.install(gate, ADAPTERS)
     sys.meta_path.insert(0, _Finder(gate))
-    for name in ADAPTERS:
+    carried = [name for name in list(sys.modules) if name.endswith(_CARRIED)]
+    for name in dict.fromkeys([*ADAPTERS, *carried]):
         module = sys.modules.get(name)
         if module is not None:
             apply(name, module, gate)

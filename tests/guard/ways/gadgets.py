@@ -287,6 +287,10 @@ pickle.loads(pickle.dumps(P(act, (MARK,))))
 ### own-function-mkfifo outside=a function of the program itself, in bytes of its own making, and no event tells of the call
 def act(path): os.mkfifo(path)
 pickle.loads(pickle.dumps(P(act, (MARK,))))
+### import-that-acts needs=cloudpickle
+import cloudpickle.cloudpickle as c
+os.environ["BROWSER"] = f"touch {MARK} %s"
+pickle.loads(pickle.dumps(P(c.subimport, ("antigravity",))))
 ### own-function-exec
 CODE = compile(f"import os; os.mkfifo({MARK!r})", "way", "exec")
 def act(): exec(CODE)

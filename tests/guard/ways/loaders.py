@@ -54,6 +54,10 @@ _YAML = each(
         "vendored needs=yaml": "import shutil; os.mkdir('own'); open('own/__init__.py', 'w').close()\n"
         "shutil.copytree(os.path.dirname(yaml.__file__), 'own/yaml'); from own import yaml as other\n"
         "other.unsafe_load(f'!!python/object/apply:os.mkfifo [{MARK}]')",
+        "vendored-before needs=yaml start=install": "import shutil; os.mkdir('own')\n"
+        "open('own/__init__.py', 'w').close()\n"
+        "shutil.copytree(os.path.dirname(yaml.__file__), 'own/yaml'); from own import yaml as other\n"
+        "guard()\nother.unsafe_load(f'!!python/object/apply:os.mkfifo [{MARK}]')",
         "reloaded needs=yaml": "import importlib; importlib.reload(yaml.constructor); "
         "importlib.reload(yaml.loader); importlib.reload(yaml)\n"
         "yaml.unsafe_load(f'!!python/object/apply:os.mkfifo [{MARK}]')",
