@@ -126,6 +126,18 @@ def test_nothing_is_overwritten(world, old):
     assert world.store.load(old) == VALUE
 
 
+def test_what_is_to_be_replaced_is(world, old):
+    new = world.root / "models" / "new.pkl"
+    world.store.dump([1], new)
+    kept = new.read_bytes()
+    world.store.rename(old, new, replace=True)
+    assert world.store.load(new) == VALUE
+    assert not old.exists()
+    new.write_bytes(kept)
+    with pytest.raises(Rollback):
+        world.store.load(new)
+
+
 def test_what_would_not_load_is_not_renamed(world, old):
     new = world.root / "models" / "new.pkl"
     data = old.read_bytes()

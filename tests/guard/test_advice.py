@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from safehold.guard.advice import advice, library_of
-from safehold.guard.grants import MINTED, UNTRUSTED, Grant
+from safehold.guard.grants import MINTED, UNTRUSTED, VERIFIED, Grant
 from tests.guard.test_guard import events, run, write_policy
 
 _NOT_PLAIN = "app.User is not plain data"
@@ -44,8 +44,9 @@ def test_nobody_is_told_to_seal_an_attack() -> None:
         assert told.startswith("do not load it")
 
 
-def test_bytes_of_the_process_itself_need_no_advice() -> None:
-    assert advice("pickle", "app", MINTED, _NOT_PLAIN) == ""
+def test_what_the_process_pickled_itself_is_to_be_values() -> None:
+    assert "pickle values" in advice("pickle", "app", MINTED, "posix.system starts programs")
+    assert advice("pickle", "app", VERIFIED, _NOT_PLAIN) == ""
 
 
 @pytest.mark.parametrize("name", [None, "", "app", "djangolike.core", 5])

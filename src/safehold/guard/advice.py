@@ -48,6 +48,7 @@ _NEXT: Final = {
     "yaml": "load it with yaml.safe_load",
     "zodbpickle": _OBJECTS,
 }
+_VALUES: Final = "pickle values, and nothing that acts on the system when it is loaded"
 _HOSTILE: Final = "do not load it; find out who wrote it"
 _PLAIN: Final = "keep plain data there, or what safehold.Store.dumps makes, read with its loads"
 
@@ -61,10 +62,12 @@ def library_of(module: Any) -> str:
 
 
 def advice(loader: str, module: str, grant: Grant, why: str) -> str:
-    """Return what to do next, where bytes are untrusted.
+    """Return what to do next.
 
     ``module``: the one that calls the loader; ``why``: what is wrong with what they name.
     """
+    if grant.kind == "minted":
+        return _VALUES
     if grant.kind != "untrusted":
         return ""
     known = _NEXT.get(library_of(module) or library_of(loader))

@@ -60,7 +60,7 @@ def checker(gate: Gate) -> Callable[[str, tuple[Any, ...], Grant], None]:
             return
         what = f"{event} {_shown(args)}".strip()
         gate.refuse(
-            f"an unpickle that is live does {what}",
+            f"an unpickle that is live does {what}; let what it makes do that at its first use",
             grant,
             frame,
             event,

@@ -30,6 +30,10 @@ _MODE: Final = "SAFEHOLD_GUARD"
 _SPARE: Final = 8  # descriptors: an import takes two, the trail three, a process two
 _LONGEST: Final = 512  # characters of a text, as in the trail
 _SMALL, _LARGE = 480, 8192  # bytes, below and above what Python's own allocator serves
+# Times 24 KiB: for starting a process, and for a record in this one.
+_FEW: Final = 3
+_MANY: Final = 256
+_BLOCK: Final = 2**20  # bytes of address space; no page of it is touched
 
 
 class Recording:
@@ -41,7 +45,8 @@ class Recording:
         self._environ = {**environ, _MODE: "off"}
         self._executable = sys.executable
         self._means: tuple[Recorder, Any] | None = None
-        self._memory: list[bytes | None] = []
+        self._memory = _kept_back(_FEW)
+        self._block: bytearray | None = bytearray(_BLOCK)
         self._descriptors, self._inode = _descriptors()
 
     def record(self, fields: dict[str, Any]) -> None:
@@ -65,13 +70,14 @@ class Recording:
     def arm(self) -> None:
         """Load and open what a record needs, and keep memory back for it. Raises as `record`."""
         self._record_here({"action": "limit", "outcome": "done", "reason": "resource limits"})
-        if not self._memory:
-            for _ in range(256):
-                self._memory += [bytes(_LARGE), bytes(_LARGE)]
-                self._memory += [bytes(_SMALL) for _ in range(16)]
+        self._memory += _kept_back(_MANY)
 
     def give_up_memory(self) -> None:
-        """Free what was kept back, but for a few pieces that hold the rest for this process."""
+        """Free what was kept back, but for a few pieces that hold the rest for this process.
+
+        The block goes back to the system, which starts no process without some memory.
+        """
+        self._block = None
         memory = self._memory
         for position in range(0, len(memory) - 1, 2):
             memory[position] = None
@@ -169,6 +175,15 @@ class Recording:
         finally:
             for fd in opened:
                 _close(fd)
+
+
+def _kept_back(count: int) -> list[bytes | None]:
+    """Take memory of both of Python's allocators, so much as `count` says."""
+    taken: list[bytes | None] = []
+    for _ in range(count):
+        taken += [bytes(_LARGE), bytes(_LARGE)]
+        taken += [bytes(_SMALL) for _ in range(16)]
+    return taken
 
 
 def _descriptors() -> tuple[list[int], int]:

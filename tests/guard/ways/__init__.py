@@ -6,8 +6,8 @@ A family is a module with the text of its ways. Each begins with a line of the f
 
 ``needs`` names modules that must be importable; ``start=install`` is for a program that turns the
 guard on itself, by the `guard()` of the prelude, after it took what it attacks with; ``outside``
-says why the threat model leaves a way out, and ``unrecorded`` why one that is refused is not in the
-trail; both take the rest of the line. Ways of a template are spelled out by `each`.
+says why the threat model leaves a way out, in the rest of the line. Ways of a template are spelled
+out by `each`.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def file(data=None, path="evil.bin"):
 '''
 
 _HEAD = re.compile(r"^### (?P<name>\S+)(?P<options>(?: (?:needs|start)=\S+)*)"
-                   r"(?: outside=(?P<outside>.+)| unrecorded=(?P<unrecorded>.+))?$", re.MULTILINE)  # fmt: skip
+                   r"(?: outside=(?P<outside>.+))?$", re.MULTILINE)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,6 @@ class Way:
     needs: tuple[str, ...] = ()
     start: str = "run"
     outside: str = ""
-    unrecorded: str = ""
 
     @property
     def script(self) -> str:
@@ -127,7 +126,6 @@ def ways(family: str, text: str) -> list[Way]:
                 tuple(filter(None, options.get("needs", "").split(","))),
                 options.get("start", "run"),
                 head["outside"] or "",
-                head["unrecorded"] or "",
             )
         )
     return found

@@ -52,6 +52,15 @@ try:
     while True: held.append(bytearray(2**12))
 except MemoryError: pass
 pickle.loads(EVIL)
+### memory-used-up
+import subprocess
+open("w.py", "w").write("""import pickle
+held = []
+try:
+    while True: held.append(bytearray(2**12))
+except MemoryError: pass
+pickle.loads(%r)""" % EVIL)
+subprocess.run(["sh", "-c", f"ulimit -v 200000; exec {sys.executable} w.py"])
 ### no-descriptors
 import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, 99))
