@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import pickle
+import pickletools
 import random
 
 import pytest
 
 from safehold.allow import PRESETS, AllowList
 from safehold.scan import plain, scan_bytes
-from safehold.scan.formats import PLAIN, possible
+from safehold.scan.formats import PLAIN, possible, tar
 from safehold.scan.judge import Judge
 from safehold.scan.names import Names
 from safehold.scan.opcodes import run
@@ -185,6 +187,71 @@ def test_frames_follow_each_other_in_a_plain_file():
     assert not is_plain(bytes(data[:second] + data[second + 9 :]))
 
 
+def framed(*parts: bytes) -> bytes:
+    """Return parts of a pickle as frames, the last with a STOP."""
+    frames = (*parts[:-1], parts[-1] + b".")
+    return b"\x80\x04" + b"".join(
+        b"\x95" + len(part).to_bytes(8, "little") + part for part in frames
+    )
+
+
+@pytest.mark.parametrize(("first", "second", "told"), [
+    (b"](NN]\x94", b"(K\x01ee", True), (b"](NN]\x94", b"]ae", True), (b"](NN]", b"]e", True),
+    (b"](NN}\x94", b"(K\x01K\x02ue", True), (b"](NN}", b"]e", True), (b"](NN]", b"K\x01e", True),
+    (b"}(K\x01]\x94", b"(K\x01eu", True), (b"}(K\x01]", b"}au", True),
+    (b"}(K\x01}", b"(K\x01K\x02uu", True), (b"}(K\x01]", b"K\x02Nu", True),
+    (b"}(K\x01]", b"](K\x01K\x02eau", True), (b"](NN]", b"(K\x01tae", False),
+    (b"](NN]", b"(K\x01e", False), (b"](NN}", b"(K\x01ee", False),
+    (b"](NN]", b"(K\x01K\x02ue", False),
+    (b"}(K\x01]", b"}u", False), (b"}(K\x01]", b"]u", False), (b"}(K\x01}", b"]au", False),
+    (b"](NN]", b"]aae", False), (b"](NN]\x94", b"(K\x01eae", False), (b"](NN]", b"aee", False),
+    (b"}(K\x01]", b"K\x02au", False), (b"}(K\x01}", b"(K\x01eu", False),
+])  # fmt: skip
+def test_a_list_or_dict_goes_on_in_the_next_frame(first, second, told):
+    data = framed(first, second)
+    assert is_plain(data) is told
+    assert not told or nothing_to_find(data)
+
+
+def test_a_frame_may_end_behind_any_opcode_of_a_plain_file():
+    told = 0
+    for seed in range(150):
+        rng = random.Random(seed)
+        made = [value(rng, 3, []) for _ in range(4)]
+        whole = pickle.dumps(made, 4)
+        body = whole[11:-1] if whole[2] == 0x95 else whole[2:-1]
+        places = [place for _, _, place in pickletools.genops(b"\x80\x04" + body + b".")][1:]
+        cut = rng.choice(places) - 2
+        data = framed(body[:cut], body[cut:])
+        if is_plain(data):
+            told += 1
+            assert nothing_to_find(data), (seed, cut)
+    assert told > 10
+
+
+def test_what_goes_on_in_frame_after_frame_is_no_deeper_than_anything_else():
+    assert is_plain(framed(b"](N]\x94", *[b"(N]\x94"] * 9, b"e" * 10))
+    assert not is_plain(framed(b"](N]\x94", *[b"(N]\x94"] * 5000, b"e" * 5001))
+
+
+def test_bytes_that_could_be_of_another_format_are_looked_at_again():
+    zero = framed(b"](" + b"K\0" * 400 + b"e")  # where old archives have their checksum
+    assert zero[148] == 0
+    assert possible(zero, "a.pkl") is PLAIN
+    header = bytearray(b"\x80\x02" + bytes(510))
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    assert tar in possible(bytes(header), "a.pkl")
+    header[0] ^= 1
+    assert not tar.fits(bytes(header))
+
+
+def test_a_pickle_that_names_something_is_asked_of_the_formats_that_begin_with_one():
+    data = pickle.dumps([dt.datetime(2026, 1, 1, tzinfo=dt.UTC)], 4)
+    names = [row.__name__.rpartition(".")[2] for row in possible(data, "a.pkl")]
+    assert names == ["legacy_torch", "joblib", "pickle"]
+
+
 @pytest.mark.parametrize("body", [
     b"](]}]ae", b"](]a]e", b"](K]}ae", b"](K]}K\x01]sea", b"](}K\x01](K\x02esae",
     b"](}K\x01K\x02]se",
@@ -203,6 +270,13 @@ def test_large_files_and_unsound_patterns_are_left_to_the_machine(monkeypatch):
     with monkeypatch.context() as smaller:
         smaller.setattr(plain, "LARGEST", len(data) - 1)
         assert not is_plain(data)
+    lists = pickle.dumps([[] for _ in range(50)], 4)
+    with monkeypatch.context() as fewer:
+        fewer.setattr(plain, "_ANY_VALUES", 10)
+        assert is_plain(lists)
+        fewer.setattr(plain, "_MOST_DEAR", 49)
+        assert not is_plain(lists)
+        assert is_plain(data)
     assert is_plain(data)
     monkeypatch.setattr(plain, "SOUND", False)
     assert not is_plain(data)

@@ -10,6 +10,7 @@ answer wrongly stay possible, which is why internal zones also want a seal.
 
 from __future__ import annotations
 
+from safehold.allow._arguments import Rule, any_arguments
 from safehold.allow._boosters import model_places
 from safehold.allow._list import AllowList, stand_in
 from safehold.allow._presets import PRESETS, Preset, Role, preset
@@ -20,7 +21,9 @@ __all__ = [
     "AllowList",
     "Preset",
     "Role",
+    "Rule",
     "Smallest",
+    "any_arguments",
     "model_places",
     "preset",
     "smallest_list",

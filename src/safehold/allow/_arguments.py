@@ -30,6 +30,21 @@ _LONGEST_NUMBER = 4300  # digits; CPython's own limit for int(text)
 _BIT_GENERATOR = ("numpy.random._pickle", "__bit_generator_ctor")
 
 
+def any_arguments(_: tuple[Any, ...]) -> bool:
+    """The rule of a callable that is harmless whatever it is given."""
+    return True
+
+
+def no_arguments(args: tuple[Any, ...]) -> bool:
+    """The rule of a class that no dump calls with arguments."""
+    return not args
+
+
+def no_call(_: tuple[Any, ...]) -> bool:
+    """The rule of a function that no dump calls."""
+    return False
+
+
 def named(value: object) -> tuple[str, str] | None:
     """Return module and qualified name of a class, a function or the scanner's stand-in."""
     module = getattr(value, "__module__", None)

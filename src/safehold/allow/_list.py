@@ -11,7 +11,7 @@ from typing import Any
 
 from safehold import dangers
 from safehold.allow import _arguments, _boosters, _tensors
-from safehold.allow._arguments import named
+from safehold.allow._arguments import Rule, any_arguments, named, no_arguments, no_call
 from safehold.allow._presets import PRESETS, Role, preset, with_needed
 from safehold.allow._rebuilders import rebuilder
 from safehold.errors import ConfigError, TypeNotAllowed
@@ -95,23 +95,27 @@ class AllowList:
         return found
 
     def arguments_ok(self, module: str, qualname: str, args: tuple[Any, ...]) -> bool:
-        """Whether a call with these arguments is one that real dumps make.
+        """Whether a call with these arguments is one that real dumps make."""
+        return self.arguments_rule(module, qualname)(args)
+
+    def arguments_rule(self, module: str, qualname: str) -> Rule:
+        """Return what says whether a call with some arguments is one that real dumps make.
 
         Classes of a preset that no dump calls with arguments want none; functions that no dump
         calls want no call at all. `safehold.allow._arguments` says what the arguments may be.
         """
         spelled = self._spelled(module, qualname)
         if spelled == _GETATTR:
-            return self._is_member(args)
+            return self._is_member
         rule = rebuilder(*spelled) or RULES.get(spelled)
         if rule is not None:
-            return rule(args)
+            return rule
         name = ":".join(spelled)
         if name in self._called:
-            return True
+            return any_arguments
         if name in self._functions:
-            return False
-        return not args or name not in self._classes
+            return no_call
+        return no_arguments if name in self._classes else any_arguments
 
     def keywords_ok(self, module: str, qualname: str) -> bool:
         """Whether real dumps make instances of a class with keywords."""

@@ -38,9 +38,14 @@ def _tuple_of_one(m: Machine) -> None:
 
 def _small_tuple(count: int) -> Handler:
     def make(m: Machine) -> None:
-        items = [m.pop() for _ in range(count)]
+        stack = m.stack
+        items = stack[-count:]
+        if len(stack) - m.fence < count or Run in map(type, items):
+            items = [m.pop() for _ in range(count)][::-1]
+        else:
+            del stack[-count:]
         _hold(m, items)
-        m.stack.append(tuple(reversed(items)))
+        stack.append(tuple(items))
 
     return make
 

@@ -16,7 +16,7 @@ from safehold.scan.budget import Budget
 from safehold.scan.instances import items_fault, state_fault, written_with
 from safehold.scan.names import Names, Status
 from safehold.scan.programs import Programs
-from safehold.scan.values import UNKNOWN, Box, Global, Made, Opaque, argument, call_text, show
+from safehold.scan.values import UNKNOWN, Box, Global, Made, Opaque, call_text, show
 
 # Of one kind per artifact; a hostile file can hold a different name every few bytes.
 _MOST_NOTES: Final = 200
@@ -195,7 +195,7 @@ class Judge:
         elif status.own:
             if args:
                 self._unusual(maker, args, offset, "a class of your own is called with arguments")
-        elif not self.names.arguments_ok(status, argument(args)):
+        elif not self.names.arguments_ok(status, args):
             self._misused(status, maker, args, offset, "unusual arguments")
         if (status.module, status.name) == _GETATTR and len(args) == 2:
             return self._member(made, args[0], args[1], offset)
@@ -218,7 +218,7 @@ class Judge:
             self._nests(maker, None)
         elif status.role == "function":
             self._misused(status, maker, given, offset, "a function is used as a class")
-        elif not status.own and not self.names.arguments_ok(status, argument(given)):
+        elif not status.own and not self.names.arguments_ok(status, given):
             self._misused(status, maker, given, offset, "unusual arguments")
         elif not (status.own or keywords is None or _is_empty(keywords)) and (
             not isinstance(keywords, Box) or not self.names.keywords_ok(status)
@@ -278,9 +278,11 @@ class Judge:
         return self._as_value(self.names.status(module, dotted, 4), module, dotted, 4, offset)
 
     def _used(self, status: Status, role: str) -> None:
-        key = (status.module[:_LONGEST_NAME], status.name[:_LONGEST_NAME], role)
+        module, name = status.module, status.name
+        if len(module) > _LONGEST_NAME or len(name) > _LONGEST_NAME:
+            module, name = module[:_LONGEST_NAME], name[:_LONGEST_NAME]
         if len(self.uses) < 2**16:
-            self.uses[key] = None
+            self.uses[module, name, role] = None
 
     def _unwanted(self, status: Status, found: Global, offset: int) -> None:
         key = (found.module, found.name)

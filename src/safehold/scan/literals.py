@@ -18,7 +18,11 @@ def _literal(width: int, value: Any) -> Handler:
     def push(m: Machine) -> None:
         if m.pos > m.skipper.next_scalar and m.skipper.skip(m, m.pos - 1, scalar=True):
             return
-        m.take(width)
+        end = m.pos + width
+        if end <= m.limit:
+            m.pos = end
+        else:
+            m.take(width)
         m.stack.append(value)
 
     return push
@@ -32,6 +36,17 @@ def _integer(width: int, *, signed: bool) -> Handler:
         m.stack.append(int.from_bytes(m.data[start : start + width], "little", signed=signed))
 
     return push
+
+
+def _byte(m: Machine) -> None:
+    pos = m.pos
+    if pos > m.skipper.next_scalar and m.skipper.skip(m, pos - 1, scalar=True):
+        return
+    if pos < m.limit:
+        m.pos = pos + 1
+    else:
+        pos = m.take(1)
+    m.stack.append(m.data[pos])
 
 
 def _number_line(parse: Callable[[bytes], Any], fallback: Any) -> Handler:
@@ -80,7 +95,8 @@ def _text(width: int) -> Handler:
         if m.pos > m.skipper.next_scalar and m.skipper.skip(m, m.pos - 1, scalar=True):
             return
         start = m.pos + width
-        length = int.from_bytes(m.data[m.pos : start], "little")
+        raw = m.data[m.pos : start]
+        length = raw[0] if width == 1 and raw else int.from_bytes(raw, "little")
         if length <= m.limit - start:
             m.pos = start + length
         else:
@@ -142,7 +158,7 @@ def _bytes(width: int, kind: str = "bytes") -> Handler:
     def push(m: Machine) -> None:
         length = m.number(width)
         start = m.take(length)
-        if kind == "bytes" and length <= KEPT_TEXT:
+        if length <= KEPT_TEXT and kind == "bytes":
             m.stack.append(bytes(m.data[start : start + length]))
         else:
             m.stack.append(Blob(kind, start, start + length))
@@ -161,7 +177,7 @@ LITERALS: Final[dict[int, Handler]] = {
     # protocol 1
     ord("G"): _literal(8, FLOAT),
     ord("J"): _integer(4, signed=True),
-    ord("K"): _integer(1, signed=False),
+    ord("K"): _byte,
     ord("M"): _integer(2, signed=False),
     ord("T"): _old_text(4),
     ord("U"): _old_text(1),

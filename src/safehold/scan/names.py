@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from safehold import dangers
-from safehold.allow import AllowList
+from safehold.allow import AllowList, Rule, any_arguments
 from safehold.dangers import Danger
+from safehold.scan.values import argument
 
 # Longer names than this are looked up each time: they are remembered from file to file.
 _REMEMBERED: Final = 256
+_MOST_REMEMBERED: Final = 2**16
 
 
 class Status(NamedTuple):
@@ -43,6 +45,7 @@ class Names:
         self._own = own | listed
         self._extra = extra or {}
         self._known: dict[tuple[str, str, bool], Status] = {}
+        self._rules: dict[tuple[str, str], Rule] = {}
         self._more: Names | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -66,13 +69,19 @@ class Names:
         found = self._known.get(key)
         if found is None:
             found = self._look_up(module, name, protocol)
-            if len(self._known) < 2**16 and len(module) + len(name) < _REMEMBERED:
+            if len(self._known) < _MOST_REMEMBERED and len(module) + len(name) < _REMEMBERED:
                 self._known[key] = found
         return found
 
     def arguments_ok(self, status: Status, args: tuple[Any, ...]) -> bool:
-        """Whether real dumps make such a call."""
-        return self._allow.arguments_ok(status.module, status.name, args)
+        """Whether real dumps make such a call, with values of the machine as arguments."""
+        key = (status.module, status.name)
+        rule = self._rules.get(key)
+        if rule is None:
+            rule = self._allow.arguments_rule(*key)
+            if len(self._rules) < _MOST_REMEMBERED and sum(map(len, key)) < _REMEMBERED:
+                self._rules[key] = rule
+        return rule is any_arguments or rule(argument(args))
 
     def keywords_ok(self, status: Status) -> bool:
         """Whether real dumps make instances with keywords."""

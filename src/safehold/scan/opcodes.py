@@ -121,7 +121,15 @@ def _put_byte(m: Machine) -> None:
     m.pos = pos + 1
     stack = m.stack
     value = stack[-1] if len(stack) > m.fence else m.top()
-    m.kept.put(m.data[pos], m.top() if type(value) is Run else value)
+    kept = m.kept
+    if kept.log or type(value) is Run:
+        kept.put(m.data[pos], m.top())
+        return
+    # As `Memo.put` does.
+    index, known = m.data[pos], kept.known
+    if index > len(known):
+        kept.gaps = True
+    known[index] = value
 
 
 def _get(width: int) -> Handler:

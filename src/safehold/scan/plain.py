@@ -26,8 +26,12 @@ from safehold.scan.runs import (
 from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
 
-# A smaller file has fewer values than the machine may hold, see machine.py.
-LARGEST: Final = 2**22
+# The machine may hold so many values, see machine.py; fewer that take memory are in a file of twice
+# as many bytes, unless most of it is containers. GETs of many indexes take memory here.
+LARGEST: Final = 2**23
+_ANY_VALUES: Final = 2**22
+_DEAR: Final = (b"]", b"}", b"\x85", b"\x86", b"\x87", b"j")
+_MOST_DEAR: Final = 2**20
 _DEEPEST: Final = 32
 # After so many containers in each other, patterns for deeper nesting are compiled.
 _MOST_SHALLOW: Final = 10_000
@@ -56,6 +60,8 @@ def is_plain(data: Data) -> bool:
     if not 2 <= protocol <= 5:
         return False
     data = bytes(data)
+    if size > _ANY_VALUES and sum(map(data.count, _DEAR)) > _MOST_DEAR:
+        return False
     framed = protocol > 3
     form = _Form(patterns(framed=framed, deep=False), data, framed=framed)
     start = form.framed(2)
@@ -127,7 +133,7 @@ class _Form:
     def container(self, at: int, depth: int) -> int:
         """Follow one list, dict or tuple."""
         opcode = self._data[at]
-        if not depth:
+        if depth <= 0:
             return 0
         self._left -= 1
         if self._left < 0 and not self._deep:
@@ -203,6 +209,14 @@ class _Form:
             match = self._forms.values.match(data, at, self._last)
             lists, dicts = (-1, -1) if match is None else (match.end(1), match.end(2))
             at = at if match is None else match.end()
+            if data[at] == _FRAME:
+                ended, at = at, self.framed(at)
+                if not at or ended not in (lists, dicts) or data[at] not in _OPENING:
+                    continue
+                if data[at] == _MARK:
+                    at = self._items_of(at, depth - 1, is_list=ended == lists)
+                    continue
+                lists, dicts = (at, -1) if ended == lists else (-1, -1)
             if data[at] in _OPENING:
                 begin, at = at, self.container(at, depth - 1)
                 if at and data[at] == _APPEND and lists == begin:
@@ -210,8 +224,6 @@ class _Form:
                 elif at and data[at] == _SET and dicts > 0:
                     named = key.match(data, dicts, begin)
                     at = self.framed(at + 1) if named and named.end() == begin else 0
-            elif data[at] == _FRAME:
-                at = self.framed(at)
             else:
                 return at
         return 0
@@ -227,6 +239,10 @@ class _Form:
             if match is not None and match.end() > at:
                 at = match.end()
                 self._empty_dict = match.end(2)
+                if data[at] == _FRAME and at in (match.end(1), match.end(2)):
+                    at = self._goes_on(at, depth, is_list=at == match.end(1))
+                    self._empty_dict = 0
+                    continue
                 if data[at] in _OPENING and match.end(1) == at:
                     # The last value is a list, and this is its only item.
                     at = self.container(at, depth - 1)
@@ -237,6 +253,23 @@ class _Form:
                 return at
             at = self.framed(at)
         return 0
+
+    def _goes_on(self, at: int, depth: int, *, is_list: bool) -> int:
+        """Follow what a value, a list or dict that seemed to be empty, holds in the next frame."""
+        data = self._data
+        at = self.framed(at)
+        if at and data[at] == _MARK:
+            return self._items_of(at, depth - 1, is_list=is_list)
+        if at and is_list and data[at] in _OPENING:
+            at = self.container(at, depth - 2)
+            return self.framed(at + 1) if at and data[at] == _APPEND else 0
+        return at
+
+    def _items_of(self, at: int, depth: int, *, is_list: bool) -> int:
+        """Follow what a list or dict holds that began in the frame before."""
+        if depth <= 0:
+            return 0
+        return self._list(at, depth) if is_list else self._dict(at, depth)
 
     def _after_memo(self, at: int) -> int:
         match = self._forms.maybe.match(self._data, at, self._last)

@@ -39,6 +39,8 @@ _GETS: Final = rb"h.|j.{4}"
 _MEMOIZE: Final = rb"\x94"
 # Indexes that reserve little memory at any place, see `Machine.put`.
 _PUTS: Final = rb"q.|r..[\x00-\x0f]\x00"
+# Those of them whose index takes more than one byte.
+_LATER: Final = rb"r.(?:[^\x00][\x00-\x0f]|\x00[\x01-\x0f])\x00"
 
 
 class Patterns:
@@ -92,6 +94,14 @@ class Patterns:
         return _compiled(b"(?:%b)*+(%b|)" % (skipped, self._grammar.memo))
 
     @cached_property
+    def early(self) -> re.Pattern[bytes] | None:
+        """Opcodes up to a PUT of an index that takes one byte, which is captured, or to the end."""
+        if self._framed:
+            return None
+        skipped = b"%b|%b|%b" % (self._grammar.opcodes(), _GETS, _LATER)
+        return _compiled(b"(?:%b)*+(q.|r.\\x00{3}|)" % skipped)
+
+    @cached_property
     def memos(self) -> re.Pattern[bytes]:
         """Opcodes up to a GET, PUT or MEMOIZE, or to the end.
 
@@ -137,7 +147,8 @@ def puts_among(
     """Return which of the indexes a run sets by PUT."""
     # A GET in text may ask for any number; no PUT of a run writes another than these.
     indexes = {index for index in indexes if 0 <= index < 2**32}
-    if forms.puts is None or not indexes:
+    pattern = forms.early if max(indexes, default=0) < 2**8 else forms.puts
+    if pattern is None or not indexes:
         return set()
     wanted = {b"q%c" % index for index in indexes if index < 2**8}
     wanted |= {b"r" + index.to_bytes(4, "little") for index in indexes}
@@ -150,7 +161,7 @@ def puts_among(
         )
     if not seen:
         return set()
-    return set(map(index_of, wanted.intersection(forms.puts.findall(data, start, stop))))
+    return set(map(index_of, wanted.intersection(pattern.findall(data, start, stop))))
 
 
 def index_of(opcode: bytes) -> int:
@@ -183,20 +194,20 @@ class _Grammar:
         self.maybe = b"(?:%b)?+" % self.memo
         self._text = (b"\\x8c", b"") if framed else (b"X", b"\\x00\\x00\\x00")
 
-    def _held(self, most: int) -> bytes:
-        """Texts, bytes and long integers of less than so many bytes."""
-        text = self._texts(0, most)
+    def _held(self, most: int, each: bytes = b"[\\x00-\\x7f]") -> bytes:
+        """Texts, bytes and long integers of less than so many bytes; ``each`` is one of a text."""
+        text = self._texts(0, most, each)
         if most == _LONG:
             text += b"|" + _counted(b"[CU]", b".", b"", 0, _BYTES)
         return text + b"|" + _counted(b"\\x8a", b".", b"", 0, _INTEGER)
 
-    def _texts(self, least: int, most: int) -> bytes:
+    def _texts(self, least: int, most: int, each: bytes = b"[\\x00-\\x7f]") -> bytes:
         code, after = self._text
-        return _counted(code, b"[\\x00-\\x7f]", after, least, most)
+        return _counted(code, each, after, least, most)
 
     def opcodes(self, of_containers: bytes = b"[]}(eutas\\x85-\\x87]") -> bytes:
-        """All opcodes of a run but GETs, PUTs and MEMOIZE."""
-        return b"K.|%b|%b|%b" % (self._held(_LONG), _NUMBERS, of_containers)
+        """All opcodes of a run but GETs, PUTs and MEMOIZE; what texts hold was seen before."""
+        return b"K.|%b|%b|%b" % (self._held(_LONG, b"."), _NUMBERS, of_containers)
 
     def scalar(self, most: int) -> bytes:
         """One value that is no container."""

@@ -113,7 +113,8 @@ class Format(Protocol):
     asked about bytes that begin otherwise; one whose files are known by the ends of their names
     has those as ``ENDS``, in lower case. One without is asked about all. ``HEAD``, a pattern of how
     its files begin if they begin like a pickle, and ``SIGN``, bytes that are anywhere in them, say
-    which pickles cannot be in it, unless their names end with one of ``ENDS_TOO``.
+    which pickles cannot be in it, unless their names end with one of ``ENDS_TOO``. A function
+    ``fits`` tells more exactly than ``HEAD`` whether bytes may be in it.
     """
 
     def read(self, source: Source, visit: Visit, /) -> str | None:

@@ -96,10 +96,10 @@ _BY_FIRST_AND_NAME: Final = tuple(_begun(first, named=True) for first in range(2
 
 _PROTO: Final = 0x80
 # Those that a plain pickle may be as well, by what is said of them.
-_BESIDE: Final = [row for row in _BY_FIRST[_PROTO] if row not in (legacy_torch, joblib, pickle)]
-_HEADS: Final = re.compile(
-    b"|".join(row.HEAD for row in _BESIDE if hasattr(row, "HEAD")), re.DOTALL
-)
+_PICKLES: Final[tuple[Format, ...]] = (legacy_torch, joblib, pickle)
+_BESIDE: Final = [row for row in _BY_FIRST[_PROTO] if row not in _PICKLES]
+_WITH_HEAD: Final = [row for row in _BESIDE if hasattr(row, "HEAD")]
+_HEADS: Final = re.compile(b"|".join(row.HEAD for row in _WITH_HEAD), re.DOTALL)
 _SIGNS: Final = tuple(row.SIGN for row in _BESIDE if hasattr(row, "SIGN"))
 # One that says nothing is asked about every pickle, with all others.
 _SAID: Final = all(hasattr(row, "HEAD") or hasattr(row, "SIGN") for row in _BESIDE)
@@ -116,8 +116,8 @@ def possible(data: Data, name: str) -> tuple[Format, ...]:
     first = data[0]
     if name.lower().endswith(_ANY_ENDS):
         return _BY_FIRST_AND_NAME[first]
-    if first == _PROTO and _is_no_other(data) and plain.is_plain(data):
-        return PLAIN
+    if first == _PROTO and _is_no_other(data):
+        return PLAIN if plain.is_plain(data) else _PICKLES
     return _BY_FIRST[first]
 
 
@@ -128,4 +128,10 @@ def _is_no_other(data: Data) -> bool:
     for sign in _SIGNS:
         if sign in data:
             return False
-    return not _HEADS.match(data)
+    return not _HEADS.match(data) or not any(_may_be(row, data) for row in _WITH_HEAD)
+
+
+def _may_be(row: Format, data: bytes) -> bool:
+    """Whether a file begins as one of a format, and fits it where that can be told."""
+    head, fits = getattr(row, "HEAD", b""), getattr(row, "fits", None)
+    return re.match(head, data, re.DOTALL) is not None and (fits is None or fits(data))

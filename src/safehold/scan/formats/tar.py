@@ -59,8 +59,7 @@ class _View(io.RawIOBase):
 
 def read(source: Source, visit: Visit) -> str | None:
     """Read every member of a tar archive, or return None if it is none."""
-    data = source.data
-    if data[_MAGIC_AT : _MAGIC_AT + 5] != b"ustar" and not _old_header(data):
+    if not fits(source.data):
         return None
     members = _members(source, visit)
     names = {_last(member.name) for member in members if _has_bytes(member)}
@@ -68,6 +67,11 @@ def read(source: Source, visit: Visit) -> str | None:
     for member in members:
         _read_member(source, visit, member, torch=torch)
     return "torch" if torch else "tar"
+
+
+def fits(data: Data) -> bool:
+    """Whether the first header is one of an archive."""
+    return data[_MAGIC_AT : _MAGIC_AT + 5] == b"ustar" or _old_header(data)
 
 
 def _old_header(data: Data) -> bool:
