@@ -11,6 +11,8 @@ ARGS ?=
 JOBS ?= 2
 # What the arguments select may all be in one of the runs; pytest's code 5 says that there was none.
 NONE_FOUND = $(if $(ARGS),|| test $$? -eq 5)
+# What is the same with and without the extras runs once, without; suites of an extra run with it.
+ONCE = -m "not bare or extras"
 UV   := uv==0.13.8
 
 help: ## list the targets
@@ -26,10 +28,10 @@ test: .venv/.installed .venv-core/.installed ## run every test, with the extras 
 	    test-extras test-core test-extras-forking test-core-forking
 
 test-extras: .venv/.installed
-	$(BIN)/python -m pytest --forking without $(ARGS) $(NONE_FOUND)
+	$(BIN)/python -m pytest --forking without $(ONCE) $(ARGS) $(NONE_FOUND)
 
 test-extras-forking: .venv/.installed
-	$(BIN)/python -m pytest --forking only $(ARGS) $(NONE_FOUND)
+	$(BIN)/python -m pytest --forking only $(ONCE) $(ARGS) $(NONE_FOUND)
 
 test-core: .venv-core/.installed
 	.venv-core/bin/python -m pytest --no-extras --forking without $(ARGS) $(NONE_FOUND)

@@ -88,6 +88,7 @@ def _is_suite_of_an_extra(value: object) -> bool:
     return isinstance(value, str) and value in SUITES and bool(SUITES[value].extra)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # Tests of every suite take their names as parameters; some suites need a package.
     for item in items:

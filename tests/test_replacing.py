@@ -16,7 +16,7 @@ from safehold import replacing
 from safehold.replacing import has_temporary, remove_temporary, replace_file, temporary_stem
 from tests.tracing import Run, every_system_call
 
-pytestmark = pytest.mark.forking
+pytestmark = [pytest.mark.bare, pytest.mark.forking]
 
 
 def no_link(fd: int, directory: int, name: str) -> None:

@@ -17,7 +17,7 @@ from safehold.sfh1 import CHUNK, FILE_ALIGN
 from tests.holding import OTHER_SECRET, SECRET, World, make_world
 from tests.tracing import Fault, Run, Trace, every_system_call, faults_of, few_faults_of
 
-pytestmark = pytest.mark.forking
+pytestmark = [pytest.mark.bare, pytest.mark.forking]
 
 K1, K2 = Key("k1", SECRET), Key("k2", OTHER_SECRET)
 ABSENT = "absent"

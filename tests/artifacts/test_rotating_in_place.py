@@ -34,7 +34,7 @@ from tests.artifacts.slotted import (
 from tests.holding import World, make_world
 from tests.tracing import Run, every_system_call
 
-pytestmark = pytest.mark.forking
+pytestmark = [pytest.mark.bare, pytest.mark.forking]
 
 LOCAL = Key("here", generate_key().encode())
 VALUE = ["x" * (2 * container.CHUNK), {"a": [1, 2.5]}]

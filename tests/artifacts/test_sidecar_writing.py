@@ -19,7 +19,7 @@ from safehold.errors import Rollback, SafeholdError, Tampered, VerificationError
 from tests.holding import make_world
 from tests.tracing import Fault, Run, every_system_call, faults_of
 
-pytestmark = pytest.mark.forking
+pytestmark = [pytest.mark.bare, pytest.mark.forking]
 
 FORK = multiprocessing.get_context("fork")
 OLD, NEW = [b"old" * 100], [b"new" * 100]  # of one length: lengths do not tell them apart

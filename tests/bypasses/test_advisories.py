@@ -9,7 +9,7 @@ from tests.bypasses.advisories import ADVISORIES, BY_NAME, CLASSES, OWN
 from tests.corpus.cases import write
 from tests.corpus.loaded import loaded
 
-pytestmark = pytest.mark.forking
+pytestmark = [pytest.mark.bare, pytest.mark.forking]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from tests.fuzz.compare import read
 from tests.fuzz.generator import streams
 from tests.fuzz.running import CHUNK, differs, run_chunk
 
-pytestmark = pytest.mark.forking
+pytestmark = [pytest.mark.bare, pytest.mark.forking]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from safehold.scan.inert.limits import Allowance
 from safehold.scan.inert.process import PROCESSES, Processes, Unavailable
 from safehold.scan.mapped import Mapped
 
-pytestmark = pytest.mark.forking
+pytestmark = [pytest.mark.bare, pytest.mark.forking]
 
 JOB = {"streams": 10, "starts": None, "bytes": False, "arrays": None}
 HARMLESS = pickle.dumps([1, 2])
