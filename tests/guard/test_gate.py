@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import importlib.util
 import operator
 import pickle
+import socket
 import sys
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 
 from safehold.errors import Blocked
 from safehold.guard import entries, reaching
+from safehold.guard.adapters import distributed
 from safehold.guard.gate import Gate
 from safehold.guard.grants import MINTED, UNTRUSTED, Held
 from tests.guard.reachable import Asked, RefusedError
@@ -96,3 +99,24 @@ def test_getters_of_unpickled_values_are_what_they_stand_for() -> None:
     assert repr(getter) == "operator.attrgetter('real', 'imag')"
     with pytest.raises(TypeError):
         getter.__class__ = int
+
+
+def test_a_cluster_with_a_stranger_is_no_channel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "_strangers", set())
+    monkeypatch.setattr(distributed, "_connected", collections.deque(maxlen=1))
+    frame = sys._getframe()
+    assert not distributed._is_among_relatives(frame)
+    distributed._connected.append(True)
+    assert distributed._is_among_relatives(frame)
+    distributed._strangers.add("tcp://192.0.2.1:8786")
+    assert not distributed._is_among_relatives(frame)
+
+
+def test_a_relative_is_of_the_same_user_over_the_loopback_interface() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with socket.create_connection(server.getsockname()) as end:
+            assert distributed._is_relative(end)
+        assert not distributed._is_relative(end)  # closed
+    here, there = socket.socketpair()
+    with here, there:
+        assert not distributed._is_relative(here)

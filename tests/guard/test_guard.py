@@ -199,6 +199,14 @@ def test_an_unsealed_file_of_an_internal_zone_names_the_command(home: Path) -> N
     assert run(home, script).stdout == "5\n"
 
 
+def test_joblib_loads_no_unsealed_file_of_an_internal_zone(home: Path) -> None:
+    joblib = pytest.importorskip("joblib")
+    joblib.dump([1], home / "models/a.joblib")
+    script = "import joblib\nprint(joblib.load('models/a.joblib'))\n"
+    assert f"safehold seal {home}/models/a.joblib" in run(home, script).stderr
+    assert events(home)[-1]["rule"] == "SH172"
+
+
 def test_objects_are_not_pickled_to_external_files(home: Path) -> None:
     script = "import pickle\nclass A: pass\npickle.dump(A(), open('a.pkl', 'wb'))\n"
     assert "in zone 'external'" in run(home, script).stderr

@@ -291,6 +291,25 @@ pickle.loads(pickle.dumps(P(act, (MARK,))))
 import cloudpickle.cloudpickle as c
 os.environ["BROWSER"] = f"touch {MARK} %s"
 pickle.loads(pickle.dumps(P(c.subimport, ("antigravity",))))
+### own-function-open-while-importing
+with open("own.py", "w") as f: f.write(
+    "import os, pickle\ndef act(path): open(path, 'w').close()\nclass Q:\n"
+    "    def __reduce__(self): return act, (os.environ['MARK'],)\npickle.loads(pickle.dumps(Q()))\n")
+import own
+### own-function-of-a-library
+import ctypes
+LIBC = ctypes.CDLL(None)
+def act(path): LIBC.mkfifo(path.encode(), 0o600)
+pickle.loads(pickle.dumps(P(act, (MARK,))))
+### own-function-that-says-it-is-native
+import types
+def act(path): open(path, "w").close()
+act = types.FunctionType(act.__code__, {"__name__": "xgboost.core", "__builtins__": __builtins__})
+act.__module__ = "__main__"
+pickle.loads(pickle.dumps(P(act, (MARK,))))
+### own-function-os-open
+def act(path): os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+pickle.loads(pickle.dumps(P(act, (MARK,))))
 ### own-function-exec
 CODE = compile(f"import os; os.mkfifo({MARK!r})", "way", "exec")
 def act(): exec(CODE)

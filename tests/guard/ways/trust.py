@@ -295,6 +295,10 @@ pickle.loads(b"\x80\x04" + named("copy_reg", "_reconstructor", 4) + b".", fix_im
 import codecs
 codecs.register(lambda name: codecs.CodecInfo(lambda t, e="": (os.mkfifo(MARK), 1), None, name="go") if name == "go" else None)
 pickle.loads(raw("_codecs", "encode", "x", "go"))
+### untrusted-file-by-codec-that-writes
+import codecs
+codecs.register(lambda name: codecs.CodecInfo(lambda t, e="": (open(MARK, "w").close(), 1), None, name="go") if name == "go" else None)
+pickle.load(open(file(raw("_codecs", "encode", "x", "go")), "rb"))
 ### minted-outer-foreign-inner
 def act(path): os.mkfifo(path)
 class Lazy:
