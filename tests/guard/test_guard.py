@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shelve
 import subprocess
 import sys
 from pathlib import Path
@@ -199,12 +200,32 @@ def test_an_unsealed_file_of_an_internal_zone_names_the_command(home: Path) -> N
     assert run(home, script).stdout == "5\n"
 
 
-def test_joblib_loads_no_unsealed_file_of_an_internal_zone(home: Path) -> None:
+@pytest.mark.parametrize("compress", [0, 3])
+def test_joblib_loads_no_unsealed_file_of_an_internal_zone(home: Path, compress: int) -> None:
     joblib = pytest.importorskip("joblib")
-    joblib.dump([1], home / "models/a.joblib")
+    joblib.dump([1], home / "models/a.joblib", compress=compress)
     script = "import joblib\nprint(joblib.load('models/a.joblib'))\n"
     assert f"safehold seal {home}/models/a.joblib" in run(home, script).stderr
     assert events(home)[-1]["rule"] == "SH172"
+
+
+def test_a_shelf_of_an_internal_zone_is_sealed_value_by_value(home: Path) -> None:
+    with shelve.open(str(home / "models/s")) as shelf:
+        shelf["a"] = [1]
+    script = """
+import shelve
+def show(key):
+    try: print(shelf[key])
+    except Exception as error: print(type(error).__name__)
+with shelve.open("models/s") as shelf:
+    show("a")
+    shelf["a"], shelf["b"] = [2], [3]
+    show("a")
+    shelf.dict[b"b"] = shelf.dict[b"a"]
+    show("b")
+"""
+    assert run(home, script).stdout.split() == ["Blocked", "[2]", "WrongContext"]
+    assert events(home)[0]["rule"] == "SH172"
 
 
 def test_objects_are_not_pickled_to_external_files(home: Path) -> None:
