@@ -330,6 +330,7 @@ def test_install_guards_a_running_program_and_its_children(home: Path) -> None:
         f"""
 import subprocess, sys, safehold
 safehold.guard.install(safehold.Context.load("safehold.toml"))
+safehold.guard.install(safehold.Context.load("safehold.toml"))  # as a child by spawn does
 import pickle
 try: pickle.loads({_EVIL})
 except pickle.UnpicklingError as error: print(error.rule)

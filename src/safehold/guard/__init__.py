@@ -44,7 +44,8 @@ def install(hold: Context) -> None:
     taken before is held to plain data, whatever it is given.
 
     Raises:
-        ConfigError: it is on already, under another Context.
+        ConfigError: it is on already, under another policy. Under the same, as in a child process
+            that runs the program's main module once more, nothing happens.
     """
     strict = hold.policy.guard.strict
     import os
@@ -56,7 +57,7 @@ def install(hold: Context) -> None:
     gate = install_with(hold.policy.mode, lambda: hold, strict=strict, environ=environ)
     if gate is None:
         return
-    if gate.hold is not hold:
+    if gate.hold is not hold and gate.hold.policy != hold.policy:
         from safehold.errors import ConfigError
 
         message = "the guard is on already; it stays as it was turned on first"

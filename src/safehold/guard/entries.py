@@ -15,7 +15,7 @@ from _thread import get_ident
 
 from safehold.guard import channels, containment, creating, files, minted
 from safehold.guard.channels import codes
-from safehold.guard.grants import CHANNEL, MINTED, UNTRUSTED, Grant, live
+from safehold.guard.grants import CHANNEL, HANDED, MINTED, UNTRUSTED, Grant, live
 from safehold.guard.minted import known, tag
 from safehold.magic import MAGIC
 
@@ -78,6 +78,55 @@ def under(grant: Grant, load: Callable[..., Any], *args: Any, **options: Any) ->
 containment.BEGINNINGS[id(under.__code__)] = under
 
 
+_messages: Final[dict[int, Any]] = {}
+"""Thread id -> what the channel's message holds that this thread is in the middle of."""
+
+
+def under_message(message: Any, load: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Load a message of a channel; pickles within its own bytes count as parts of it.
+
+    `message`: its bytes, or a buffer that grows as they are read.
+    """
+    thread = get_ident()
+    before = _messages.get(thread)
+    _messages[thread] = message
+    try:
+        return under(CHANNEL, load, *args, **options)
+    finally:
+        if before is None:
+            _messages.pop(thread, None)
+        else:
+            _messages[thread] = before
+
+
+def is_within(data: bytes) -> bool:
+    """Say whether bytes are a part of the message that this thread is in the middle of.
+
+    Anything else that is loaded meanwhile, by a class's ``__setstate__`` or by a signal's handler,
+    came from somewhere else.
+    """
+    thread = get_ident()
+    return live.get(thread) is CHANNEL and data in _messages.get(thread, b"")
+
+
+class _Heard:
+    """A stream of a channel, of which is kept what was read."""
+
+    def __init__(self, file: Any) -> None:
+        self.message = bytearray()
+        self._read, self._readline = file.read, file.readline
+
+    def read(self, size: int = -1) -> bytes:
+        data: bytes = self._read(size)
+        self.message += data
+        return data
+
+    def readline(self) -> bytes:
+        data: bytes = self._readline()
+        self.message += data
+        return data
+
+
 def outer_grant() -> Grant | None:
     """Return the grant of the unpickle that this thread is in the middle of."""
     return live.get(get_ident())
@@ -87,6 +136,8 @@ def grant_of_bytes(data: bytes, frame: FrameType | None) -> Grant:
     """Return what bytes in memory may name. Raises Blocked where the policy is strict."""
     if minted.is_minted(data):
         return MINTED
+    if is_within(data):
+        return CHANNEL
     if channels.loads_relayed(frame) and minted.is_relayed(data):
         return CHANNEL
     if channels.is_channel(frame):
@@ -151,7 +202,7 @@ def _loads_any(
 ) -> Any:
     outer = outer_grant()
     options: dict[str, Any] = {"fix_imports": fix_imports, "encoding": encoding, "errors": errors}
-    if outer is not None and outer.unrestricted:
+    if outer is HANDED:
         return _raw_loads(data, buffers=buffers, **options)
     private = data if type(data) is bytes else bytes(memoryview(data))
     if private.startswith(MAGIC):
@@ -161,6 +212,8 @@ def _loads_any(
         buffers = _judged(buffers, grant, frame)
     if grant is MINTED and minted.reaches(private):
         return load_minted(io.BytesIO(private), {"buffers": buffers, **options})
+    if grant is CHANNEL:
+        return under_message(private, _raw_loads, private, buffers=buffers, **options)
     return under(grant, _raw_loads, private, buffers=buffers, **options)
 
 
@@ -174,8 +227,7 @@ def load(
 ) -> Any:
     """As `pickle.load`, within the policy. Raises Blocked; NotSealed in an internal zone."""
     options: dict[str, Any] = {"fix_imports": fix_imports, "encoding": encoding, "errors": errors}
-    outer = outer_grant()
-    if outer is not None and outer.unrestricted:
+    if outer_grant() is HANDED:
         return _raw_load(file, buffers=buffers, **options)
     frame = caller(1)
     if files.is_sealed_next(file):
@@ -185,7 +237,16 @@ def load(
         buffers = _judged(buffers, grant, frame)
     if grant is MINTED:
         return load_minted(file, {"buffers": buffers, **options})
+    if grant is CHANNEL:
+        return _load_message(file, buffers=buffers, **options)
     return under(grant, _raw_load, file, buffers=buffers, **options)
+
+
+def _load_message(file: Any, **options: Any) -> Any:
+    if type(file) is io.BytesIO:
+        return under_message(minted.rest_of(file), _raw_load, file, **options)
+    heard = _Heard(file)
+    return under_message(heard.message, _raw_load, heard, **options)
 
 
 def _judged(buffers: Iterable[Any], grant: Grant, frame: FrameType | None) -> Iterator[Any]:

@@ -53,7 +53,10 @@ MINTED: Final = Grant("minted")
 VERIFIED: Final = Grant("verified")
 """A sealed artifact: the store resolves its names; what it loads within itself is untrusted."""
 CHANNEL: Final = Grant("channel", contained=False, unrestricted=True)
-"""A pipe between this process and its own children."""
+"""A pipe between this process and its own children. What is loaded in the middle of one of its
+messages, from elsewhere, is judged for itself."""
+HANDED: Final = Grant("channel", contained=False, unrestricted=True)
+"""A file that this program's processes hand to each other, with all that is loaded within it."""
 OWN: Final = Grant("own", contained=False)
 """The guard itself, while it records or loads its policy: free to act, not to unpickle."""
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import _pickle
 import gc
+import io
 import sys
 
-from safehold.guard import channels, entries, files
-from safehold.guard.entries import caller, outer_grant, under
-from safehold.guard.grants import CHANNEL, MINTED, OWN, UNTRUSTED, VERIFIED, Grant
+from safehold.guard import channels, entries, files, minted
+from safehold.guard.entries import caller, outer_grant, under, under_message
+from safehold.guard.grants import CHANNEL, HANDED, MINTED, OWN, UNTRUSTED, VERIFIED, Grant
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ def _judging_class(kind: type) -> type:
 def load_judged(unpickler: Any, load: Callable[[Any], Any], grant: Grant) -> Any:
     """Load with a grant held, and with judges around what the program has in the loader."""
     kind = type(unpickler)
+    if grant is CHANNEL:
+        return under_message(_message_of(unpickler), load, unpickler)
     if kind is _TYPE or grant.unrestricted or "safehold_judges" in kind.__dict__:
         return under(grant, load, unpickler)
     if _PERSISTENT is not None and isinstance(unpickler, _TYPE):
@@ -131,10 +134,16 @@ def load_judged(unpickler: Any, load: Callable[[Any], Any], grant: Grant) -> Any
         _CLASS.__set__(unpickler, kind)
 
 
+def _message_of(unpickler: Any) -> bytes:
+    """Return the bytes of the message that an unpickler reads; of a stream, they are not known."""
+    file = getattr(unpickler, "__dict__", {}).get("_safehold_file")
+    return minted.rest_of(file) if type(file) is io.BytesIO else b""
+
+
 def _load_of_type(self: Any) -> Any:
     """Take the place of ``_pickle.Unpickler.load``: also of its subclasses and of captured ones."""
     outer = outer_grant()
-    if outer is not None and (outer.unrestricted or _asks_allow_list(self, outer)):
+    if outer is HANDED or (outer is not None and _asks_allow_list(self, outer)):
         return _LOAD(self)
     frame = caller(1)
     file = getattr(self, "__dict__", {}).get("_safehold_file")
@@ -275,7 +284,7 @@ def _judge_call(unpickler: Any, position: int, grant: Grant, frame: FrameType | 
 def _python_load(original: Any) -> Any:
     def load(self: Any) -> Any:
         outer = outer_grant()
-        if outer is not None and (outer.unrestricted or _asks_allow_list(self, outer)):
+        if outer is HANDED or (outer is not None and _asks_allow_list(self, outer)):
             return original(self)
         frame = caller(1)
         file = getattr(getattr(self, "_file_read", None), "__self__", None)

@@ -405,6 +405,115 @@ l = Listener(("127.0.0.1", 0)); got = []
 t = threading.Thread(target=lambda: got.append(l.accept())); t.start()
 s = socket.create_connection(l.address); t.join()
 s.sendall(len(EVIL).to_bytes(4, "big") + EVIL); got[0].recv()
+### message-class-loads-file
+import multiprocessing
+file(path="f")
+class A:
+    def __reduce__(self): return A, (), 1
+    def __setstate__(self, state): pickle.load(open("f", "rb"))
+def work(end): end.send(A())
+a, b = multiprocessing.Pipe()
+p = multiprocessing.get_context("fork").Process(target=work, args=(a,)); p.start(); b.recv()
+### message-class-loads-bytes
+import multiprocessing
+class A:
+    def __reduce__(self): return A, (), 1
+    def __setstate__(self, state): pickle.loads(EVIL)
+def work(end): end.send(A())
+a, b = multiprocessing.Pipe()
+p = multiprocessing.get_context("fork").Process(target=work, args=(a,)); p.start(); b.recv()
+### message-class-loads-by-own-find
+import multiprocessing
+class U(pickle.Unpickler):
+    def find_class(self, module, name): return getattr(sys.modules[module], name)
+class A:
+    def __reduce__(self): return A, (), 1
+    def __setstate__(self, state): U(io.BytesIO(EVIL)).load()
+def work(end): end.send(A())
+a, b = multiprocessing.Pipe()
+p = multiprocessing.get_context("fork").Process(target=work, args=(a,)); p.start(); b.recv()
+### message-class-loads-in-python
+import multiprocessing
+class A:
+    def __reduce__(self): return A, (), 1
+    def __setstate__(self, state): pickle._loads(EVIL)
+def work(end): end.send(A())
+a, b = multiprocessing.Pipe()
+p = multiprocessing.get_context("fork").Process(target=work, args=(a,)); p.start(); b.recv()
+### message-class-loads-joblib needs=joblib
+import joblib, multiprocessing
+file(path="f")
+class A:
+    def __reduce__(self): return A, (), 1
+    def __setstate__(self, state): joblib.load("f")
+def work(_): return A()
+with multiprocessing.get_context("fork").Pool(1) as pool: pool.map(work, [1])
+### message-class-loads-zodbpickle needs=zodbpickle
+import multiprocessing, zodbpickle.pickle
+class A:
+    def __reduce__(self): return A, (), 1
+    def __setstate__(self, state): zodbpickle.pickle.loads(EVIL)
+def work(end): end.send(A())
+a, b = multiprocessing.Pipe()
+p = multiprocessing.get_context("fork").Process(target=work, args=(a,)); p.start(); b.recv()
+### message-class-restores-json needs=jsonpickle
+import jsonpickle.unpickler, multiprocessing
+class A:
+    def __reduce__(self): return A, (), 1
+    def __setstate__(self, state):
+        call = {"py/reduce": [{"py/function": "posix.mkfifo"}, {"py/tuple": [MARK]}]}
+        jsonpickle.unpickler.Unpickler().restore(call)
+def work(end): end.send(A())
+a, b = multiprocessing.Pipe()
+p = multiprocessing.get_context("fork").Process(target=work, args=(a,)); p.start(); b.recv()
+### message-task-loads-file
+import multiprocessing
+file(path="f")
+class A:
+    def __reduce__(self): return A, (), 1
+    def __setstate__(self, state): pickle.load(open("f", "rb"))
+with multiprocessing.get_context("fork").Pool(1) as pool: pool.map(str, [A()])
+### message-signal
+import multiprocessing, signal
+class A:
+    def __reduce__(self): return A, (), 1
+    def __setstate__(self, state): signal.raise_signal(signal.SIGUSR1)
+signal.signal(signal.SIGUSR1, lambda *_: pickle.loads(EVIL))
+def work(end): end.send(A())
+a, b = multiprocessing.Pipe()
+p = multiprocessing.get_context("fork").Process(target=work, args=(a,)); p.start(); b.recv()
+### message-collected
+import gc, multiprocessing
+class A:
+    def __reduce__(self): return A, (), 1
+    def __setstate__(self, state): gc.collect()
+class D:
+    def __del__(self): pickle.loads(EVIL)
+def work(end): end.send(A())
+a, b = multiprocessing.Pipe()
+p = multiprocessing.get_context("fork").Process(target=work, args=(a,)); p.start()
+d = D(); d.d = d; del d; b.recv()
+### message-generator
+import multiprocessing
+def later():
+    pickle.loads(EVIL); yield
+waiting = later()
+class A:
+    def __reduce__(self): return A, (), 1
+    def __setstate__(self, state): list(waiting)
+def work(end): end.send(A())
+a, b = multiprocessing.Pipe()
+p = multiprocessing.get_context("fork").Process(target=work, args=(a,)); p.start(); b.recv()
+### message-greenlet needs=greenlet
+import greenlet, multiprocessing
+main = greenlet.getcurrent()
+class A:
+    def __reduce__(self): return A, (), 1
+    def __setstate__(self, state): main.switch()
+def work(end): end.send(A())
+a, b = multiprocessing.Pipe()
+p = multiprocessing.get_context("fork").Process(target=work, args=(a,)); p.start()
+greenlet.greenlet(b.recv).switch(); pickle.loads(EVIL)
 ### wait-and-recv
 from multiprocessing.connection import Listener, Client, wait
 import threading

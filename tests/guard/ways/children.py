@@ -5,6 +5,11 @@ from __future__ import annotations
 from tests.guard.ways import ways
 
 _TEXT = r"""
+### spawn-installs-again start=install
+import multiprocessing
+guard()
+if __name__ == "__main__":
+    p = multiprocessing.get_context("spawn").Process(target=pickle.loads, args=(EVIL,)); p.start(); p.join()
 ### fork
 if not (pid := os.fork()):
     try: pickle.loads(EVIL)

@@ -143,6 +143,15 @@ fake = type(sys)("harmless")
 fake.name = os.mkfifo
 sys.modules["harmless"] = fake
 pickle.loads(raw("harmless", "name", MARK))
+### c-file-copied
+import importlib.machinery, importlib.util, shutil, _pickle
+shutil.copy(_pickle.__file__, "_pickle.so")
+loader = importlib.machinery.ExtensionFileLoader("_pickle", os.path.abspath("_pickle.so"))
+other = importlib.util.module_from_spec(importlib.util.spec_from_loader("_pickle", loader))
+loader.exec_module(other)
+class U(other.Unpickler):
+    def find_class(self, m, n): return getattr(sys.modules[m], n)
+U(io.BytesIO(EVIL)).load()
 ### plain-name-replaced
 import fractions
 fractions.Fraction = os.mkfifo

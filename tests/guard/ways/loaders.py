@@ -278,6 +278,10 @@ pickle.loads(struct.unpack(f"{len(EVIL)}s", EVIL)[0])
 ### ctypes-buffer
 import ctypes
 pickle.loads(ctypes.create_string_buffer(EVIL, len(EVIL)))
+### jsonpickle-classes-given needs=jsonpickle
+import json, jsonpickle
+text = json.dumps({"py/reduce": [{"py/function": "posix.mkfifo"}, {"py/tuple": [MARK]}]})
+jsonpickle.decode(text, classes=[os.mkfifo])
 ### command-line needs=joblib
 import subprocess
 file()

@@ -10,7 +10,7 @@ from typing import Any
 from safehold.guard import entries, files, moving
 from safehold.guard.adapters import in_place_of
 from safehold.guard.gate import Gate
-from safehold.guard.grants import CHANNEL, OWN, Held, live_grant
+from safehold.guard.grants import HANDED, OWN, Held, live_grant
 
 # Code that puts arrays into a private directory for the workers of the same program.
 _between_processes: dict[int, Any] = {}
@@ -21,16 +21,15 @@ def apply(module: ModuleType, gate: Gate) -> None:
     _PARTS[module.__name__.rpartition(".")[2]](module, gate)
 
 
-def _numpy_pickle(module: Any, gate: Gate) -> None:  # noqa: C901  (two functions)
+def _numpy_pickle(module: Any, gate: Gate) -> None:  # noqa: C901  (three functions)
     raw_load, raw_dump = module.load, module.dump
 
     def load(filename: Any, mmap_mode: str | None = None, *args: Any, **options: Any) -> Any:
-        outer = live_grant()
-        if outer is not None and outer.unrestricted:
+        if live_grant() is HANDED:
             return raw_load(filename, mmap_mode, *args, **options)
         frame = sys._getframe(1)  # noqa: SLF001
         if id(frame.f_code) in _between_processes:
-            return entries.under(CHANNEL, raw_load, filename, mmap_mode, *args, **options)
+            return entries.under(HANDED, raw_load, filename, mmap_mode, *args, **options)
         if not isinstance(filename, str | os.PathLike):
             if files.is_sealed_next(filename):
                 return files.load_sealed(gate, filename, {})
@@ -46,7 +45,7 @@ def _numpy_pickle(module: Any, gate: Gate) -> None:  # noqa: C901  (two function
             return raw_dump(value, filename, compress, protocol)
         frame = sys._getframe(1)  # noqa: SLF001
         if id(frame.f_code) in _between_processes:
-            return entries.under(CHANNEL, raw_dump, value, filename, compress, protocol)
+            return entries.under(HANDED, raw_dump, value, filename, compress, protocol)
         if isinstance(filename, str | os.PathLike):
             path = os.fspath(filename)
             if _seal(gate, value, path, frame, compress, protocol):
@@ -59,6 +58,15 @@ def _numpy_pickle(module: Any, gate: Gate) -> None:  # noqa: C901  (two function
         return raw_dump(value, filename, compress, protocol)
 
     module.load, module.dump = in_place_of(raw_load, load), in_place_of(raw_dump, dump)
+    raw_map = module.load_temporary_memmap
+
+    def load_temporary_memmap(*args: Any, **options: Any) -> Any:
+        outer = live_grant()
+        if outer is None or not outer.unrestricted:
+            return raw_map(*args, **options)
+        return entries.under(HANDED, raw_map, *args, **options)  # a message named the file
+
+    module.load_temporary_memmap = in_place_of(raw_map, load_temporary_memmap)
 
 
 def _seal(

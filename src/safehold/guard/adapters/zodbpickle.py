@@ -30,7 +30,7 @@ def _c_module(module: Any, gate: Gate) -> None:
     own["find_class"] = _judged_find(own["find_class"], gate)
 
     def load(self: Any) -> Any:
-        grant = getattr(self, "_safehold_grant", None) or entries.outer_grant() or UNTRUSTED
+        grant = getattr(self, "_safehold_grant", None) or UNTRUSTED
         if type(self) is kind:
             return entries.under(grant, raw_load, self)  # it has nothing of the program's own
         return unpicklers.load_judged(self, raw_load, grant)
