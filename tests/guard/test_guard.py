@@ -312,6 +312,29 @@ except Exception as error: print(type(error).__name__)
     assert run(home, script).stdout.split() == [first, "Blocked"]
 
 
+def test_a_sealed_file_is_loaded_for_trusted_code_only(home: Path) -> None:
+    write_policy(home, tables="[code]\ntrusted = ['caller.py']")
+    (home / "models/a.pkl").write_bytes(b"\x80\x04K\x05.")
+    sealed = start(home, [sys.executable, "-m", "safehold", "seal", "--policy", "safehold.toml",
+                          "models/a.pkl"])  # fmt: skip
+    assert sealed.returncode == 0, sealed.stderr
+    load = "with open('models/a.pkl', 'rb') as file: print(pickle.load(file))"
+    (home / "caller.py").write_text(f"import pickle\ndef call():\n    {load}\n")
+    script = f"""
+import os, pickle, sys
+sys.path.insert(0, ".")
+import caller
+caller.call()
+forged = compile({load!r}, os.path.abspath("caller.py"), "exec")
+try: exec(forged)
+except pickle.UnpicklingError as error: print(type(error).__name__)
+try: pickle.load(open("models/a.pkl", "rb"))
+except pickle.UnpicklingError as error: print(type(error).__name__)
+"""
+    done = run(home, script)
+    assert done.stdout.split() == ["5", "Blocked", "Blocked"], done.stderr
+
+
 def test_children_are_guarded_with_an_environment_of_their_own(home: Path) -> None:
     script = f"""
 import subprocess, sys, os
@@ -456,6 +479,18 @@ def test_what_is_dangerous_is_never_learned(home: Path) -> None:
     wider, refused = learn.widened(policy, learn.learn([row], policy))
     assert [line.partition(":")[0] for line in refused] == ["posix.system"]
     assert "posix" not in render_policy(wider)
+
+
+def test_what_came_from_no_file_or_from_elsewhere_is_not_learned(home: Path) -> None:
+    seen = {"reason": "mode monitor", "rule": "SH171", "detail": {"global": "app.Own"}}
+    rows = [{"e": seen}, {"e": {**seen, "artifact": "/elsewhere/a.pkl"}}]
+    policy = Policy.load(home / "safehold.toml")
+    learned = learn.learn(rows, policy)
+    assert learned.zones == {}
+    assert sorted(learned.refused) == [
+        f"/elsewhere/a.pkl is outside the policy's root {policy.root}",
+        "pickle: app.Own",
+    ]
 
 
 # -- parts

@@ -299,6 +299,12 @@ pickle.loads(raw("_codecs", "encode", "x", "go"))
 import codecs
 codecs.register(lambda name: codecs.CodecInfo(lambda t, e="": (open(MARK, "w").close(), 1), None, name="go") if name == "go" else None)
 pickle.load(open(file(raw("_codecs", "encode", "x", "go")), "rb"))
+### sealed-class-that-acts
+class Quiet:
+    def __setstate__(self, state): open(MARK, "w").close()
+    def __getstate__(self): return {"x": 1}
+with open("cache/a.pkl", "wb") as f: pickle.dump(Quiet(), f)
+with open("cache/a.pkl", "rb") as f: pickle.load(f)
 ### minted-outer-foreign-inner
 def act(path): os.mkfifo(path)
 class Lazy:

@@ -30,21 +30,19 @@ def apply(module: ModuleType, gate: Gate) -> None:
     for kind in found:
         make = vars(kind).get("make_python_instance")
         if make is not None:
-            kind.make_python_instance = _judging(
-                make, gate, "make_python_instance", module.__name__
-            )
+            kind.make_python_instance = _judging(make, gate, module.__name__)
         for method in ("find_python_name", "find_python_module"):
             raw = vars(kind).get(method)
             if raw is not None:
-                setattr(kind, method, _judging(raw, gate, method, module.__name__))
+                setattr(kind, method, _judging(raw, gate, module.__name__))
 
 
-def _judging(raw: Any, gate: Gate, method: str, loader: str) -> Any:
+def _judging(raw: Any, gate: Gate, loader: str) -> Any:
     def judged(self: Any, name: Any, *args: Any, **options: Any) -> Any:
         text = name if isinstance(name, str) else str(name, "utf-8", "replace")
         owner, dot, member = text.rpartition(".")
         pair = (owner, member) if dot else ("builtins", text)
-        if method == "find_python_module" or pair not in gate.plain:
+        if pair not in gate.plain:  # and no module is
             message = f"the YAML tag names {text}"
             frame = sys._getframe(1)  # noqa: SLF001
             gate.refuse(message, UNTRUSTED, frame, text, loader=loader, rule="SH176")
