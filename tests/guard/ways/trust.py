@@ -304,7 +304,11 @@ class Quiet:
     def __setstate__(self, state): open(MARK, "w").close()
     def __getstate__(self): return {"x": 1}
 with open("cache/a.pkl", "wb") as f: pickle.dump(Quiet(), f)
-with open("cache/a.pkl", "rb") as f: pickle.load(f)
+with open("trusted/loading.py", "w") as f:
+    f.write("import pickle\ndef load(path):\n    with open(path, 'rb') as f: return pickle.load(f)\n")
+sys.path.insert(0, os.path.abspath("trusted"))
+import loading
+loading.load("cache/a.pkl")
 ### minted-outer-foreign-inner
 def act(path): os.mkfifo(path)
 class Lazy:
