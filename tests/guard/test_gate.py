@@ -85,6 +85,24 @@ def test_a_table_of_a_dangerous_module_is_not_reached() -> None:
 
 
 @pytest.mark.usefixtures("_asked")
+def test_a_class_that_the_stream_makes_may_be_named_and_no_other() -> None:
+    change: Any = reaching.stand_in(setattr)
+    made = type("Made", (), {})
+    change(made, "__qualname__", "Outer.Made")
+    assert made.__qualname__ == "Outer.Made"
+    for owner, name in ((made, "__init__"), (RefusedError, "__qualname__"), (made(), "x")):
+        with pytest.raises(RefusedError):
+            change(owner, name, "x")
+
+
+@pytest.mark.usefixtures("_asked")
+def test_what_a_load_gives_out_is_an_attrgetter() -> None:
+    getter: Any = reaching.stand_in(operator.attrgetter)("real")
+    assert type(reaching.given_out(getter)) is operator.attrgetter
+    assert reaching.given_out(made := object()) is made
+
+
+@pytest.mark.usefixtures("_asked")
 def test_getters_of_unpickled_values_are_what_they_stand_for() -> None:
     getter: Any = reaching.stand_in(operator.attrgetter)("real", "imag")
     caller: Any = reaching.stand_in(operator.methodcaller)("split", sep=",")

@@ -90,7 +90,8 @@ def _is_importing(frame: FrameType | None, importers: frozenset[int]) -> bool:
 # Libraries whose objects live in memory of their own: restoring one goes through ctypes.
 _NATIVE: Final = ("xgboost", "lightgbm")
 _MEMORY: Final = frozenset({"ctypes.cdata", "ctypes.cdata/buffer", "ctypes.dlsym",
-                            "ctypes.string_at", "ctypes.get_errno"})  # fmt: skip
+                            "ctypes.string_at", "ctypes.get_errno",
+                            "ctypes.call_function"})  # since 3.14 each call  # fmt: skip
 
 
 def _is_native(event: str, frame: FrameType | None) -> bool:

@@ -206,7 +206,7 @@ class Gate:
             return
         home: Any = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
         if isinstance(found, _NAMED_KINDS) and all(type(part) is str for part in home):
-            if _resolved(*home) is not found:
+            if resolved(*home) is not found:
                 what = f"an object that calls itself {home[0]}.{home[1]}"
                 self.refuse(f"{what} and is not", grant, frame, f"{home[0]}.{home[1]}")
                 return
@@ -227,7 +227,7 @@ class Gate:
 
     def _why_not_minted(self, module: str, name: str) -> str:
         known = self.known_minted.get((module, name), self)
-        if known is not self and _resolved(module, name) is known:
+        if known is not self and resolved(module, name) is known:
             return ""
         with Held(OWN):
             from safehold import dangers
@@ -381,7 +381,7 @@ def _exists(module: str) -> bool:
         return True
 
 
-def _resolved(module: str, name: str) -> Any:
+def resolved(module: str, name: str) -> Any:
     found: Any = sys.modules.get(module)
     try:
         for part in name.split("."):
@@ -397,4 +397,4 @@ def _imported(module: str, name: str) -> Any:
         __import__(module)
     except ImportError:
         return None
-    return _resolved(module, name)
+    return resolved(module, name)

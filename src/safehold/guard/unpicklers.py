@@ -65,7 +65,11 @@ _REACHING: Final = ("builtins", "operator", "_operator", "dill._dill")
 
 def load_minted(file: Any, options: dict[str, Any]) -> Any:
     """Load bytes of this process's own making that reach attributes by name."""
-    return load_judged(entries.Unpickler(file, **options), _LOAD, MINTED)
+    found = load_judged(entries.Unpickler(file, **options), _LOAD, MINTED)
+    if outer_grant() is not None:  # it may be called by the load that this one is a part of
+        return found
+    reaching = sys.modules.get("safehold.guard.reaching")
+    return found if reaching is None else reaching.given_out(found)
 
 
 def _judge_persistent(original: Any) -> Callable[[Any], Any]:
