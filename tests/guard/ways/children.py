@@ -117,6 +117,11 @@ subprocess.run([sys.executable, "-c", "import pickle; pickle.loads(%r)" % EVIL])
 ### environment-emptied-posix-spawn
 os.environ.clear()
 os.waitpid(os.posix_spawn(sys.executable, [sys.executable, "-c", "import pickle; pickle.loads(%r)" % EVIL], os.environ), 0)
+### environment-emptied-posix-spawnp
+os.environ.clear()
+os.waitpid(os.posix_spawnp(sys.executable, [sys.executable, "-c", "import pickle; pickle.loads(%r)" % EVIL], {"MARK": MARK}), 0)
+### environment-emptied-execve
+os.execve(sys.executable, [sys.executable, "-c", "import pickle; pickle.loads(%r)" % EVIL], {"MARK": MARK})
 ### os-system
 open("s.py", "w").write("import pickle; pickle.loads(%r)" % EVIL)
 os.system(f"{sys.executable} s.py")

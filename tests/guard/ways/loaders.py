@@ -196,6 +196,38 @@ class=StreamHandler
 args=(__import__('os').mkfifo(%r),)
 """ % MARK)
 logging.config.fileConfig("l.ini")
+### logging-file-config-by-module
+import logging.config
+FORM = """[loggers]
+keys=root
+[handlers]
+keys=h
+[formatters]
+keys=
+[logger_root]
+handlers=h
+[handler_h]
+class=StreamHandler
+args=(%s,)
+"""
+with open("l.ini", "w") as f: f.write(FORM % f"handlers.os.mkfifo({MARK!r})")
+logging.config.fileConfig("l.ini")
+### logging-file-config-by-path
+import logging.config
+FORM = """[loggers]
+keys=root
+[handlers]
+keys=h
+[formatters]
+keys=
+[logger_root]
+handlers=h
+[handler_h]
+class=StreamHandler
+args=(%s,)
+"""
+with open("l.ini", "w") as f: f.write(FORM % f"os.path.os.mkfifo({MARK!r})")
+logging.config.fileConfig("l.ini")
 ### ruamel needs=ruamel.yaml
 from ruamel.yaml import YAML
 YAML(typ="unsafe", pure=True).load(f"!!python/object/apply:os.mkfifo [{MARK}]")

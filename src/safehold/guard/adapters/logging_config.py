@@ -13,8 +13,9 @@ from safehold.guard.adapters import in_place_of
 from safehold.guard.gate import Gate
 from safehold.guard.grants import UNTRUSTED
 
-# What the arguments of a handler compute with, in files that people write.
-_CALLED = ("os.path.", "os.getenv", "os.environ.get", "logging.", "handlers.")
+# What the arguments of a handler compute with, in files that people write, and whose members.
+_CALLED = ("os.getenv", "os.environ.get")
+_OWNERS = ("os.path", "logging", "handlers", "logging.handlers")
 _PARTS = (logging.Handler, logging.Formatter, logging.Filter)
 
 
@@ -63,18 +64,15 @@ def _why_not(what: Any) -> str:
 
 
 def _called(text: str) -> str:
-    """Return what an expression calls or reaches that no configuration needs, or ``""``."""
+    """Return what an expression calls that no configuration needs, or ``""``."""
     try:
         tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ""  # it cannot be evaluated either
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr.startswith("__"):
-            return node.attr
-        if isinstance(node, ast.Name) and node.id.startswith("__"):
-            return node.id
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            if not f"{called}.".startswith(_CALLED) and not called.startswith(_CALLED):
+            # Members alone: each of these modules has imported others that act.
+            if called not in _CALLED and called.rpartition(".")[0] not in _OWNERS:
                 return called
     return ""
