@@ -108,6 +108,12 @@ pickle.loads(pickle.dumps(P(operator.call, (item(P(vars, (item(modules, "posix")
 import operator
 tool = os.mkfifo
 pickle.loads(pickle.dumps(P(operator.call, (P(operator.getitem, (P(locals, ()), "tool")), MARK))))
+### globals-of-a-function
+import operator
+tool = os.mkfifo
+def act(): pass
+space = P(getattr, (act, "__globals__"))
+pickle.loads(pickle.dumps(P(operator.call, (P(operator.getitem, (space, "tool")), MARK))))
 ### vars-of-a-class
 import operator
 class Holder: tool = os.mkfifo
