@@ -111,7 +111,7 @@ SAFE_CALLS: dict[str, str] = {
     "sklearn.utils._metadata_requests.MetadataRequest.*": "the names are a fixed list of methods",
     # A scorer that is *called* looks a method up by a name of its state. Loading never calls an
     # instance unless the file says so, and the scanner reports a call of anything but a name.
-    "sklearn.utils.validation._check_response_method": "needs a call of an instance",
+    "sklearn.metrics._scorer._Scorer._score": "needs a call of an instance",
     # Boosters come as stand-ins (safehold.allow._boosters): no arguments, a checked state.
     "xgboost.core.Booster.*": "fixed functions of its C library over the model of its state",
     "xgboost.core.c_*": "converts text and numbers for its C library",
@@ -124,7 +124,7 @@ SAFE_CALLS: dict[str, str] = {
     "torch.nn.modules.container.*.__setitem__": "an attribute of its own, as a state sets it",
     "torch.nn.modules.rnn.RNNBase.__setstate__": "the names are those of its own weights",
     "torch.storage.*.__reduce__": "writes to memory when it is copied",
-    "torch._utils._get_obj_state": "its own state, when it is copied",
+    "torch*.__reduce_ex__": "its own state, when it is copied",
     # Tensors are rebuilt by stand-ins (safehold.allow._tensors).
     "torch._utils._set_obj_state": "attributes of a tensor; special names are refused before",
     "torch._utils._restore_device_fake_mode": "asks for a mode of the running program",
