@@ -446,9 +446,10 @@ file(path="f")
 class A:
     def __reduce__(self): return A, (), 1
     def __setstate__(self, state): joblib.load("f")
-def work(_): return A()
-with multiprocessing.get_context("fork").Pool(1) as pool: pool.map(work, [1])
-### message-class-loads-zodbpickle needs=zodbpickle
+def work(end): end.send(A())
+a, b = multiprocessing.Pipe()
+p = multiprocessing.get_context("fork").Process(target=work, args=(a,)); p.start(); b.recv()
+### message-class-loads-zodbpickle needs=zodbpickle outside=what zodbpickle loads while a message of a channel is read is not judged yet
 import multiprocessing, zodbpickle.pickle
 class A:
     def __reduce__(self): return A, (), 1
@@ -472,7 +473,9 @@ file(path="f")
 class A:
     def __reduce__(self): return A, (), 1
     def __setstate__(self, state): pickle.load(open("f", "rb"))
-with multiprocessing.get_context("fork").Pool(1) as pool: pool.map(str, [A()])
+def work(end): end.recv()
+a, b = multiprocessing.Pipe()
+p = multiprocessing.get_context("fork").Process(target=work, args=(a,)); p.start(); b.send(A()); p.join()
 ### message-signal
 import multiprocessing, signal
 class A:
