@@ -449,7 +449,7 @@ class A:
 def work(end): end.send(A())
 a, b = multiprocessing.Pipe()
 p = multiprocessing.get_context("fork").Process(target=work, args=(a,)); p.start(); b.recv()
-### message-class-loads-zodbpickle needs=zodbpickle outside=what zodbpickle loads while a message of a channel is read is not judged yet
+### message-class-loads-zodbpickle needs=zodbpickle
 import multiprocessing, zodbpickle.pickle
 class A:
     def __reduce__(self): return A, (), 1
@@ -457,6 +457,13 @@ class A:
 def work(end): end.send(A())
 a, b = multiprocessing.Pipe()
 p = multiprocessing.get_context("fork").Process(target=work, args=(a,)); p.start(); b.recv()
+### minted-class-loads-zodbpickle needs=zodbpickle
+import zodbpickle.pickle
+class A:
+    def __reduce__(self): return A, (), 1
+    def __setstate__(self, state): zodbpickle.pickle.loads(raw("__main__", "act"))
+def act(): os.mkfifo(MARK)
+pickle.loads(pickle.dumps(A()))
 ### message-class-restores-json needs=jsonpickle
 import jsonpickle.unpickler, multiprocessing
 class A:
