@@ -78,7 +78,8 @@ LIBRARY_ROWS: tuple[Row, ...] = (
         nltk.download nltk.downloader invoke fabric sh plumbum click.edit click.launch
         click.open_file click.utils click.termui psutil.Popen py.io py.process py.path
         fsspec smart_open s3fs gcsfs adlfs h5py.File h5py.hl.files.File h5py.h5f h5py.h5pl
-        tables.open_file tables.File zarr.open
+        tables.open_file tables.File tables.file
+        zarr.open
         zarr.save zarr.load zarr.storage netCDF4.Dataset xarray.open_dataset xarray.open_mfdataset
         xarray.open_zarr xarray.backends onnx.save onnx.save_model onnx.load onnx.load_model
         onnx.external_data_helper onnxruntime.InferenceSession

@@ -235,10 +235,11 @@ ROWS: tuple[tuple[Power, int, str, str, str], ...] = (
     # torch
     (_DES, 502, _NEST, "CVE-2025-32434", """
         torch.load torch.serialization.load torch.serialization.legacy_load torch.jit.load
-        torch.storage.load_from_bytes torch.package torch.export.pt2_archive torch.utils.model_dump
+        torch.storage.load_from_bytes torch.export.pt2_archive torch.utils.model_dump
         torch.multiprocessing torch.functorch.compilers torch.fx.graph_pickler
         torch.utils.serialization torch.cuda.memory_viz torch.distributed.distributed_c10d
         torch.distributed.nn torch.distributed.argparse_util"""),
+    (_DES | _FILE, 502, _NEST, "torch reference", "torch.package"),
     (_DES | _PROC | _NET, 502, "starts or connects to workers", _READ, """
         torch.distributed.elastic torch.distributed.rpc torch.distributed.run
         torch.distributed.launch torch.distributed.launcher torch.C.distributed_c10d.TCPStore

@@ -87,6 +87,12 @@ pickle.loads(pickle.dumps(P(torch.save, ([1], MARK))))
 ### torch-writer needs=torch
 import torch
 pickle.loads(pickle.dumps(P(torch._C.PyTorchFileWriter, (MARK,))))
+### torch-exporter needs=torch
+from torch.package import PackageExporter
+pickle.loads(pickle.dumps(P(PackageExporter, (MARK,))))
+### tables-file needs=tables
+import tables
+pickle.loads(pickle.dumps(P(tables.open_file, (MARK, "w"))))
 ### torch-storage needs=torch
 import torch
 pickle.loads(pickle.dumps(P(torch.UntypedStorage.from_file, (MARK, True, 16))))
