@@ -64,7 +64,7 @@ class Gate:
         """Return the Context. Raises Blocked where it cannot be loaded; that is recorded."""
         try:
             return self._loaded()
-        except Exception as error:
+        except Exception as error:  # no Context: recorded as undecided, and raised
             self.refuse_undecided(error, UNTRUSTED, sys._getframe(1), "")  # noqa: SLF001
             raise
 
@@ -132,7 +132,7 @@ class Gate:
             return
         try:
             self._check_name(module, name, grant, frame, loader)
-        except Exception as error:
+        except Exception as error:  # a decision that failed is a refusal
             if hasattr(error, "rule"):
                 raise
             self.refuse_undecided(error, grant, frame, f"{module}.{name}")
@@ -277,7 +277,7 @@ class Gate:
             self.failed = error
         try:
             self._refuse(message, grant, caller, name, **fields)
-        except Exception as error:
+        except Exception as error:  # only deep recursion is tried again
             if not isinstance(error.__cause__, RecursionError):
                 raise
             self._failed(error.__cause__, grant, caller, name)

@@ -161,7 +161,7 @@ def _name_handler(gate: Gate) -> Handler:
             if channels.is_channel(frame):
                 channels.check_extension(gate, args[0], args[1], frame)
                 return
-        except Exception as error:
+        except Exception as error:  # a decision that failed is a refusal
             if hasattr(error, "rule"):
                 raise
             gate.refuse_undecided(error, UNTRUSTED, frame, f"{args[0]}.{args[1]}")

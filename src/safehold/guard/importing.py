@@ -171,7 +171,7 @@ def apply(name: str, module: ModuleType, gate: Gate) -> None:
         )
         try:
             gate.refuse(message, UNTRUSTED, None, rule="SH176", loader=name, action="import")
-        except Exception as refusal:
+        except Exception as refusal:  # the adapter's own error is what the program sees
             with Held(OWN):
                 from safehold.errors import AdapterError
             raise AdapterError(message) from refusal

@@ -94,7 +94,7 @@ class Recording:
     def _recorder(self) -> Recorder:
         try:
             return self._hold().recorder
-        except Exception:
+        except Exception:  # whatever failed, what the parent lent may do
             if LENT not in self._environ:
                 raise
             from safehold.events import Recorder

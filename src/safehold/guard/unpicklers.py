@@ -127,7 +127,7 @@ def load_judged(unpickler: Any, load: Callable[[Any], Any], grant: Grant) -> Any
             _PERSISTENT.__set__(unpickler, _judge_persistent(persistent))
     try:
         judging = _judging_class(kind)
-    except Exception as error:
+    except Exception as error:  # what cannot be judged is not loaded
         name = f"{kind.__module__}.{kind.__qualname__}"
         entries.gate.refuse_undecided(error, grant, caller(1), name)
         raise
