@@ -23,6 +23,8 @@ from safehold.scan.names import Names
 from safehold.scan.opcodes import run
 from tests.scan.streams import grow
 
+pytestmark = pytest.mark.bare
+
 
 class Stub:
     """Takes every call, state and item, and does nothing."""

@@ -19,6 +19,8 @@ from safehold.scan import machine, memo, one, scan_bytes, scan_path, sizes, stre
 from tests.bypasses.payloads import call, named, stream, system
 from tests.work import calls
 
+pytestmark = pytest.mark.bare
+
 
 def rules(report):
     return {finding.rule.id for finding in report.findings}

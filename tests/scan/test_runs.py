@@ -19,6 +19,8 @@ from safehold.scan.values import Box, Global, Made, Opaque, Run
 from tests.scan.streams import grow
 from tests.work import is_linear
 
+pytestmark = pytest.mark.bare
+
 _TEXTS = ("a", "key", "text 12", "__class__", "x" * 30, "y" * 300, "\u00e9", "q\x01h\x02", "")
 _NUMBERS = (
     *(b"K\x07", b"M\x07\x71", b"J\xff\xff\xff\xff", b"N", b"\x88", b"\x89", b")"),
