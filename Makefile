@@ -78,6 +78,7 @@ lock: .venv-lock/.installed ## write requirements/*.txt anew, without releases o
 
 clean: ## remove environments, caches and what was built
 	rm -rf .venv .venv-core .venv-lock .venv-peers .venv-middle .venv-older build site var src/*.egg-info
+	rm -f src/safehold/guard/_native.*.so
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests scripts bench examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
@@ -104,7 +105,10 @@ INSTALL_SAFEHOLD = $(@D)/bin/python -m pip install --quiet --no-deps --no-build-
 	$(@D)/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
-.venv/.installed: .venv/.locked pyproject.toml src/safehold/_version.py
+# The editable installation leaves what it builds in C beside the source, for each version of Python.
+NATIVE = src/safehold/guard/_native.c
+
+.venv/.installed: .venv/.locked pyproject.toml setup.py src/safehold/_version.py $(NATIVE)
 	$(INSTALL_SAFEHOLD)
 	@touch $@
 
@@ -121,7 +125,7 @@ INSTALL_SAFEHOLD = $(@D)/bin/python -m pip install --quiet --no-deps --no-build-
 	$(@D)/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
-.venv-core/.installed: .venv-core/.locked pyproject.toml src/safehold/_version.py
+.venv-core/.installed: .venv-core/.locked pyproject.toml setup.py src/safehold/_version.py $(NATIVE)
 	$(INSTALL_SAFEHOLD)
 	@touch $@
 

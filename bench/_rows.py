@@ -108,6 +108,8 @@ def _number(number: float | None, unit: Unit | Literal["x"]) -> str:
 
 def _seconds(number: float) -> str:
     size = abs(number)
+    if size < 1e-6:
+        return f"{number * 1e9:.0f} ns"
     if size < 1e-3:
         return f"{number * 1e6:.1f} us"
     return f"{number * 1e3:.2f} ms" if size < 1 else f"{number:.2f} s"

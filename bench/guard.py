@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import safehold
 from bench._clocks import in_turn
 from bench._rows import Row, difference, left_out, ratio, value
+from safehold.guard.native import native
 from safehold.guard.starting import environment
 from safehold.keys import generate_key
 
@@ -32,7 +34,7 @@ allow = ["sklearn"]
 # Prints nanoseconds of thread time for one call of each, least of some rounds.
 _PROGRAM = """
 import pickle, sys, time
-def least(call, count=50_000):
+def least(call, count=20_000):
     best = None
     for _ in range(9):
         start = time.thread_time_ns()
@@ -87,18 +89,38 @@ _LABELS = (
     "audit event", "event of a plain name", "small loads, untrusted", "loads of an own class",
     "small dumps", "attribute loop", "file open",
 )  # fmt: skip
-_EVENT = 150e-9
-_LOADS, _OWN, _DUMPS, _IMPORT = 3.0, 2.5, 1.5, 1.05
 _START = 5e-3
+
+
+class _Way(NamedTuple):
+    """The guard with its extension in C, or without, and the goals of each: None is none."""
+
+    label: str
+    environ: dict[str, str]
+    event: float
+    calls: tuple[float, ...]  # from the third label on
+    forest: float
+    imports: float
+
+
+_WAYS = (
+    _Way("C", {}, 45e-9, (2.0, 1.5, 1.1, 1.02, 1.02), 1.03, 1.02),
+    _Way("Python", {"SAFEHOLD_NO_NATIVE": "1"}, 150e-9, (3.0, 2.5, 1.5, 1.05, 1.05), 1.05, 1.05),
+)
 
 
 def rows() -> Iterator[Row]:
     """Yield the costs of one call, then those of whole processes."""
+    ways = [way for way in _WAYS if way.environ or native is not None]
+    if len(ways) < len(_WAYS):
+        yield left_out("guard with its extension in C", "not built")
     with tempfile.TemporaryDirectory() as name:
         bare, guarded = _environments(Path(name))
-        yield from _calls(bare, guarded)
-        yield from _forest(Path(name), bare, guarded)
-        yield from _processes(bare, guarded)
+        each = [(way, {**guarded, **way.environ}) for way in ways]
+        yield from _calls(bare, each)
+        yield from _forest(Path(name), bare, each)
+        for way, environ in each:
+            yield from _processes(bare, way, environ)
 
 
 def _environments(root: Path) -> tuple[dict[str, str], dict[str, str]]:
@@ -108,16 +130,25 @@ def _environments(root: Path) -> tuple[dict[str, str], dict[str, str]]:
     return bare, environment(bare, str(root / "safehold.toml"), "enforce", strict=False)
 
 
-def _calls(bare: dict[str, str], guarded: dict[str, str]) -> Iterator[Row]:
-    plain, ours = (
-        [float(line) * 1e-9 for line in _output(env).splitlines()] for env in (bare, guarded)
+def _calls(bare: dict[str, str], each: list[tuple[_Way, dict[str, str]]]) -> Iterator[Row]:
+    environs = [bare, *(environ for _, environ in each)]
+    rounds = [[_figures(environ) for environ in environs] for _ in range(3)]
+    plain, *guarded = (
+        [min(column) for column in zip(*of_one, strict=True)]
+        for of_one in zip(*rounds, strict=True)
     )
-    goals = (_EVENT, _EVENT, _LOADS, _OWN, _DUMPS, _IMPORT, _IMPORT)
-    for label, one, other, goal in zip(_LABELS, plain, ours, goals, strict=True):
-        if goal is _EVENT:
-            yield value(f"{label}, added", other - one, goal=goal)
-        else:
-            yield Row(label, other, one, other / one, goal, "the same unguarded")
+    for (way, _), ours in zip(each, guarded, strict=True):
+        goals = (way.event, way.event, *way.calls)
+        for label, one, other, goal in zip(_LABELS, plain, ours, goals, strict=True):
+            title = f"{way.label}: {label}"
+            if goal is way.event:
+                yield value(f"{title}, added", other - one, goal=goal)
+            else:
+                yield Row(title, other, one, other / one, goal, "the same unguarded")
+
+
+def _figures(env: dict[str, str]) -> list[float]:
+    return [float(line) * 1e-9 for line in _output(env).splitlines()]
 
 
 def _output(env: dict[str, str], program: str = _PROGRAM, *args: str) -> str:
@@ -131,30 +162,37 @@ def _output(env: dict[str, str], program: str = _PROGRAM, *args: str) -> str:
     return done.stdout
 
 
-def _forest(root: Path, bare: dict[str, str], guarded: dict[str, str]) -> Iterator[Row]:
+def _forest(
+    root: Path, bare: dict[str, str], each: list[tuple[_Way, dict[str, str]]]
+) -> Iterator[Row]:
     label = "load of a sealed forest"
     if find_spec("sklearn") is None:
-        yield left_out(label, "not installed", goal=_IMPORT)
+        yield left_out(label, "not installed")
         return
     (root / "models").mkdir()
     args = str(root / "safehold.toml"), str(root / "models" / "forest.pkl")
     _output(bare, _FOREST, *args, "make it")
-    pairs = [(_output(guarded, _FOREST, *args), _output(bare, _FOREST, *args)) for _ in range(5)]
-    ours, other = (min(map(int, column)) * 1e-9 for column in zip(*pairs, strict=True))
-    yield Row(label, ours, other, ours / other, _IMPORT, "the same unguarded")
+    environs = [bare, *(environ for _, environ in each)]
+    rounds = [[_output(environ, _FOREST, *args) for environ in environs] for _ in range(5)]
+    other, *guarded = (min(map(int, column)) * 1e-9 for column in zip(*rounds, strict=True))
+    for (way, _), ours in zip(each, guarded, strict=True):
+        title = f"{way.label}: {label}"
+        yield Row(title, ours, other, ours / other, way.forest, "the same unguarded")
 
 
-def _processes(bare: dict[str, str], guarded: dict[str, str]) -> Iterator[Row]:
+def _processes(bare: dict[str, str], way: _Way, guarded: dict[str, str]) -> Iterator[Row]:
     for label, code in (("start", "pass"), ("import pickle", "import pickle")):
         pairs = in_turn(partial(_run, code, guarded), partial(_run, code, bare))
-        yield difference(label, pairs, against="the same unguarded", goal=_START)
+        title = f"{way.label}: {label}"
+        yield difference(title, pairs, against="the same unguarded", goal=_START)
     for module in ("pandas", "sklearn"):
+        title = f"{way.label}: import {module}"
         if find_spec(module) is None:
-            yield left_out(f"import {module}", "not installed", goal=_IMPORT)
+            yield left_out(title, "not installed", goal=way.imports)
             continue
         code = f"import {module}"
         pairs = in_turn(partial(_run, code, guarded), partial(_run, code, bare))
-        yield ratio(code, pairs, against="the same unguarded", goal=_IMPORT)
+        yield ratio(title, pairs, against="the same unguarded", goal=way.imports)
 
 
 def _run(code: str, env: dict[str, str]) -> None:

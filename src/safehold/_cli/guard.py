@@ -65,6 +65,7 @@ def _disable(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     from safehold.guard import is_installed
     from safehold.guard.activation import enabled_policy, holds
+    from safehold.guard.native import native
     from safehold.policy import Policy
 
     enabled = enabled_policy(options.directory)
@@ -74,6 +75,7 @@ def _status(options: argparse.Namespace) -> int:
         "schema": 1,
         "python": sys.executable,
         "on": is_installed(),
+        "native": native is not None,
         "enabled": enabled is not None,
         "policy": path,
         "variable": policy.activation.variable if policy else "",
@@ -84,7 +86,8 @@ def _status(options: argparse.Namespace) -> int:
     if options.format == "json":
         _shared.print_json(rows)
         return 0
-    print(f"in this process: {'on' if rows['on'] else 'off'}")
+    extension = "with" if rows["native"] else "without"
+    print(f"in this process: {'on' if rows['on'] else 'off'}, {extension} the extension in C")
     if policy is None:
         print(
             "in this environment: not enabled; turn it on with: safehold guard enable --policy FILE"

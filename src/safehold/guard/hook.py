@@ -14,6 +14,7 @@ from safehold.guard import creating, importing
 from safehold.guard.adapters import interpreters
 from safehold.guard.adapters.marshal import check_event
 from safehold.guard.grants import MINTED, OWN, UNTRUSTED, Held, live
+from safehold.guard.native import native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +55,20 @@ def install(gate: Gate) -> None:
             if grant is not None and grant.contained:
                 _contained(event, args, grant)
 
-    sys.addaudithook(hook)
+    if native is None:
+        sys.addaudithook(hook)
+    else:
+        native.add_hook(
+            hook,
+            tuple(handlers),
+            live,
+            gate.known_plain,
+            gate.known_minted,
+            MINTED,
+            sys.modules,
+            strict=gate.strict,
+            refuses=gate.mode != "monitor",
+        )
 
 
 def _contained(gate: Gate) -> Callable[[str, tuple[Any, ...], Grant], None]:

@@ -15,6 +15,7 @@ import sys
 from safehold.guard import channels, entries, files, minted
 from safehold.guard.entries import caller, outer_grant, under, under_message
 from safehold.guard.grants import CHANNEL, HANDED, MINTED, OWN, UNTRUSTED, VERIFIED, Grant
+from safehold.guard.native import native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -231,6 +232,9 @@ def install() -> None:
 
 def forget_lookups(kind: type) -> None:
     """Make the interpreter look the attributes of a type up anew."""
+    if native is not None:
+        native.type_modified(kind)
+        return
     if "loads" not in vars(sys.modules.get("pickle", sys)):
         sys._clear_type_cache()  # noqa: SLF001  (no code has been specialised for it yet)
         return
