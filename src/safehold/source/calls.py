@@ -1,30 +1,136 @@
-"""What a call means by the imports of its module, for rules about calls that are not rewritten."""
+"""What an expression means by the imports of its module."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import builtins
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from safehold.source.scopes import How, Scope
+from safehold.source.scopes import Binding, How
+
+if TYPE_CHECKING:
+    from safehold.source.scopes import Module, Scope
+
+_BUILTINS = frozenset(vars(builtins))
+_MOST_ALIASES = 20
 
 
-def dotted_names(node: ast.expr, scope: Scope) -> Iterator[str]:
-    """Yield the full names that `pd.read_pickle`, `dump` or `os.replace` can stand for."""
-    rest: list[str] = []
-    while isinstance(node, ast.Attribute):
-        rest.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name):
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A call by the full name of what it calls, or what a partial object of it is given.
+
+    ``args`` and ``keywords`` are those of the function that is named.
+    """
+
+    name: str
+    node: ast.Call
+    scope: Scope
+    args: tuple[ast.expr, ...]
+    keywords: tuple[ast.keyword, ...]
+
+    def argument(self, position: int, *names: str) -> ast.expr | None:
+        """Return an argument by position or keyword; None without it, or behind a star."""
+        before = self.args[: position + 1]
+        if not any(isinstance(item, ast.Starred) for item in before) and len(before) > position:
+            return before[position]
+        return next((item.value for item in self.keywords if item.arg in names), None)
+
+    @property
+    def is_open_ended(self) -> bool:
+        """Whether arguments come from a sequence or mapping that the call spreads."""
+        return any(isinstance(item, ast.Starred) for item in self.args) or any(
+            item.arg is None for item in self.keywords
+        )
+
+
+def names_of(node: ast.expr, scope: Scope, module: Module, depth: int = 0) -> Iterator[str]:
+    """Yield the full names that `pd.read_pickle`, `dump` or `getattr(os, "system")` can stand for.
+
+    Names that a function or class of the module has bound to them stand for the same. What nobody
+    binds is of `builtins`, where that has it and no star import can.
+    """
+    start, rest = _split(node)
+    if isinstance(start, ast.Name):
+        heads = _heads(start.id, scope, module, depth)
+    elif depth < _MOST_ALIASES:
+        heads = (
+            head
+            for part in _alternatives(start)
+            for head in names_of(part, scope, module, depth + 1)
+        )
+    else:
         return
-    for _, binding in scope.lookup(node.id):
-        head = None
-        if binding.alias is None:
-            continue
-        if isinstance(binding.statement, ast.Import):
-            head = binding.alias.name if binding.alias.asname else node.id
-        elif isinstance(binding.statement, ast.ImportFrom) and binding.how is How.FROM:
-            module = binding.statement.module
-            if module and not binding.statement.level:
-                head = f"{module}.{binding.alias.name}"
-        if head is not None:
-            yield ".".join([head, *reversed(rest)])
+    for head in heads:
+        yield ".".join([head, *rest])
+
+
+def _split(node: ast.expr) -> tuple[ast.expr, list[str]]:
+    """Return what a chain of attributes begins with, and the attributes."""
+    rest: list[str] = []
+    while True:
+        if isinstance(node, ast.Attribute):
+            rest.append(node.attr)
+            node = node.value
+        elif (inner := attribute_by_name(node)) is not None:
+            rest.append(inner[1])
+            node = inner[0]
+        else:
+            return node, rest[::-1]
+
+
+def _alternatives(node: ast.expr) -> Sequence[ast.expr]:
+    """Return the parts of an expression that can be its value."""
+    if isinstance(node, ast.NamedExpr):
+        return (node.value,)
+    if isinstance(node, ast.IfExp):
+        return node.body, node.orelse
+    return node.values if isinstance(node, ast.BoolOp) else ()
+
+
+def attribute_by_name(node: ast.AST) -> tuple[ast.expr, str] | None:
+    """Return the object and the name of `getattr(module, "load")`."""
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "getattr"
+        and len(node.args) in (2, 3)
+        and isinstance(node.args[1], ast.Constant)
+        and isinstance(node.args[1].value, str)
+    ):
+        return node.args[0], node.args[1].value
+    return None
+
+
+def _heads(name: str, scope: Scope, module: Module, depth: int) -> Iterator[str]:
+    bound = False
+    for owner, binding in scope.lookup(name):
+        bound = True
+        if binding.alias is not None:
+            head = _imported(name, binding)
+            if head is not None:
+                yield head
+        elif binding.value is not None and depth < _MOST_ALIASES:
+            if binding.how is How.ASSIGN:
+                yield from names_of(binding.value, owner, module, depth + 1)
+            elif binding.how is How.PARAMETER:
+                yield from names_of(binding.value, owner.parent or owner, module, depth + 1)
+    if not bound and name in _BUILTINS and not module.stars:
+        yield f"builtins.{name}"
+
+
+def _imported(name: str, binding: Binding) -> str | None:
+    statement, alias = binding.statement, binding.alias
+    if alias is None:
+        return None
+    if isinstance(statement, ast.Import):
+        return alias.name if alias.asname else name
+    if (
+        isinstance(statement, ast.ImportFrom)
+        and binding.how is How.FROM
+        and statement.module
+        and not statement.level
+    ):
+        return f"{statement.module}.{alias.name}"
+    return None

@@ -8,7 +8,7 @@ import gc
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from safehold.findings import Confidence, Finding, Location, Rule, Severity
+from safehold.findings import Confidence, Finding, Location, Severity
 from safehold.policy import Policy
 from safehold.source.entries import Libraries, find_entries
 from safehold.source.facades import Access, Accesses, accesses_of, facade_for
@@ -17,15 +17,15 @@ from safehold.source.outcome import ArtifactUse, Diagnostic, Edit, FileAudit
 from safehold.source.prefilter import Prefilter
 from safehold.source.retarget import Group, changes, group_entries
 from safehold.source.rewrite import Change, NotProvenError, apply, parse
-from safehold.source.row import Use
+from safehold.source.row import Item, SourceRule, Use
 from safehold.source.rules import RULES
-from safehold.source.rules.moved import MOVED, check_moved
-from safehold.source.rules.others import OTHERS, Other, check_others
-from safehold.source.rules.reference import REFERENCE, check_references
+from safehold.source.rules.reference import REFERENCE
 from safehold.source.rules.unreadable import LARGEST, UNREADABLE
-from safehold.source.scopes import Module, analyse
+from safehold.source.scopes import analyse
 from safehold.source.sites import Context, Site, Sites
-from safehold.source.text import Lines, Text, UnreadableError, decode
+from safehold.source.text import Lines, UnreadableError, decode
+from safehold.source.unit import Unit
+from safehold.source.uses import use_changes
 
 LIBRARIES = Libraries(RULES)
 PREFILTER = Prefilter(name for row in RULES for name in row.names)
@@ -76,7 +76,8 @@ def _audit(
         tree = parse(text.utf8)
         module = analyse(tree)
         accesses = Accesses(module, policy, here, neighbours)
-        return _Check(text, module, path, accesses).run()
+        unit = Unit(path, text, module, Lines(text.utf8), policy, accesses, LIBRARIES)
+        return _Check(unit).run()
     except UnreadableError as error:
         return unreadable(path, str(error))
     except (RecursionError, MemoryError):
@@ -97,82 +98,76 @@ def unreadable(path: str, reason: str) -> FileAudit:
 class _Check:
     """One module under examination; the lists fill up as its groups are looked at."""
 
-    text: Text
-    module: Module
-    path: str
-    accesses: Accesses
+    unit: Unit
     findings: list[Finding] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     artifacts: list[ArtifactUse] = field(default_factory=list)
     planned: list[Change] = field(default_factory=list)
-    lines: Lines = field(init=False)
 
     def run(self) -> FileAudit:
-        self.lines = Lines(self.text.utf8)
-        entries = find_entries(self.module, LIBRARIES)
-        sites = Sites(self.module, entries, LIBRARIES)
+        accesses = self.unit.accesses
+        entries = find_entries(self.unit.module, LIBRARIES)
+        sites = Sites(self.unit.module, entries, LIBRARIES)
         for group in group_entries(entries, sites):
-            self._group(group, list(accesses_of(group, self.accesses)))
+            self._group(group, list(accesses_of(group, accesses)))
         for site in sites.all:
             if site.is_unsafe:
-                self.findings.append(self._finding(site, self.accesses.of(site)))
-        for item in check_references(self.module, entries, LIBRARIES, self.lines, self.text.utf8):
-            self.diagnostics.append(item.diagnostic)
-            if item.change is not None:
-                self.planned.append(item.change)
-            if item.diagnostic.is_open:
-                self.findings.append(self._diagnosed(item.diagnostic, REFERENCE.rule))
-        for other in check_others(self.module):
-            self._other(other)
-        for moved in check_moved(self.module):
-            self.diagnostics.append(moved)
-            self.findings.append(self._diagnosed(moved, MOVED.rule))
+                self.findings.append(self._finding(site, accesses.of(site)))
+        for row in RULES:
+            if row.check is not None:
+                for item in row.check(self.unit):
+                    self._item(row, item)
         after = self._applied()
         return FileAudit(
-            self.path,
+            self.unit.path,
             tuple(sorted(self.findings, key=lambda item: item.location.line or 0)),
             tuple(self._edits(after)) if after is not None else (),
             tuple(sorted(set(self.diagnostics), key=lambda item: (item.line, item.message))),
             tuple(sorted(set(self.artifacts), key=lambda item: (item.line, item.pattern))),
-            self.text.data if after is not None else None,
+            self.unit.text.data if after is not None else None,
             after,
         )
 
     def _group(self, group: Group, accesses: list[Access]) -> None:
         self.artifacts.extend(item for access in accesses if (item := access.artifact()))
-        if not group.active and not group.exported:
+        if not group.active and (not group.exported or group.by_use):
             return
         obstacle = group.obstacle()
         if obstacle is None:
             try:
-                planned = list(
-                    changes(
-                        group,
-                        lambda library: facade_for(library, group, accesses),
-                        self.module,
-                        self.lines,
-                        self.text.utf8,
-                    )
-                )
+                planned = list(self._changes(group, accesses))
             except NotProvenError as error:
                 obstacle = str(error)
             else:
                 self.planned.extend(planned)
                 self.diagnostics.extend(_notes(accesses))
                 self.diagnostics.extend(_peers(group))
+                self.diagnostics.extend(_beyond(group))
                 return
         self.diagnostics.extend(_left(group, obstacle))
+
+    def _changes(self, group: Group, accesses: list[Access]) -> Iterator[Change]:
+        unit = self.unit
+        if group.by_use:
+            return use_changes(group, unit.module, unit.lines, unit.text.utf8)
+        return changes(
+            group,
+            lambda library: facade_for(library, group, accesses),
+            unit.module,
+            unit.lines,
+            unit.text.utf8,
+        )
 
     def _applied(self) -> bytes | None:
         """Return the edited source; what cannot be proven becomes a diagnostic."""
         if not self.planned:
             return None
         try:
-            return apply(self.text, self.module.tree, self.planned)
+            return apply(self.unit.text, self.unit.module.tree, self.planned)
         except NotProvenError as error:
             rule = REFERENCE.rule
             for change in self.planned:
-                line = self.lines.line_at(change.spans[0].start)
+                line = self.unit.lines.line_at(change.spans[0].start)
                 message = f"cannot be rewritten without risk: {error}"
                 self.diagnostics.append(Diagnostic(line, rule.id, message, rule.remedy))
             return None
@@ -180,7 +175,7 @@ class _Check:
     def _edits(self, after: bytes) -> Iterator[Edit]:
         """Show each edited line once for each change; edits never add or remove lines."""
         edited = Lines(decode(after).utf8)
-        before, new = self.lines, edited
+        before, new = self.unit.lines, edited
         for change in sorted(self.planned, key=lambda item: item.spans[0].start):
             line = before.line_at(change.spans[0].start)
             yield Edit(line, change.rule, before.text(line).strip(), new.text(line).strip())
@@ -196,34 +191,37 @@ class _Check:
         return Finding.of(
             rule,
             _message(site, shown),
-            Location(path=self.path, line=site.line, column=site.node.col_offset + 1),
+            Location(path=self.unit.path, line=site.line, column=site.node.col_offset + 1),
             severity=Severity.MEDIUM if site.use is Use.WRITE else rule.severity,
             confidence=Confidence.HIGH if site.context is Context.CALL else Confidence.MEDIUM,
             detail={key: value for key, value in detail.items() if value is not None},
         )
 
-    def _diagnosed(self, item: Diagnostic, rule: Rule) -> Finding:
-        where = Location(path=self.path, line=item.line)
-        return Finding.of(rule, item.message, where, confidence=Confidence.MEDIUM)
-
-    def _other(self, other: Other) -> None:
-        """Report a call that has no facade, with its file where the source shows it."""
-        rule = OTHERS.rule
-        line = other.call.lineno
-        use = self.accesses.of_other(other)
-        if use is not None:
-            self.artifacts.append(use)
-        self.diagnostics.append(Diagnostic(line, rule.id, other.message, other.remedy))
-        self.findings.append(
-            Finding.of(
-                rule,
-                other.message,
-                Location(path=self.path, line=line, column=other.call.col_offset + 1),
-                severity=Severity.MEDIUM if other.use is Use.WRITE else rule.severity,
-                detail={"call": other.name, "path": None if use is None else use.pattern},
-                remedy=other.remedy,
+    def _item(self, row: SourceRule, item: Item) -> None:
+        """Take what a rule says: a change, a finding, something to do by hand, a file."""
+        line = item.node.lineno
+        remedy = item.remedy or row.rule.remedy
+        if item.change is not None:
+            self.planned.append(item.change)
+        if item.artifact is not None:
+            self.artifacts.append(item.artifact)
+        if row.migrates and (item.change is None or not item.is_finding):
+            self.diagnostics.append(
+                Diagnostic(line, row.rule.id, item.message, remedy, is_open=item.is_open)
             )
-        )
+        if item.is_finding:
+            where = Location(path=self.unit.path, line=line, column=item.node.col_offset + 1)
+            self.findings.append(
+                Finding.of(
+                    row.rule,
+                    item.message,
+                    where,
+                    severity=item.severity,
+                    confidence=item.confidence,
+                    detail=item.detail,
+                    remedy=remedy,
+                )
+            )
 
 
 def _message(site: Site, shown: str | None) -> str:
@@ -259,6 +257,15 @@ def _peers(group: Group) -> Iterator[Diagnostic]:
             message = f"a subclass of {site.name} writes sealed bytes from now on"
             remedy = "See that every reader of these bytes is migrated too."
             yield Diagnostic(site.line, site.row.rule.id, message, remedy, is_open=False)
+
+
+def _beyond(group: Group) -> Iterator[Diagnostic]:
+    """Name the uses that a rewrite of single uses has left."""
+    for site in group.active if group.by_use else ():
+        if site.use is Use.BEYOND:
+            rule = REFERENCE.rule
+            message = f"{site.name} is not migrated ({site.library.facade} has none)"
+            yield Diagnostic(site.line, rule.id, message, rule.remedy)
 
 
 def _left(group: Group, obstacle: str) -> Iterator[Diagnostic]:

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from safehold.policy import OUTSIDE, Policy, Zone
+from safehold.source.calls import Called
 from safehold.source.entries import Form, last_name
 from safehold.source.neighbours import Neighbours
 from safehold.source.outcome import ArtifactUse
 from safehold.source.places import Places, Shown
 from safehold.source.retarget import Group, bound_names
 from safehold.source.row import Argument, Library, Use
-from safehold.source.rules.others import Other
 from safehold.source.scopes import Module
 from safehold.source.sites import Context, Site
 from safehold.source.values import Values, names_model
@@ -91,21 +91,21 @@ class Accesses:
             return Access(site, shown, self._zone(shown), is_model, is_plain)
         return None
 
-    def of_other(self, other: Other) -> ArtifactUse | None:
+    def of_call(self, called: Called, use: Use, file: Argument) -> ArtifactUse | None:
         """Describe a call of a library without a facade; None when it shows no file."""
-        argument = None if other.file is None else argument_of(other.call, other.file)
-        shown = None if argument is None else self._places.of_file(argument, other.scope)
+        argument = called.argument(file.position, *file.names)
+        shown = None if argument is None else self._places.of_file(argument, called.scope)
         if shown is None:
             return None
         return ArtifactUse(
             pattern=shown.pattern,
-            kind="read" if other.use is Use.READ else "write",
+            kind="read" if use is Use.READ else "write",
             codec="pickle",
             is_model=False,
-            line=other.call.lineno,
+            line=called.node.lineno,
             via=shown.via,
             is_sure=shown.sure,
-            without_facade=other.name,
+            without_facade=called.name,
         )
 
     def _shown(self, site: Site, member: str, argument: ast.expr | None) -> Shown | None:

@@ -41,11 +41,24 @@ class Group:
             site
             for site in self.sites
             if site.context in _ACTIVE
-            and (not site.member or site.use in (Use.READ, Use.WRITE, Use.BEYOND))
+            and (
+                site.use in (Use.READ, Use.WRITE, Use.BEYOND)
+                if site.member or self.by_use
+                else True
+            )
         )
+
+    @property
+    def by_use(self) -> bool:
+        """Whether the imports stay and the uses are rewritten."""
+        return all(entry.library.by_use for entry in self.entries)
 
     def obstacle(self) -> str | None:
         """Say why the imports cannot be retargeted, None when they can."""
+        if self.by_use:
+            return None
+        if any(entry.library.by_use for entry in self.entries):
+            return f"line {self.entries[0].node.lineno}: one name stands for two libraries"
         for site in self.sites:
             if site.use in (Use.BEYOND, Use.ABSENT):
                 return f"line {site.line}: {site.library.facade} has no {site.member}"
@@ -115,7 +128,7 @@ def changes(
         elif isinstance(entry.node, ast.Import) and entry.alias is not None:
             yield writer.clause(entry, entry.node, entry.alias, target)
         elif isinstance(entry.node, ast.ImportFrom):
-            yield writer.module_name(entry, entry.node, target)
+            yield module_change(entry.row.rule.id, entry.node, target, lines, utf8)
         elif isinstance(entry.node, ast.Call):
             change = string_change(
                 entry.row.rule.id, entry.node.args[0], target, len(entry.dotted), lines, utf8
@@ -155,18 +168,6 @@ class _Writer:
 
         return Change(rule, (Span(start, end, new),), rename)
 
-    def module_name(self, entry: Entry, node: ast.ImportFrom, target: str) -> Change:
-        """`from pickle import load` and `from pickle import *`."""
-
-        def rename() -> None:
-            node.module = target
-
-        return Change(entry.row.rule.id, (self._module_span(node, target),), rename)
-
-    def _module_span(self, node: ast.ImportFrom, target: str) -> Span:
-        start = _end(_FROM, self._utf8, self._lines.offset(node.lineno, node.col_offset))
-        return Span(start, _end(_DOTTED, self._utf8, start), target)
-
     def members(
         self, node: ast.ImportFrom, entries: list[Entry], facade: Callable[[Library], str]
     ) -> Change:
@@ -176,7 +177,7 @@ class _Writer:
         if len(ours) < len(node.names):
             return self._split(rule, node, ours)
         package = next(iter(ours.values())).rpartition(".")[0]
-        spans = [self._module_span(node, package)]
+        spans = [_module_span(node, package, self._lines, self._utf8)]
         for alias, target in ours.items():
             if alias is not None:
                 start = self._lines.offset(alias.lineno, alias.col_offset)
@@ -217,6 +218,22 @@ class _Writer:
 
         new = f"{ast.unparse(first)}; {ast.unparse(second)}"
         return Change(rule, (Span(start, end, new),), replace)
+
+
+def module_change(
+    rule: str, node: ast.ImportFrom, target: str, lines: Lines, utf8: bytes
+) -> Change:
+    """Rename the module in `from pickle import load` and `from pickle import *`."""
+
+    def rename() -> None:
+        node.module = target
+
+    return Change(rule, (_module_span(node, target, lines, utf8),), rename)
+
+
+def _module_span(node: ast.ImportFrom, target: str, lines: Lines, utf8: bytes) -> Span:
+    start = _end(_FROM, utf8, lines.offset(node.lineno, node.col_offset))
+    return Span(start, _end(_DOTTED, utf8, start), target)
 
 
 def string_change(

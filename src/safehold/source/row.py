@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from safehold.findings import Rule
+from safehold.findings import Confidence, Rule, Severity
+
+if TYPE_CHECKING:
+    import ast
+
+    from safehold.source.outcome import ArtifactUse
+    from safehold.source.rewrite import Change
+
+    Condition = Callable[[ast.Call], bool]
 
 
 class Use(enum.Enum):
@@ -29,8 +38,11 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A module whose import can be pointed at a facade with the same signatures.
+    """A module whose uses can be pointed at a facade with the same signatures.
 
+    With ``by_use`` the import stays, and each use that reads or writes gets the facade's name: for
+    libraries of which this is a small part. ``only_if``: members that do so in calls for which
+    it says so, and are harmless in all others.
     ``modules``: dotted names under which it is imported. ``reads``, ``writes``: public names
     and where they take the file from. ``memory``: names among them that work on bytes.
     ``value``: where a write takes the object from. ``beyond``: names, also of submodules, that
@@ -51,6 +63,8 @@ class Library:
     same: Mapping[str, str] = field(default_factory=dict)
     data_facade: str | None = None
     data_names: frozenset[str] = frozenset()
+    by_use: bool = False
+    only_if: Mapping[str, Condition] = field(default_factory=dict)
 
     def use(self, member: str) -> Use:
         """Say what a member of the module, given as a dotted name below it, does."""
@@ -80,10 +94,31 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Item:
+    """What a rule says of a place: a finding unless `is_finding` is false.
+
+    Without a `change` it is for the reader to mend, and `is_open` as long as it is there.
+    """
+
+    node: ast.expr | ast.stmt
+    message: str
+    remedy: str = ""
+    severity: Severity | None = None
+    confidence: Confidence = Confidence.HIGH
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    change: Change | None = None
+    artifact: ArtifactUse | None = None
+    is_finding: bool = True
+    is_open: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class SourceRule:
     """One row of the table of rules.
 
     ``names``: what the prefilter searches for; empty when other rules' names cover it.
+    ``check`` yields what the rule finds besides uses of its library. ``migrates`` is false for
+    what migration neither does nor asks for: a finding of `safehold scan` alone.
     """
 
     rule: Rule
@@ -91,3 +126,5 @@ class SourceRule:
     good: tuple[Example, ...]
     names: tuple[str, ...] = ()
     library: Library | None = None
+    check: Callable[[Any], Iterator[Item]] | None = None  # of a Unit, which holds such tables
+    migrates: bool = True

@@ -7,11 +7,15 @@ import enum
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
+from safehold.source.calls import attribute_by_name
 from safehold.source.entries import Entry, Form, Libraries, last_name
 from safehold.source.row import Library, SourceRule, Use
 from safehold.source.scopes import How, Kind, Module, Scope
+
+if TYPE_CHECKING:
+    from safehold.source.row import Condition
 
 _PATCHERS = {"object", "setattr", "delattr", "multiple"}
 _MAX_ALIASES = 40
@@ -49,7 +53,7 @@ class Site:
         if self.context not in (Context.CALL, Context.BASE, Context.HANDED):
             return False
         if not self.member:
-            return self.context is Context.HANDED
+            return self.context is Context.HANDED and not self.library.by_use
         return self.use in (Use.READ, Use.WRITE, Use.BEYOND)
 
     @property
@@ -119,6 +123,9 @@ class Sites:
         elif isinstance(node, ast.Attribute):
             for entry, dotted in self.resolve(node.value, scope, depth):
                 yield entry, f"{dotted}.{node.attr}"
+        elif (inner := attribute_by_name(node)) is not None:
+            for entry, dotted in self.resolve(inner[0], scope, depth):
+                yield entry, f"{dotted}.{inner[1]}"
         elif isinstance(node, ast.NamedExpr):
             yield from self.resolve(node.value, scope, depth)
         elif isinstance(node, ast.IfExp):
@@ -177,8 +184,11 @@ class Sites:
         for (_, member), hits in sorted(by_member.items(), key=lambda item: item[0]):
             _, row, library = min(hits, key=lambda hit: hit[1].rule.id)
             entries = tuple(sorted({hit[0] for hit in hits}, key=lambda item: item.node.lineno))
-            context, call = self._context(node, library.same.get(member, member))
+            context, call = self._context(node, library.same.get(member, member), library)
             use = library.use(member)
+            condition = library.only_if.get(library.same.get(member, member))
+            if condition is not None and not self._holds(condition, node, call):
+                use = Use.OTHER
             if member in library.same and not all(_is_submodule_import(item) for item in entries):
                 use = Use.BEYOND  # the facade has the name, but not the submodule
             yield Site(node, scope, context, use, row, library, member, entries, call)
@@ -193,17 +203,21 @@ class Sites:
             parent = parents.get(node)
             if isinstance(parent, ast.Attribute):
                 attributes.append(parent.attr)
+            elif parent is not None and (inner := attribute_by_name(parent)) and inner[0] is node:
+                attributes.append(inner[1])
             elif not _passes_on(parent, node):
                 return node, attributes
             node = cast("ast.expr", parent)
 
-    def _context(self, node: ast.expr, member: str) -> tuple[Context, ast.Call | None]:
+    def _context(
+        self, node: ast.expr, member: str, library: Library
+    ) -> tuple[Context, ast.Call | None]:
         parent = self._module.parents.get(node)
         if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
             return Context.PATCHED, None
         if node in self._aliases:
             return Context.ALIAS, None
-        if "." in member:
+        if "." in member and member not in library.beyond:
             return Context.PATCHED, None
         if isinstance(parent, ast.Call) and parent.func is node:
             return Context.CALL, parent
@@ -212,6 +226,13 @@ class Sites:
         if isinstance(parent, ast.Call) and last_name(parent.func) in _PATCHERS:
             return Context.PATCHED, None
         return self._quiet_context(node), None
+
+    def _holds(self, condition: Condition, node: ast.expr, call: ast.Call | None) -> bool:
+        """Ask about a call, or about what a partial object is given along with a function."""
+        parent = self._module.parents.get(node)
+        if call is None and isinstance(parent, ast.Call) and last_name(parent.func) == "partial":
+            call = parent
+        return call is not None and condition(call)
 
     def _quiet_context(self, node: ast.expr) -> Context:
         """Tell annotations, type checks and truth tests from real uses."""

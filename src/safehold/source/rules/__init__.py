@@ -9,6 +9,7 @@ from safehold.source.rules.moved import MOVED
 from safehold.source.rules.others import OTHERS
 from safehold.source.rules.pickle import PICKLE
 from safehold.source.rules.reference import REFERENCE
+from safehold.source.rules.torch import TORCH
 from safehold.source.rules.underpickle import UNDERPICKLE
 from safehold.source.rules.unreadable import UNREADABLE
 
@@ -17,6 +18,7 @@ RULES: tuple[SourceRule, ...] = (
     CPICKLE,
     UNDERPICKLE,
     JOBLIB,
+    TORCH,
     OTHERS,
     MOVED,
     REFERENCE,

@@ -12,11 +12,10 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator
 
-from safehold.findings import Rule, Severity
-from safehold.source.calls import dotted_names
-from safehold.source.outcome import Diagnostic
-from safehold.source.row import Example, SourceRule
-from safehold.source.scopes import Kind, Module, Scope
+from safehold.findings import Confidence, Rule, Severity
+from safehold.source.row import Example, Item, SourceRule
+from safehold.source.scopes import Kind, Scope
+from safehold.source.unit import Unit
 
 RULE = Rule(
     id="SH156",
@@ -46,23 +45,26 @@ _MOVES = frozenset(
 )
 
 
-def check_moved(module: Module) -> Iterator[Diagnostic]:
+def _check(unit: Unit) -> Iterator[Item]:
     """Yield the writes that are followed by a rename or copy in the same function."""
-    writes: dict[Scope, list[int]] = defaultdict(list)
+    writes: dict[Scope, list[ast.Call]] = defaultdict(list)
     moves: dict[Scope, list[tuple[int, str]]] = defaultdict(list)
-    for call, scope in module.calls:
-        names = set(dotted_names(call.func, scope))
-        if names & _WRITERS:
-            writes[_function(scope)].append(call.lineno)
-        elif (found := next(iter(names & _MOVES), None)) or (found := _path_method(call)):
-            moves[_function(scope)].append((call.lineno, found))
-    for function, lines in writes.items():
-        for line in lines:
-            later = [(at, name) for at, name in moves[function] if at > line]
+    for called in unit.calls(*_WRITERS):
+        writes[_function(called.scope)].append(called.node)
+    if not writes:
+        return
+    for called in unit.calls(*_MOVES):
+        moves[_function(called.scope)].append((called.node.lineno, called.name))
+    for called in unit.methods("rename", "replace"):
+        if found := _path_method(called.node):
+            moves[_function(called.scope)].append((called.node.lineno, found))
+    for function, calls in writes.items():
+        for call in calls:
+            later = [(at, name) for at, name in moves[function] if at > call.lineno]
             if later:
                 at, name = min(later)
                 message = f"what is written here is given another name by {name} in line {at}"
-                yield Diagnostic(line, RULE.id, message, RULE.remedy)
+                yield Item(call, message, confidence=Confidence.MEDIUM)
 
 
 def _function(scope: Scope) -> Scope:
@@ -83,6 +85,7 @@ def _path_method(call: ast.Call) -> str:
 
 MOVED = SourceRule(
     rule=RULE,
+    check=_check,
     bad=(
         Example(
             "import os\nimport safehold.compat.pickle as pickle\n\n\ndef keep(value, path):\n"

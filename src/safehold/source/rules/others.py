@@ -6,14 +6,12 @@ They are found, reported and left as they are. What they read has to stay plain 
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from safehold.findings import Rule, Severity
-from safehold.source.calls import dotted_names
-from safehold.source.row import Argument, Example, SourceRule, Use
-from safehold.source.scopes import Module, Scope
+from safehold.source.calls import Called
+from safehold.source.row import Argument, Example, Item, SourceRule, Use
+from safehold.source.unit import Unit
 
 RULE = Rule(
     id="SH155",
@@ -54,58 +52,43 @@ _WRITES: dict[str, Argument | None] = {
     "cloudpickle.Pickler": _FILE,
 }
 _NUMPY = "numpy.load"
+_ARRAYS = "Save arrays without objects and load them with allow_pickle=False."
 _METHOD = "to_pickle"  # of DataFrame and Series; nobody else's method is called so
 
 
-@dataclass(frozen=True, slots=True)
-class Other:
-    """One such call, and the argument that names its file."""
-
-    call: ast.Call
-    scope: Scope
-    name: str
-    use: Use
-    file: Argument | None
-
-    @property
-    def message(self) -> str:
-        """Say what the call does."""
-        does = "runs what it reads" if self.use is Use.READ else "writes what runs when it is read"
-        return f"{self.name} {does}; it has no facade and stays as it is"
-
-    @property
-    def remedy(self) -> str:
-        """Say what to do instead."""
-        if self.name == _NUMPY:
-            return "Save arrays without objects and load them with allow_pickle=False."
-        return RULE.remedy
-
-
-def check_others(module: Module) -> Iterator[Other]:
+def _check(unit: Unit) -> Iterator[Item]:
     """Yield every call that reads or writes pickles through such a library."""
-    for call, scope in module.calls:
-        names = list(dotted_names(call.func, scope))
-        found = next((item for name in names if (item := _known(name, call, scope))), None)
-        if found is not None:
-            yield found
-        elif isinstance(call.func, ast.Attribute) and call.func.attr == _METHOD:
-            yield Other(call, scope, _METHOD, Use.WRITE, Argument(0, ("path",)))
+    for called in unit.calls(*_READS):
+        yield _item(unit, called, Use.READ, _READS[called.name])
+    for called in unit.calls(*_WRITES):
+        yield _item(unit, called, Use.WRITE, _WRITES[called.name])
+    for called in unit.calls(_NUMPY):
+        if any(
+            item.arg == "allow_pickle" and getattr(item.value, "value", True)
+            for item in called.keywords
+        ):
+            yield _item(unit, called, Use.READ, _FILE)
+    for called in unit.methods(_METHOD):
+        if not any(name in _WRITES for name in unit.names(called)):
+            yield _item(unit, called, Use.WRITE, Argument(0, ("path",)))
 
 
-def _known(name: str, call: ast.Call, scope: Scope) -> Other | None:
-    if name in _READS:
-        return Other(call, scope, name, Use.READ, _READS[name])
-    if name in _WRITES:
-        return Other(call, scope, name, Use.WRITE, _WRITES[name])
-    if name == _NUMPY and any(
-        item.arg == "allow_pickle" and getattr(item.value, "value", True) for item in call.keywords
-    ):
-        return Other(call, scope, name, Use.READ, _FILE)
-    return None
+def _item(unit: Unit, called: Called, use: Use, file: Argument | None) -> Item:
+    does = "runs what it reads" if use is Use.READ else "writes what runs when it is read"
+    artifact = None if file is None else unit.accesses.of_call(called, use, file)
+    return Item(
+        called.node,
+        f"{called.name} {does}; it has no facade and stays as it is",
+        _ARRAYS if called.name == _NUMPY else "",
+        severity=Severity.MEDIUM if use is Use.WRITE else None,
+        detail={"call": called.name, "path": None if artifact is None else artifact.pattern},
+        artifact=artifact,
+    )
 
 
 OTHERS = SourceRule(
     rule=RULE,
+    check=_check,
     names=("read_pickle", "to_pickle", "shelve", "dill", "cloudpickle", "allow_pickle"),
     bad=(
         Example("import pandas as pd\n\nframe = pd.read_pickle('data/prices.pkl')\n", (3,)),

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from safehold.findings import Rule, Severity
-from safehold.source.entries import Entry, Libraries, last_name, literal
-from safehold.source.outcome import Diagnostic
+from safehold.findings import Confidence, Rule, Severity
+from safehold.source.entries import last_name, literal
 from safehold.source.retarget import string_change
-from safehold.source.rewrite import Change
-from safehold.source.row import Example, SourceRule, Use
-from safehold.source.scopes import Module
-from safehold.source.text import Lines
+from safehold.source.row import Example, Item, SourceRule, Use
+from safehold.source.unit import Unit
 
 RULE = Rule(
     id="SH158",
@@ -38,70 +34,60 @@ RULE = Rule(
 _PATCHERS = ("patch", "setattr", "delattr")
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A diagnostic, and the change that settles it where there is one."""
-
-    diagnostic: Diagnostic
-    change: Change | None = None
-
-
-def check_references(
-    module: Module, entries: list[Entry], libraries: Libraries, lines: Lines, utf8: bytes
-) -> Iterator[Reference]:
+def _check(unit: Unit) -> Iterator[Item]:
     """Yield references that no import statement of the module explains."""
-    del entries
-    for node, _ in module.calls:
+    for node, _ in unit.module.calls:
         if node.args and last_name(node.func) in _PATCHERS:
-            yield from _patched(node, libraries, lines, utf8)
-    for subscript, _ in module.subscripts:
-        yield from _replaced(subscript, libraries)
-    yield from _never_imported(module, libraries)
+            yield from _patched(node, unit)
+    for subscript, _ in unit.module.subscripts:
+        yield from _replaced(subscript, unit)
+    yield from _never_imported(unit)
 
 
-def _patched(
-    node: ast.Call, libraries: Libraries, lines: Lines, utf8: bytes
-) -> Iterator[Reference]:
+def _patched(node: ast.Call, unit: Unit) -> Iterator[Item]:
     target = literal(node.args[0])
-    hit = libraries.split(target) if target is not None else None
+    hit = unit.libraries.split(target) if target is not None else None
     if target is None or hit is None:
         return
     _, library, member = hit
     if not member or library.use(member) is Use.OTHER:
         return
-    line = node.args[0].lineno
     length = len(target) - len(member) - 1
     change = None
     if library.use(member) in (Use.READ, Use.WRITE) and member not in library.same:
-        change = string_change(RULE.id, node.args[0], library.facade, length, lines, utf8)
+        change = string_change(
+            RULE.id, node.args[0], library.facade, length, unit.lines, unit.text.utf8
+        )
     if change is None:
         message = f"{target!r} is replaced by name, which migrated code no longer looks up"
-        yield Reference(Diagnostic(line, RULE.id, message, RULE.remedy))
+        yield Item(node.args[0], message, confidence=Confidence.MEDIUM)
     else:
         message = f"{target!r} is replaced by name; it now names what migrated code calls"
         remedy = "Check that the code under test is migrated too."
-        yield Reference(Diagnostic(line, RULE.id, message, remedy, is_open=False), change)
+        yield Item(node.args[0], message, remedy, change=change, is_finding=False, is_open=False)
 
 
-def _replaced(node: ast.Subscript, libraries: Libraries) -> Iterator[Reference]:
+def _replaced(node: ast.Subscript, unit: Unit) -> Iterator[Item]:
     """`sys.modules["pickle"] = fake`."""
     name = literal(node.slice)
     if (
         isinstance(node.ctx, ast.Store)
         and last_name(node.value) == "modules"
-        and name in libraries.by_module
+        and name in unit.libraries.by_module
     ):
         message = f"sys.modules[{name!r}] is replaced, which migrated code does not look up"
-        yield Reference(Diagnostic(node.lineno, RULE.id, message, RULE.remedy))
+        yield Item(node, message, confidence=Confidence.MEDIUM)
 
 
-def _never_imported(module: Module, libraries: Libraries) -> Iterator[Reference]:
-    for name, (_, library) in libraries.by_module.items():
+def _never_imported(unit: Unit) -> Iterator[Item]:
+    module = unit.module
+    for name, (_, library) in unit.libraries.by_module.items():
         for node, scope in module.loads.get(name, ()):
             parent = module.parents.get(node)
             if (
                 not isinstance(parent, ast.Attribute)
                 or library.use(parent.attr) not in (Use.READ, Use.WRITE, Use.BEYOND)
+                or parent.attr in library.only_if
                 or next(scope.lookup(name), None) is not None
             ):
                 continue
@@ -110,11 +96,12 @@ def _never_imported(module: Module, libraries: Libraries) -> Iterator[Reference]
                 origin = f"can only come from `from {module.stars[0].module or '.'} import *`"
             message = f"{name}.{parent.attr} is used, but {name} {origin}"
             remedy = f"Import it: import {library.facade} as {name}"
-            yield Reference(Diagnostic(node.lineno, RULE.id, message, remedy))
+            yield Item(node, message, remedy, confidence=Confidence.MEDIUM)
 
 
 REFERENCE = SourceRule(
     rule=RULE,
+    check=_check,
     bad=(
         Example(
             "import importlib\n\np = importlib.import_module('pickle')\np.loads(b'N.')\n",

@@ -1,0 +1,84 @@
+"""One module under examination: its text, tree and scopes, and its calls by full name.
+
+A rule of `rules/` that is about calls asks here which calls mean what, and yields Items.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from safehold.source.calls import Called, names_of
+from safehold.source.entries import Libraries
+from safehold.source.scopes import Module
+from safehold.source.text import Lines, Text
+
+if TYPE_CHECKING:
+    from safehold.policy import Policy
+    from safehold.source.facades import Accesses
+
+_PARTIAL = ("functools.partial", "functools.partialmethod")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A module with what its rules ask about. `path` is the one that is reported."""
+
+    path: str
+    text: Text
+    module: Module
+    lines: Lines
+    policy: Policy
+    accesses: Accesses
+    libraries: Libraries
+
+    def calls(self, *names: str) -> Iterator[Called]:
+        """Yield the calls of these full names (``os.system``, ``builtins.eval``), in no order."""
+        for name in names:
+            yield from self._calls.get(name, ())
+
+    def methods(self, *names: str) -> Iterator[Called]:
+        """Yield the calls of attributes with these names, whatever they are attributes of."""
+        for name in names:
+            yield from self._methods.get(name, ())
+
+    def names(self, called: Called) -> frozenset[str]:
+        """Return the full names that what is called can stand for."""
+        return frozenset(names_of(called.node.func, called.scope, self.module))
+
+    @cached_property
+    def called(self) -> frozenset[str]:
+        """All full names that are called."""
+        return frozenset(self._calls)
+
+    @cached_property
+    def _calls(self) -> dict[str, list[Called]]:
+        found: dict[str, list[Called]] = defaultdict(list)
+        for node, scope in self.module.calls:
+            for name in dict.fromkeys(names_of(node.func, scope, self.module)):
+                if name in _PARTIAL and node.args:
+                    for inner in dict.fromkeys(names_of(node.args[0], scope, self.module)):
+                        partial = Called(
+                            inner, node, scope, tuple(node.args[1:]), tuple(node.keywords)
+                        )
+                        found[inner].append(partial)
+                else:
+                    found[name].append(
+                        Called(name, node, scope, tuple(node.args), tuple(node.keywords))
+                    )
+        return dict(found)
+
+    @cached_property
+    def _methods(self) -> dict[str, list[Called]]:
+        found: dict[str, list[Called]] = defaultdict(list)
+        for node, scope in self.module.calls:
+            if isinstance(node.func, ast.Attribute):
+                name = node.func.attr
+                found[name].append(
+                    Called(name, node, scope, tuple(node.args), tuple(node.keywords))
+                )
+        return dict(found)
