@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from types import FrameType, ModuleType
     from typing import Any, Final
 
-_TYPE: Final = _pickle.Unpickler
-_LOAD: Final = _TYPE.load
-_own_of_type: dict[str, Any] = gc.get_referents(_TYPE.__dict__)[0]
+TYPE: Final = _pickle.Unpickler
+_LOAD: Final = TYPE.load
+_own_of_type: dict[str, Any] = gc.get_referents(TYPE.__dict__)[0]
 # Up to 3.12 the loader takes it when it is made; later it is an attribute that it asks for.
-_PERSISTENT: Final = _own_of_type.get("persistent_load") if sys.version_info < (3, 13) else None
+PERSISTENT: Final = _own_of_type.get("persistent_load") if sys.version_info < (3, 13) else None
 _MEMO: Final = _own_of_type["memo"]
 _CLASS: Final = object.__dict__["__class__"]
 _judging: Any = {}
@@ -85,7 +85,7 @@ def _judge_persistent(original: Any) -> Callable[[Any], Any]:
 
 
 _FUNCTION: Any = type(caller)
-_JUDGES: Final = {"find_class": _judge_find, "persistent_load": _judge_persistent}
+JUDGES: Final = {"find_class": _judge_find, "persistent_load": _judge_persistent}
 
 
 def _judging_class(kind: type) -> type:
@@ -101,7 +101,7 @@ def _judging_class(kind: type) -> type:
 
         def __getattribute__(self: Any, name: str) -> Any:  # noqa: N807
             found = ask(self, name)
-            judge = _JUDGES.get(name)
+            judge = JUDGES.get(name)
             return found if judge is None else judge(found)
 
         space = {"__slots__": (), "__getattribute__": __getattribute__,
@@ -112,20 +112,25 @@ def _judging_class(kind: type) -> type:
     return known
 
 
+def judge_persistent_of(unpickler: Any) -> None:
+    """Judge what an unpickler's ``persistent_load`` returns, where it has taken that already."""
+    held: Any = PERSISTENT
+    try:
+        persistent = held.__get__(unpickler)
+    except AttributeError:
+        return
+    held.__set__(unpickler, _judge_persistent(persistent))
+
+
 def load_judged(unpickler: Any, load: Callable[[Any], Any], grant: Grant) -> Any:
     """Load with a grant held, and with judges around what the program has in the loader."""
     kind = type(unpickler)
     if grant is CHANNEL:
         return under_message(_message_of(unpickler), load, unpickler)
-    if kind is _TYPE or grant.unrestricted or "safehold_judges" in kind.__dict__:
+    if kind is TYPE or grant.unrestricted or "safehold_judges" in kind.__dict__:
         return under(grant, load, unpickler)
-    if _PERSISTENT is not None and isinstance(unpickler, _TYPE):
-        try:
-            persistent = _PERSISTENT.__get__(unpickler)
-        except AttributeError:
-            pass
-        else:
-            _PERSISTENT.__set__(unpickler, _judge_persistent(persistent))
+    if PERSISTENT is not None and isinstance(unpickler, TYPE):
+        judge_persistent_of(unpickler)
     try:
         judging = _judging_class(kind)
     except Exception as error:  # what cannot be judged is not loaded
@@ -185,11 +190,12 @@ def _judge_memo(values: Iterable[Any]) -> None:
 
 def _new_subclass(cls: Any, /, **options: Any) -> None:
     """Judge what a new subclass's own ``find_class`` returns, whoever calls which ``load``."""
-    _judge_own(cls)
-    super(_TYPE, cls).__init_subclass__(**options)
+    judge_own(cls)
+    super(TYPE, cls).__init_subclass__(**options)
 
 
-def _judge_own(cls: type) -> None:
+def judge_own(cls: type) -> None:
+    """Judge what a class's own ``find_class`` returns."""
     original: Any = cls.__dict__.get("find_class")
     if type(original) is not _FUNCTION or hasattr(original, "safehold"):
         return
@@ -207,7 +213,8 @@ def _judge_own(cls: type) -> None:
     cls.find_class = find_class  # type: ignore[attr-defined]
 
 
-def _below(kind: type) -> list[type]:
+def below(kind: type) -> list[type]:
+    """Return the classes that derive from one."""
     found: list[type] = []
     waiting = [kind]
     while waiting:
@@ -222,12 +229,12 @@ def install() -> None:
     _own_of_type["load"] = _load_of_type
     _own_of_type["memo"] = property(_MEMO.__get__, _set_memo)
     _own_of_type["__init_subclass__"] = classmethod(_new_subclass)
-    forget_lookups(_TYPE)
-    if _TYPE.load is not _load_of_type:
+    forget_lookups(TYPE)
+    if TYPE.load is not _load_of_type:
         message = "the entry point of _pickle.Unpickler could not be replaced"
         raise RuntimeError(message)
-    for kind in _below(_TYPE):
-        _judge_own(kind)
+    for kind in below(TYPE):
+        judge_own(kind)
 
 
 def forget_lookups(kind: type) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 FAMILIES = (
-    "entry", "copies", "unpicklers", "captured", "context", "callbacks", "extremes", "children",
+    "entry", "copies", "unpicklers", "captured", "raw", "context", "callbacks", "extremes", "children",
     "gadgets", "natives", "reached", "trust", "channels", "library", "stores", "loaders", "services",
 )  # fmt: skip
 
