@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any, Final
 
 from safehold.dangers import Power
@@ -43,3 +44,16 @@ def only_builds(module: str, name: str, powers: Any) -> bool:
     if powers & Power.ATTRIBUTE and module not in _CALLERS:
         return False
     return not powers & ~(Power.ATTRIBUTE | Power.DESERIALIZE)
+
+
+# Their picklers write what is in them; dill alone names one, the dictionary of a module.
+_CONTAINERS: Final = (dict, list, tuple, set, frozenset)
+
+
+def why_never(found: Any, name: str) -> str:
+    """Return why no honest bytes of this process name an object, ``""`` if they may."""
+    if isinstance(found, ModuleType):
+        return "is a module"
+    if type(found) in _CONTAINERS and name != "__dict__":
+        return "is a container, whose parts the bytes could call"
+    return ""

@@ -11,7 +11,7 @@ import sys
 from _thread import allocate_lock, start_new_thread
 
 from safehold.guard.grants import OWN, UNTRUSTED, Grant, Held
-from safehold.guard.recording import Recording
+from safehold.guard.recording import Deep, Recording
 
 TYPE_CHECKING = False  # at run time each import here is one of every guarded process
 if TYPE_CHECKING:
@@ -141,26 +141,24 @@ class Gate:
         self, error: Exception, grant: Grant, frame: FrameType | None, name: str
     ) -> None:
         """Refuse because the decision itself failed. Raises Blocked; in mode monitor, nothing."""
-        caller = caller_of(frame)
         if isinstance(error, RecursionError):
-            self._failed(error, grant, caller, name)
+            self._failed(error, grant, frame, name)
             return
         self.recording.give_up_memory()
-        self._refuse(_undecided(error), grant, caller, name)
+        self._refuse(_undecided(error), grant, caller_of(frame), name)
 
-    def _failed(self, error: BaseException, grant: Grant, caller: str, name: str) -> None:
-        """Refuse in a thread whose stack is empty, as recursion has used up this one's.
-
-        A violation that is in no trail would go unseen.
-        """
-        message = _undecided(error)
+    def _failed(
+        self, error: BaseException, grant: Grant, frame: FrameType | None, name: str
+    ) -> None:
+        """Refuse in a thread whose stack is empty: a violation in no trail would go unseen."""
         raised: list[BaseException] = []
         done = allocate_lock()
         done.acquire()
 
         def refuse() -> None:
             try:
-                self._refuse(message, grant, caller, name)
+                with Deep():
+                    self._refuse(_undecided(error), grant, caller_of(frame), name)
             except BaseException as refusal:  # noqa: BLE001  (handed to the thread that waits)
                 raised.append(refusal)
             finally:
@@ -231,15 +229,15 @@ class Gate:
             return ""
         with Held(OWN):
             from safehold import dangers
-            from safehold.guard.builders import only_builds
+            from safehold.guard.builders import only_builds, why_never
 
             module, name = dangers.modern(module, name)
             danger = dangers.lookup(module, name)
             if danger is not None and not only_builds(module, name, danger.powers):
                 return danger.why
             found = _imported(module, name)
-            if isinstance(found, type(sys)):
-                return "is a module"
+            if why := why_never(found, name):
+                return why
             for home in (*dangers.homes(found), *dangers.makers(found)):
                 real = dangers.lookup(*home)
                 if real is not None and not only_builds(*home, real.powers):
@@ -280,7 +278,7 @@ class Gate:
         except Exception as error:  # only deep recursion is tried again
             if not isinstance(error.__cause__, RecursionError):
                 raise
-            self._failed(error.__cause__, grant, caller, name)
+            self._failed(error.__cause__, grant, frame, name)
 
     def _refuse(  # noqa: PLR0913  (as refuse)
         self,

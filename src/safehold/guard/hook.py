@@ -120,6 +120,8 @@ def _handlers(
         soft = args[-1][0] if args[-1] else before
         if soft != limits.RLIM_INFINITY and (before == limits.RLIM_INFINITY or soft < before):
             gate.arm()
+        if args[-2] == limits.RLIMIT_FSIZE and args[-1] and args[-1][1] != limits.RLIM_INFINITY:
+            gate.recording.stand_by()
 
     def contained(event: str, args: tuple[Any, ...]) -> None:
         grant = live.get(get_ident())

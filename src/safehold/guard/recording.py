@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from safehold.context import Context
     from safehold.events import Recorder
+    from safehold.guard.standby import Standby
 
 LENT: Final = "SAFEHOLD_LENT"
 """Variable of a key for the trail that a parent process lent to one without its own variables."""
@@ -33,6 +34,7 @@ _SMALL, _LARGE = 480, 8192  # bytes, below and above what Python's own allocator
 # Times 24 KiB: for starting a process, and for a record in this one.
 _FEW: Final = 3
 _MANY: Final = 256
+_DEPTH: Final = 1000  # frames, as CPython allows where a program changes nothing
 _BLOCK: Final = 2**20  # bytes of address space; no page of it is touched
 
 
@@ -45,6 +47,7 @@ class Recording:
         self._environ = {**environ, _MODE: "off"}
         self._executable = sys.executable
         self._means: tuple[Recorder, Any] | None = None
+        self._standby: Standby | None = None
         self._memory = _kept_back(_FEW)
         self._block: bytearray | None = bytearray(_BLOCK)
         self._descriptors, self._inode = _descriptors()
@@ -71,6 +74,14 @@ class Recording:
         """Load and open what a record needs, and keep memory back for it. Raises as `record`."""
         self._record_here({"action": "limit", "outcome": "done", "reason": "resource limits"})
         self._memory += _kept_back(_MANY)
+
+    def stand_by(self) -> None:
+        """Start what records once this process may write no file any more. Raises OSError."""
+        if self._standby is None and _POLICY in self._environ:
+            with Held(OWN):
+                from safehold.guard.standby import Standby
+
+                self._standby = Standby(self._environ)
 
     def give_up_memory(self) -> None:
         """Free what was kept back, but for a few pieces that hold the rest for this process.
@@ -157,6 +168,8 @@ class Recording:
         opened: list[int] = []
         try:
             with _held(_own):
+                if self._standby is not None:
+                    return self._standby.record(data)
                 while len(opened) < 2 or opened[-2] <= 2:  # no number of a standard stream
                     opened += _pipe()
                 reading, writing = opened[-2:]
@@ -175,6 +188,17 @@ class Recording:
         finally:
             for fd in opened:
                 _close(fd)
+
+
+class Deep:
+    """While it is held, a program's lower limit of recursion does not keep a refusal off."""
+
+    def __enter__(self) -> None:
+        self._before = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(self._before, _DEPTH))
+
+    def __exit__(self, *_: object) -> None:
+        sys.setrecursionlimit(self._before)
 
 
 def _kept_back(count: int) -> list[bytes | None]:

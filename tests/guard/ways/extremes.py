@@ -78,6 +78,45 @@ subprocess.run(["sh", "-c", f"ulimit -S -n 40; exec {sys.executable} w.py"])
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, -1))
 pickle.loads(EVIL)
+### no-file-size-for-good
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+pickle.loads(EVIL)
+### no-file-size-for-good-twice
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+try: pickle.loads(raw("posix", "rmdir", "x"))
+except Exception: pass
+pickle.loads(EVIL)
+### no-file-size-for-good-in-fork
+import resource
+resource.prlimit(0, resource.RLIMIT_FSIZE, (0, 0))
+if not (pid := os.fork()):
+    try: pickle.loads(EVIL)
+    finally: os._exit(0)
+os.waitpid(pid, 0)
+### recursion-limit-50
+sys.setrecursionlimit(50)
+pickle.loads(EVIL)
+### recursion-limit-30
+sys.setrecursionlimit(30)
+pickle.loads(EVIL)
+### recursion-limit-11
+sys.setrecursionlimit(11)
+pickle.loads(EVIL)
+### recursion-limit-30-python
+sys.setrecursionlimit(30)
+pickle._loads(EVIL)
+### recursion-limit-30-file
+file(); f = open("evil.bin", "rb")
+sys.setrecursionlimit(30)
+pickle.load(f)
+### recursion-limit-30-thread
+import threading
+sys.setrecursionlimit(30)
+try:
+    t = threading.Thread(target=pickle.loads, args=(EVIL,)); t.start(); t.join()
+except RecursionError: pickle.loads(EVIL)
 ### other-directory
 os.chdir("/")
 pickle.loads(EVIL)

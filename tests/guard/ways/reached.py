@@ -284,6 +284,34 @@ _MODULE = """
 import operator, fnmatch, inspect
 pickle.loads(pickle.dumps(P(operator.call, (P(@), MARK))))
 """
+# Tables of the program, from which a stream of a pickler of its own takes what it calls.
+_TABLES = {
+    "dictionary": "called(called(named('operator', 'getitem'), named('__main__', 'TABLE'), 'f'), MARK)",
+    "dictionary-get": "called(called(named('builtins', 'dict.get', 4), named('__main__', 'TABLE'), 'f'), MARK)",
+    "list": "called(called(named('operator', 'getitem'), named('__main__', 'LIST'), 0), MARK)",
+    "tuple": "called(called(named('operator', 'getitem'), named('__main__', 'TUPLE'), 0), MARK)",
+    "list-pop": "called(called(named('builtins', 'list.pop', 4), named('__main__', 'LIST')), MARK)",
+    "iterator": "called(called(named('builtins', 'next'), called(named('builtins', 'iter'),"
+    " named('__main__', 'LIST'))), MARK)",
+    "map": "called(named('builtins', 'list'), called(named('builtins', 'map'), named('operator', 'call'),"
+    " named('__main__', 'LIST'), Part(b'(' + part(MARK) + b'l')))",
+    "copyreg": "called(called(named('operator', 'getitem'), named('copyreg', 'dispatch_table'),"
+    " named('__main__', 'K')), MARK)",
+    "class-attribute": "called(named('__main__', 'K.f', 4), MARK)",
+    "class-dictionary": "called(called(named('operator', 'getitem'), named('__main__', 'K.__dict__', 4),"
+    " 'f'), MARK)",
+    "module-dictionary": "called(called(named('operator', 'getitem'), named('posix', '__dict__', 4),"
+    " 'mkfifo'), MARK)",
+}
+_TABLE = """
+import copyreg
+class K(pickle._Pickler):
+    f = os.mkfifo
+    def save(self, obj, save_persistent_id=True): self.write(obj)
+TABLE, LIST, TUPLE = {"f": os.mkfifo}, [os.mkfifo], (os.mkfifo,)
+copyreg.dispatch_table[K] = os.mkfifo
+b = io.BytesIO(); K(b, 4).dump(@); b.seek(0); pickle.load(b)
+"""
 
 WAYS = ways(
     "reached",
@@ -292,6 +320,7 @@ WAYS = ways(
             each(_TEMPLATE, _RESOLVERS),
             each(_CHAIN, _ENTRIES, "chain-"),
             each(_MODULE, _MODULES, "module-"),
+            each(_TABLE, _TABLES, "table-"),
             _NAMESPACES,
             _LIBRARIES,
         )
