@@ -21,6 +21,7 @@ from __future__ import annotations
 import sys
 
 from safehold.guard import forking, hook, importing
+from safehold.guard.adapters.interpreters import check_others
 from safehold.guard.gate import Gate
 from safehold.guard.starting import environment, keep
 
@@ -45,7 +46,8 @@ def install(hold: Context) -> None:
 
     Raises:
         ConfigError: it is on already, under another policy. Under the same, as in a child process
-            that runs the program's main module once more, nothing happens.
+            that runs the program's main module once more, nothing happens. Blocked: there are
+            sub-interpreters already; the guard stays on nevertheless.
     """
     strict = hold.policy.guard.strict
     import os
@@ -75,7 +77,8 @@ def install_with(
     `environ`: the variables that the process started with.
 
     Raises:
-        ConfigError: this Python is built without its global lock.
+        ConfigError: this Python is built without its global lock. Blocked: it has interpreters
+            already that the guard would not hold.
     """
     global _installed  # noqa: PLW0603  (one for the process)
     if _installed is not None:
@@ -92,6 +95,7 @@ def install_with(
     hook.install(gate)
     forking.install()
     _installed = gate
+    check_others(gate)
     return gate
 
 

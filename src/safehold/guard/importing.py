@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # Module -> the adapter of it, a module of `adapters` with ``apply(module, gate)``.
 ADAPTERS: Final[dict[str, str]] = {
     "_interpreters": "interpreters",
+    "_testcapi": "interpreters",
+    "_testinternalcapi": "interpreters",
+    "_xxsubinterpreters": "interpreters",
     "_pickle": "_pickle",
     "pickle": "pickle",
     "marshal": "marshal",
@@ -46,6 +49,7 @@ ADAPTERS: Final[dict[str, str]] = {
     "billiard.reduction": "multiprocessing",
     "billiard.spawn": "multiprocessing",
     "os": "subprocess",
+    "_posixsubprocess": "subprocess",
     "subprocess": "subprocess",
     "dask.local": "distributed",
     "distributed.protocol.pickle": "distributed",

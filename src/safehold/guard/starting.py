@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from safehold.guard.grants import OWN, Held
 from safehold.guard.recording import LENT
 
 TYPE_CHECKING = False
@@ -47,18 +48,38 @@ def carried(environ: Mapping[Any, Any] | None, lend: Callable[[], str]) -> Mappi
 
     `lend` gives the key for the trail of a child that this process's variables are kept from.
     """
-    if MODE not in _kept or (environ is None and MODE in os.environ):
+    if MODE not in _kept or (environ is None and _is_whole(os.environ)):
         return environ  # it has them, or the guard is for this process alone
     given: Mapping[Any, Any] = os.environ if environ is None else environ
     as_bytes = any(isinstance(name, bytes) for name in given)
     changed = {os.fsdecode(name): os.fsdecode(value) for name, value in given.items()}
     changed[POLICY], changed[MODE] = _kept[POLICY], _kept[MODE]
-    if any(name not in changed for name in _kept if name != LENT):
+    if LENT not in changed and any(name not in changed for name in _kept):
         changed[LENT] = lend()
     _prepend(changed)
     if as_bytes:
         return {os.fsencode(name): os.fsencode(value) for name, value in changed.items()}
     return changed
+
+
+def _is_whole(environ: Mapping[str, str]) -> bool:
+    """Say whether a child that gets this environment is guarded, and has the same variables."""
+    first = environ.get("PYTHONPATH", "").partition(os.pathsep)[0]
+    same = all(environ.get(name) == _kept[name] for name in (POLICY, MODE))
+    return same and first == DIRECTORY and all(name in environ for name in _kept)
+
+
+def put_back(lend: Callable[[], str]) -> None:
+    """Let children that inherit this process's variables, as a shell's do, be guarded.
+
+    The program may have emptied or changed them, and goes on seeing them as it left them.
+    """
+    changed = carried(None, lend)
+    if changed is not None:
+        with Held(OWN):
+            for name in (POLICY, MODE, LENT, "PYTHONPATH"):
+                if name in changed:
+                    os.putenv(name, changed[name])
 
 
 def _prepend(environ: MutableMapping[str, str]) -> None:

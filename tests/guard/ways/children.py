@@ -254,6 +254,80 @@ text = f"import pickle; pickle.loads({EVIL!r})"
 ### sub-interpreter-by-capi
 import _testcapi
 _testcapi.run_in_subinterp(f"import pickle; pickle.loads({EVIL!r})")
+### environment-emptied-spawn
+import multiprocessing
+if __name__ == "__main__":
+    os.environ.clear(); os.environ["MARK"] = MARK
+    p = multiprocessing.get_context("spawn").Process(target=pickle.loads, args=(EVIL,)); p.start(); p.join()
+### environment-emptied-forkserver
+import multiprocessing
+if __name__ == "__main__":
+    os.environ.clear(); os.environ["MARK"] = MARK
+    p = multiprocessing.get_context("forkserver").Process(target=pickle.loads, args=(EVIL,)); p.start(); p.join()
+### environment-emptied-execv
+os.environ.clear()
+os.execv(sys.executable, [sys.executable, "-c", "import pickle; pickle.loads(%r)" % EVIL])
+### environment-emptied-execl
+os.environ.clear()
+os.execl(sys.executable, sys.executable, "-c", "import pickle; pickle.loads(%r)" % EVIL)
+### environment-emptied-spawnl
+os.environ.clear()
+os.spawnl(os.P_WAIT, sys.executable, sys.executable, "-c", "import pickle; pickle.loads(%r)" % EVIL)
+### environment-emptied-system
+open("s.py", "w").write("import pickle; pickle.loads(%r)" % EVIL)
+os.environ.clear()
+os.system(f"{sys.executable} s.py")
+### environment-emptied-popen
+open("s.py", "w").write("import pickle; pickle.loads(%r)" % EVIL)
+os.environ.clear()
+os.popen(f"{sys.executable} s.py").read()
+### environment-emptied-joblib needs=joblib
+from joblib import Parallel, delayed
+if __name__ == "__main__":
+    os.environ.clear(); os.environ["MARK"] = MARK
+    try: Parallel(2)(delayed(pickle.loads)(EVIL) for _ in range(2))
+    except Exception as e: print(e)
+### environment-in-another-mode
+import subprocess
+os.environ["SAFEHOLD_GUARD"] = "monitor"
+subprocess.run([sys.executable, "-c", "import pickle; pickle.loads(%r)" % EVIL])
+### environment-of-another-policy
+import subprocess
+open("other.toml", "w").write(open("safehold.toml").read().replace("enforce", "off") if os.path.exists("safehold.toml") else "version=1\nmode='off'\n")
+os.environ["SAFEHOLD_POLICY"] = os.path.abspath("other.toml")
+subprocess.run([sys.executable, "-c", "import pickle; pickle.loads(%r)" % EVIL])
+### environment-without-python-path
+import subprocess
+os.environ.pop("PYTHONPATH", None)
+subprocess.run([sys.executable, "-c", "import pickle; pickle.loads(%r)" % EVIL])
+### environment-with-another-sitecustomize
+import subprocess
+os.environ["PYTHONPATH"] = os.pathsep.join([".", os.environ.get("PYTHONPATH", "")])
+open("sitecustomize.py", "w").write("")
+subprocess.run([sys.executable, "-c", "import pickle; pickle.loads(%r)" % EVIL])
+### environment-without-key
+import subprocess
+del os.environ["SAFEHOLD_SECRET_KEY"]
+subprocess.run([sys.executable, "-c", "import pickle; pickle.loads(%r)" % EVIL])
+### environment-emptied-billiard needs=billiard
+import billiard
+if __name__ == "__main__":
+    os.environ.clear(); os.environ["MARK"] = MARK
+    p = billiard.get_context("spawn").Process(target=pickle.loads, args=(EVIL,)); p.start(); p.join()
+### sub-interpreter-by-capi-of-install needs=_testcapi start=install
+guard()
+import _testcapi
+_testcapi.run_in_subinterp(f"import pickle; pickle.loads({EVIL!r})")
+### sub-interpreter-by-capi-taken-before needs=_testcapi start=install outside=a function of CPython's own tests, which tells nobody of what it makes
+from _testcapi import run_in_subinterp as go
+guard()
+go(f"import pickle; pickle.loads({EVIL!r})")
+### sub-interpreter-made-before start=install
+try: import _interpreters as i
+except ImportError: import _xxsubinterpreters as i
+n, run = i.create(), getattr(i, "run_string", None) or i.exec
+guard()
+run(n, f"import pickle; pickle.loads({EVIL!r})")
 """
 
 WAYS = ways("children", _TEXT)

@@ -1,4 +1,7 @@
-"""`_interpreters`, of CPython 3.13 and later: making one raises no audit event there."""
+"""Sub-interpreters: what makes them tells of it only where a thread of this one is held meanwhile.
+
+That is so for `_interpreters`, and for what CPython's own tests make them with.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ if TYPE_CHECKING:
 
     from safehold.guard.gate import Gate
 
-_FUNCTIONS = ("create", "exec", "call", "run_string", "run_func")
+_FUNCTIONS = ("create", "exec", "call", "run_string", "run_func", "run_in_subinterp",
+              "run_in_subinterp_with_config")  # fmt: skip
+_LISTING = ("_interpreters", "_xxsubinterpreters")
 
 
 def apply(module: ModuleType, gate: Gate) -> None:
@@ -22,6 +27,15 @@ def apply(module: ModuleType, gate: Gate) -> None:
     for name in _FUNCTIONS:
         if hasattr(module, name):
             setattr(module, name, _refusing(getattr(module, name), gate))
+
+
+def check_others(gate: Gate) -> None:
+    """Refuse to go on beside interpreters from before the guard was on. Raises Blocked."""
+    for name in _LISTING:
+        module: Any = sys.modules.get(name)
+        if module is not None and len(module.list_all()) > 1:
+            refuse(gate, sys._getframe(1))  # noqa: SLF001
+            return
 
 
 def _refusing(raw: Any, gate: Gate) -> Any:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 
 from safehold.guard import moving
-from safehold.guard.starting import carried
+from safehold.guard.adapters import in_place_of
+from safehold.guard.starting import carried, put_back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,24 +27,48 @@ def apply(module: ModuleType, gate: Gate) -> None:
         for name, position in (("execve", 2), ("posix_spawn", 2), ("posix_spawnp", 2)):
             if hasattr(os, name):
                 setattr(os, name, _carrying(getattr(os, name), position, lend))
+        for name in ("execv", "system"):
+            setattr(os, name, _putting(getattr(os, name), lend))
         for name in ("rename", "replace"):
             setattr(os, name, moving.sealing(getattr(os, name), gate))
         return
-    popen: Any = module.Popen
-    raw = popen.__init__
+    found: Any = module
+    if module.__name__ == "_posixsubprocess":
+        found.fork_exec = _forking(found.fork_exec, lend)
+        return
+    import _posixsubprocess
 
-    def start(self: Any, *args: Any, **options: Any) -> None:
-        if len(args) > _ENV:
-            args = (*args[:_ENV], carried(args[_ENV], lend), *args[_ENV + 1 :])
-        else:
-            options["env"] = carried(options.get("env"), lend)
-        raw(self, *args, **options)
-
-    start.__wrapped__ = raw  # type: ignore[attr-defined]  # its signature
-    popen.__init__ = start
+    found._fork_exec = _posixsubprocess.fork_exec  # noqa: SLF001  (it may have one from before)
 
 
-_ENV = 10  # among the positional parameters of Popen
+_ENV = 5  # among those of fork_exec
+
+
+def _forking(raw: Any, lend: Callable[[], str]) -> Any:
+    """Return ``fork_exec``, by which `subprocess`, multiprocessing and loky start programs."""
+
+    def fork_exec(*args: Any) -> Any:
+        listed = args[_ENV]
+        if listed is None:
+            put_back(lend)
+            return raw(*args)
+        given = dict(os.fsencode(entry).split(b"=", 1) for entry in listed)
+        changed = carried(given, lend)
+        if changed is not given and changed is not None:
+            listed = [os.fsencode(name) + b"=" + os.fsencode(changed[name]) for name in changed]
+        return raw(*args[:_ENV], listed, *args[_ENV + 1 :])
+
+    return in_place_of(raw, fork_exec)
+
+
+def _putting(raw: Any, lend: Callable[[], str]) -> Any:
+    def call(*args: Any, **options: Any) -> Any:
+        put_back(lend)
+        return raw(*args, **options)
+
+    call.__name__ = call.__qualname__ = raw.__name__
+    call.__module__ = "os"  # where one finds this very function
+    return call
 
 
 def _carrying(raw: Any, position: int, lend: Callable[[], str]) -> Any:
