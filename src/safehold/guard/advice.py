@@ -30,6 +30,7 @@ _NEXT: Final = {
     "dogpile.cache": _CACHE,
     "flask_caching": _CACHE,
     "flask_session": "SESSION_SERIALIZATION_FORMAT is to be 'msgpack' or 'json'",
+    "jinja2": "templates are compiled from their source; leave bytecode_cache out",
     "joblib": _OBJECTS,
     "jsonpickle": "decode it with json",
     "kombu": _TASKS,

@@ -22,7 +22,7 @@ _MOST: Final = 16 * 2**20
 def is_genuine(frame: FrameType) -> bool:
     """Say whether a frame runs code of the file that its code object names."""
     code = frame.f_code
-    if _genuine.get(id(code)) is code:
+    if id(code) in _genuine:  # which holds it, so that no other has its address
         return True
     name = code.co_filename
     with Held(OWN):

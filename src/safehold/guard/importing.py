@@ -31,7 +31,7 @@ ADAPTERS: Final[dict[str, str]] = {
     "marshal": "marshal",
     "pkgutil": "marshal",
     "_pytest.assertion.rewrite": "marshal",
-    "jinja2.bccache": "marshal",
+    "jinja2.bccache": "jinja2",
     "_sqlite3": "hooks",
     "msgpack._cmsgpack": "hooks",
     "msgpack.fallback": "hooks",

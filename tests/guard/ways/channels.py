@@ -367,6 +367,10 @@ connection.rebuild_connection(D(), True, False).recv()
 from multiprocessing import spawn
 r, w = os.pipe(); f = open("f", "wb"); f.write(EVIL); f.close()
 spawn._main(os.open("f", os.O_RDONLY), os.dup(r))
+### spawn-main-of-own-pipe outside=the program fills a pipe of its own and has multiprocessing read it
+from multiprocessing import spawn
+r, w = os.pipe(); os.write(w, EVIL); os.close(w)
+spawn._main(r, os.dup(r))
 ### spawn-main-of-a-stranger
 from multiprocessing import spawn
 import socket

@@ -318,10 +318,6 @@ if __name__ == "__main__":
 guard()
 import _testcapi
 _testcapi.run_in_subinterp(f"import pickle; pickle.loads({EVIL!r})")
-### sub-interpreter-by-capi-taken-before needs=_testcapi start=install outside=a function of CPython's own tests, which tells nobody of what it makes
-from _testcapi import run_in_subinterp as go
-guard()
-go(f"import pickle; pickle.loads({EVIL!r})")
 ### sub-interpreter-made-before start=install
 try: import _interpreters as i
 except ImportError: import _xxsubinterpreters as i

@@ -172,6 +172,55 @@ import pkgutil, py_compile
 open("c.py", "w").write("os.mkfifo(MARK)"); py_compile.compile("c.py", "c.bin")
 import marshal
 exec(marshal.loads(open("c.bin", "rb").read()[16:]))
+### jinja-bytecode needs=jinja2
+import jinja2, marshal
+from jinja2.bccache import bc_magic
+os.mkdir("c"); c = jinja2.FileSystemBytecodeCache("c")
+e = jinja2.Environment(loader=jinja2.DictLoader({"a": "x"}), bytecode_cache=c)
+b = c.get_bucket(e, "a", None, "x")
+open(c._get_cache_filename(b), "wb").write(bc_magic + pickle.dumps(b.checksum, 2)
+    + marshal.dumps(compile(f"import os; os.mkfifo({MARK!r})\nname='a'; blocks={{}}; root=None; debug_info=''", "x", "exec")))
+e.get_template("a")
+### jinja-bytecode-string needs=jinja2
+import jinja2, marshal
+from jinja2.bccache import bc_magic, Bucket
+e = jinja2.Environment()
+b = Bucket(e, "k", "sum")
+b.bytecode_from_string(bc_magic + pickle.dumps("sum", 2) + marshal.dumps(compile(f"import os; os.mkfifo({MARK!r})", "x", "exec")))
+exec(b.code)
+### jinja-memcached needs=jinja2
+import jinja2, marshal
+from jinja2.bccache import bc_magic, MemcachedBytecodeCache, Bucket
+class C(dict):
+    def get(self, k): return bc_magic + pickle.dumps(S.checksum, 2) + marshal.dumps(compile(f"import os; os.mkfifo({MARK!r})", "x", "exec"))
+    def set(self, *a): pass
+e = jinja2.Environment(loader=jinja2.DictLoader({"a": "x"}))
+S = Bucket(e, "k", MemcachedBytecodeCache(C()).get_source_checksum("x"))
+MemcachedBytecodeCache(C()).load_bytecode(S)
+exec(S.code)
+### jinja-bytecode-again needs=jinja2
+import jinja2, marshal
+from jinja2.bccache import Bucket, bc_magic
+load = Bucket.load_bytecode
+b = Bucket(jinja2.Environment(), "k", "sum")
+while hasattr(load, "__closure__") and not load.__code__.co_filename.endswith("bccache.py"):
+    load = next(c.cell_contents for c in load.__closure__ if hasattr(c.cell_contents, "__code__"))
+load(b, io.BytesIO(bc_magic + pickle.dumps("sum", 2)
+                   + marshal.dumps(compile(f"import os; os.mkfifo({MARK!r})", "x", "exec"))))
+exec(b.code)
+### read-code-of-bytes
+import importlib.util, marshal, pkgutil
+d = importlib.util.MAGIC_NUMBER + b"\0"*12 + marshal.dumps(compile(f"import os; os.mkfifo({MARK!r})", "x", "exec"))
+exec(pkgutil.read_code(io.BytesIO(d)))
+### run-path-of-data
+import runpy, marshal, importlib.util
+d = importlib.util.MAGIC_NUMBER + b"\0"*12 + marshal.dumps(compile(f"import os; os.mkfifo({MARK!r})", "x", "exec"))
+open("x.bin", "wb").write(d); runpy.run_path("x.bin")
+### sourceless-data
+import marshal, importlib.util, importlib.machinery
+d = importlib.util.MAGIC_NUMBER + b"\0"*12 + marshal.dumps(compile(f"import os; os.mkfifo({MARK!r})", "x", "exec"))
+open("x.bin", "wb").write(d)
+l = importlib.machinery.SourcelessFileLoader("x", "x.bin"); m = type(sys)("x"); l.exec_module(m)
 ### logging-dictionary
 import logging.config
 logging.config.dictConfig({"version": 1, "formatters": {"x": {"()": "os.mkfifo", "path": MARK}}})

@@ -11,31 +11,35 @@ from safehold.guard.grants import OWN, UNTRUSTED, Held, live
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
+    from collections.abc import Callable
+    from types import CodeType, FrameType, ModuleType
     from typing import Any
 
     from safehold.guard.gate import Gate
 
 _CODE = type((lambda: None).__code__)
 _raw_load, _raw_loads = marshal.load, marshal.loads
-# Readers of compiled code besides the import system, by the modules that have them.
-_READERS = {
-    "_pytest.assertion.rewrite": ("_read_pyc",),
-    "pkgutil": ("read_code",),
-    "jinja2.bccache": ("Bucket.load_bytecode",),
-}
-_readers: dict[int, Any] = {}
+# Modules that read compiled code besides the import system, and the function that does.
+_READERS = {"_pytest.assertion.rewrite": "_read_pyc", "pkgutil": "read_code"}
+_readers: dict[int, tuple[CodeType, Callable[[FrameType], bool]]] = {}
 _own: dict[int, Any] = {}
+
+
+def add_reader(code: CodeType, caller: CodeType) -> None:
+    """Let code unmarshal code while other code calls it."""
+    _readers[id(code)] = code, lambda frame: _called_by(frame, caller)
+
+
+def _called_by(frame: FrameType, code: CodeType) -> bool:
+    return frame.f_back is not None and frame.f_back.f_code is code
 
 
 def apply(module: ModuleType, gate: Gate) -> None:
     """Replace the functions, or register a reader of compiled code."""
     if module.__name__ != "marshal":
-        for path in _READERS[module.__name__]:
-            found: Any = module
-            for part in path.split("."):
-                found = getattr(found, part)
-            _readers[id(found.__code__)] = found.__code__
+        code = getattr(module, _READERS[module.__name__]).__code__
+        is_pkgutil = module.__name__ == "pkgutil"
+        _readers[id(code)] = code, _runs_file if is_pkgutil else lambda _: True
         return
     importers = importer_codes()
 
@@ -59,16 +63,33 @@ def apply(module: ModuleType, gate: Gate) -> None:
         setattr(module, name, function)
 
 
-def _reads_caches(frame: Any, importers: frozenset[int]) -> bool:
+def _reads_caches(frame: FrameType | None, importers: frozenset[int]) -> bool:
     """Say whether a frame reads compiled code that it has looked for itself.
 
-    The function of the import system that does it can be called with any bytes.
+    The functions that do it can be called with any bytes.
     """
     if frame is None:
         return False
+    code, outer = frame.f_code, frame.f_back
+    if id(code) in _readers:
+        return _readers[id(code)][1](frame)
+    if id(code) not in importers or outer is None or id(outer.f_code) not in importers:
+        return False
+    return code.co_name != "_compile_bytecode" or _is_compiled(frame.f_locals["bytecode_path"])
+
+
+def _is_compiled(path: Any) -> bool:
+    """Say whether a file is one of compiled code by its name, as the import system writes them."""
+    return type(path) is str and path.endswith(".pyc")
+
+
+def _runs_file(frame: FrameType) -> bool:
+    """Say whether `runpy` runs a compiled file by its path."""
+    run = getattr(sys.modules.get("runpy"), "_get_code_from_file", None)
     outer = frame.f_back
-    found = id(frame.f_code) in importers and outer is not None and id(outer.f_code) in importers
-    return found or id(frame.f_code) in _readers
+    if run is None or outer is None or outer.f_code is not run.__code__:
+        return False
+    return _is_compiled(outer.f_locals.get("fname"))
 
 
 def has_code(value: Any) -> bool:
