@@ -8,6 +8,7 @@ of what it is given, or ends with the process that reads large files, see isolat
 from __future__ import annotations
 
 import math
+import mmap
 import time
 from typing import Final
 from weakref import WeakSet
@@ -17,9 +18,18 @@ from safehold.scan.mapped import Mapped
 SHARE: Final = 64 * 2**20
 """Bytes of a file for which `Limits.seconds` and `MEMORY` are meant; a smaller file has as much."""
 MEMORY: Final = 512 * 2**20
-"""Bytes of memory that reading one share may take."""
+"""Bytes of memory that reading one share may take, in all processes together."""
+# Of that, what the interpreters of these processes take, and what a moment adds that nobody counts.
+_INTERPRETERS: Final = 96 * 2**20
+_LEAST_ROOM: Final = 32 * 2**20
+# What so few bytes unfold to is little.
+_WEIGHED: Final = 2**16
 STRIDE: Final = 10_000
 """After so many steps the clock is asked; a step takes a microsecond or less, as an opcode does."""
+# Seconds in which pages of files stay in memory.
+_FORGETTING: Final = 0.005
+# Bytes that one match reads in the time of a step; it takes up to 100 nanoseconds for each.
+_MATCHED: Final = 16
 # Of the time, unpacking may take so much, so that what was unpacked is read as well.
 _UNPACKING: Final = 0.5
 
@@ -40,7 +50,17 @@ def spent(seconds: float) -> str:
 class Budget:
     """The time of one file, which begins now and is that of this thread; without limit if none."""
 
-    __slots__ = ("_ends", "_left", "_mapped", "blocks", "over", "seconds", "shares")
+    __slots__ = (
+        "_ends",
+        "_forgets",
+        "_had",
+        "_left",
+        "_mapped",
+        "blocks",
+        "over",
+        "seconds",
+        "shares",
+    )
 
     def __init__(self, seconds: float = math.inf, size: int = 0) -> None:
         """Allow so many seconds for each share of a file of ``size`` bytes."""
@@ -53,6 +73,10 @@ class Budget:
         self.over = False
         # Blocks of memory that the interpreter had when they were first counted for this file.
         self.blocks: int | None = None
+        # When pages are let go of again.
+        self._forgets = 0.0
+        # Memory of this process before anything large was read.
+        self._had: int | None = None
 
     def spend(self, steps: int = 1) -> None:
         """Count steps. Raises OutOfTime."""
@@ -60,18 +84,38 @@ class Budget:
         if self._left < 0:
             self.ask()
 
+    def match(self, size: int) -> None:
+        """Count bytes that a pattern matched. Raises OutOfTime."""
+        self.spend(size // _MATCHED)
+
     def ask(self) -> None:
-        """Ask the clock now, and let go of the pages of what is kept. Raises OutOfTime."""
+        """Ask the clock now, and let go of pages now and then. Raises OutOfTime."""
         self._left = STRIDE
-        for one in tuple(self._mapped):
-            one.forget()
-        if self.over or time.thread_time() > self._ends:
+        now = time.thread_time()
+        if now > self._forgets:
+            self._forgets = now + _FORGETTING
+            self.forget()
+        if self.over or now > self._ends:
             self.over = True
             raise OutOfTime(spent(self.seconds))
 
-    def keep(self, mapped: Mapped) -> None:
-        """Count pages of a temporary file as memory: they are let go of at each stride."""
-        self._mapped.add(mapped)
+    def keep(self, data: bytes | memoryview) -> None:
+        """Count what is about to be read as memory; pages of files are let go of again."""
+        if isinstance(data, memoryview) and isinstance(data.obj, Mapped):
+            self._mapped.add(data.obj)
+        if self._had is None and len(data) > _WEIGHED:
+            self._had = _own_memory()
+
+    def forget(self) -> None:
+        """Let go of the pages of what is kept."""
+        for one in tuple(self._mapped):
+            one.forget()
+
+    @property
+    def room(self) -> int:
+        """Bytes of memory that another process may take for this file, as this one stands."""
+        more = 0 if self._had is None else _own_memory() - self._had
+        return max(_LEAST_ROOM, MEMORY * self.shares - _INTERPRETERS - max(0, more))
 
     @property
     def left(self) -> float:
@@ -86,3 +130,13 @@ class Budget:
     def charge(self, seconds: float) -> None:
         """Count time that another process spent for this file."""
         self._ends -= seconds
+
+
+def _own_memory() -> int:
+    """Return the bytes that this process has in memory and no file holds; 0 if nobody tells."""
+    try:
+        with open("/proc/self/statm", "rb", buffering=0) as file:
+            _, resident, shared, *_ = map(int, file.read(128).split())
+    except (OSError, ValueError):
+        return 0
+    return (resident - shared) * mmap.PAGESIZE

@@ -40,28 +40,10 @@ class Machine:
     """One stream; ``memo`` may come from an earlier one."""
 
     __slots__ = (
-        "arrays",
-        "budget",
-        "buffers",
-        "data",
-        "fence",
-        "items",
-        "judge",
-        "kept",
-        "limit",
-        "marks",
-        "missing",
-        "persistent",
-        "pos",
-        "proto",
-        "replayed",
-        "resume",
-        "size",
-        "skipper",
-        "stack",
-        "start",
-        "table",
-    )
+        "arrays", "budget", "buffers", "data", "fence", "items", "judge", "kept", "limit",
+        "marks", "missing", "persistent", "pos", "proto", "replayed", "resume", "size", "skipper",
+        "stack", "start", "table",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -123,16 +105,26 @@ class Machine:
                 sizes.check(self)
                 self.budget.spend(stride)
         except budget.Exceeded as error:
-            return self._ended(str(error))
+            return self.ended(str(error))
         except Broken as error:
             return Outcome("broken", self.pos, reason=str(error))
-        return self._ended(f"more than {rounds * stride} opcodes")
+        return self.ended(f"more than {rounds * stride} opcodes")
 
-    def _ended(self, why: str) -> Outcome:
+    def ended(self, why: str) -> Outcome:
         """Note a limit; nobody asks for the values of a stream that was not read to its end."""
         self.judge.note(rules.LIMIT_EXCEEDED, why, self.pos)
-        self.stack, self.marks, self.kept = [], [], Memo()
+        self._drop()
         return Outcome("limit", self.pos, reason=why)
+
+    def let_go(self, outcome: Outcome) -> None:
+        """Drop all values, for another process that needs the memory; what was noted stays."""
+        self._drop()
+        self.persistent = []
+        outcome.last = None
+
+    def _drop(self) -> None:
+        self.stack, self.marks, self.kept = [], [], Memo()
+        self.skipper = Skipper(skip=False)
 
     def _stopped(self) -> Outcome:
         if len(self.stack) <= self.fence:
@@ -370,8 +362,11 @@ class Machine:
         return self.leave_memo().known
 
     def leave_memo(self) -> Memo:
-        """Return the memo as a later stream finds it."""
-        self.kept.resolve(self)
+        """Return the memo as a later stream finds it; empty if a limit ends the reading here."""
+        try:
+            self.kept.resolve(self)
+        except budget.Exceeded as error:
+            self.ended(str(error))
         return self.kept
 
     def put(self, index: int) -> None:

@@ -100,6 +100,7 @@ class Memo:
             return self._unknown(indexes)
         for entry in self.log[self._seen :]:
             if isinstance(entry, Run):
+                reader.budget.match(entry.stop - entry.start)
                 self._found |= puts_among(
                     entry.forms, reader.data, entry.start, entry.stop, self._asked
                 )
@@ -127,3 +128,5 @@ class Memo:
                 reader.data, entry.start, entry.stop
             ):
                 reader.replay(entry)
+            else:
+                reader.budget.match(entry.stop - entry.start)

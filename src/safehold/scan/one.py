@@ -171,6 +171,7 @@ def _read(
         return FileReport(path, "pickle", Verdict.CLEAN, plain=True), True
     visit = Visit(path, settings.limits, settings.names, possible, otherwise)
     visit.budget = Budget(settings.limits.seconds, len(data))
+    visit.budget.keep(data)
     visit.paranoid, visit.sources = settings.paranoid, settings.sources
     source = Source(data, path, named=named)
     try:
@@ -178,6 +179,7 @@ def _read(
     except (Exceeded, MemoryError) as error:
         # What was found before stays.
         visit.depends()
+        visit.take_unread()
         visit.note(source, rules.LIMIT_EXCEEDED, str(error) or _NO_MEMORY)
         visit.recognised = True
         name = "unknown"

@@ -21,9 +21,12 @@ class Exhausted(Exceeded):
     """Following the stream further would exceed a limit; says which."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
-    """How a stream ended: ``stop`` is the offset after it, ``status`` stop, broken or limit."""
+    """How a stream ended: ``stop`` is the offset after it, ``status`` stop, broken or limit.
+
+    ``last`` is what it leaves on the stack, until the machine lets go of its values.
+    """
 
     status: str
     stop: int
@@ -32,8 +35,15 @@ class Outcome:
 
     @property
     def top(self) -> Any:
-        """What the stream leaves on the stack."""
-        return self.last.unfolded()[-1] if type(self.last) is Run else self.last
+        """What the stream leaves on the stack; None, with a note, if a limit ends the reading."""
+        last = self.last
+        if type(last) is not Run:
+            return last
+        try:
+            return last.unfolded()[-1]
+        except Exceeded as error:
+            last.reader.ended(str(error))
+            return None
 
     @property
     def complete(self) -> bool:

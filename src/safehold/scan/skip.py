@@ -134,6 +134,7 @@ class Skipper:
         if start < self._until < end:
             end, self._until = self._until, 0
         stop = _end(pattern, m.data, start, end)
+        m.budget.match(stop - start)
         if stop == end < m.limit:
             # What follows may belong to the last value.
             stop = _end(pattern, m.data, start, end - 1)
@@ -338,6 +339,7 @@ class _Puts:
 def _numbers(m: Stepping, start: int) -> Run | None:
     """Return a run of values that take no memory, of which the stack may hold any number."""
     stop = _end(NUMBERS, m.data, start, min(m.limit, start + _LAST_WINDOW))
+    m.budget.match(stop - start)
     forms = patterns(framed=m.proto > 3, deep=False)
     return Run(m, forms, start, stop, pairs=False) if stop - start >= _SHORTEST else None
 

@@ -50,6 +50,10 @@ class First:
     machine: Machine
     outcome: Outcome
 
+    def let_go(self) -> None:
+        """Drop the values; judge and outcome stay."""
+        self.machine.let_go(self.outcome)
+
 
 def read_first(source: Source, visit: Visit) -> First | None:
     """Read the first stream, once for all formats that begin with one; None if there is none.

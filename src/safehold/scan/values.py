@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
+from safehold.scan.budget import Budget
 from safehold.scan.runs import Patterns
 
 # What is read: in memory, or mapped from a file.
@@ -85,6 +86,10 @@ class Reader(Protocol):
     """What reads runs: the machine that made them."""
 
     data: Data
+    budget: Budget
+
+    def ended(self, why: str, /) -> object:
+        """Note that a limit ended the reading."""
 
     def unfold(self, run: Run, /) -> None:
         """Set the values of a run, after those before it that the memo depends on."""

@@ -14,7 +14,6 @@ from safehold.scan import rules
 from safehold.scan.budget import Budget
 from safehold.scan.carried import carried
 from safehold.scan.judge import GlobalUse, Judge, Note
-from safehold.scan.mapped import Mapped
 from safehold.scan.names import Names
 from safehold.scan.spool import Spool
 from safehold.scan.values import Data
@@ -245,13 +244,33 @@ class Visit:
 
     def take(self, source: Source, judge: Judge, notes: Iterable[Note] | None = None) -> None:
         """Keep what a judge noted and the names it saw."""
-        for note in judge.notes if notes is None else notes:
-            if not (note.nested and self._are_weights(source, note.nested)):
-                self.note(source, note.rule, note.message, note.offset, note.detail)
         if judge.uses:
             self.uses.update(dict.fromkeys(judge.globals))
             self.versions |= judge.versions
             self.plain = self.plain and judge.plain
+        loading = []
+        for note in judge.notes if notes is None else notes:
+            if note.nested:
+                loading.append(note)
+            else:
+                self.note(source, note.rule, note.message, note.offset, note.detail)
+        # Last, as what they load may take all the time that is left.
+        for note in loading:
+            nested, note.nested = note.nested, None  # which may hold much
+            known = False
+            try:
+                known = self._are_weights(source, nested or ())
+            finally:
+                if not known:
+                    self.note(source, note.rule, note.message, note.offset, note.detail)
+
+    def take_unread(self) -> None:
+        """Keep the dangers of the first stream where a limit ended all reading of its source."""
+        if self.first is not None:
+            source, first = self.first
+            for note in first.judge.notes:
+                if note.counts_anyway:
+                    self.note(source, note.rule, note.message, note.offset, note.detail)
 
     def _are_weights(self, source: Source, nested: Iterable[Any]) -> bool:
         """Read what calls load from bytes; whether each is a file of torch without a finding."""
@@ -327,7 +346,7 @@ class Visit:
             self.note(source, rules.UNREADABLE_STREAM, message, None, {"error": str(error)[:200]})
         self.unpacked += buffer.size
         data = buffer.data()
-        if isinstance(data, memoryview) and isinstance(data.obj, Mapped):
-            self.budget.keep(data.obj)
+        self.budget.keep(data)
+        if not isinstance(data, bytes):
             self.budget.charge(buffer.size * _TAKEN_BACK)
         return data

@@ -239,7 +239,7 @@ def test_a_stream_that_only_the_loader_reads_is_suspicious(monkeypatch):
 def test_another_order_is_seen():
     judge = Judge(Names(allow_nothing()))
     machine, outcome = run(b"cos\na\ncos\nb\n\x86.", judge)
-    ours = Ours(judge, machine, outcome)
+    ours = Ours.of(judge, machine, outcome)
     for names, wanted in (
         ([("os", "a"), ("os", "b")], []),
         ([("os", "b"), ("os", "a")], ["CPython's loader reaches the names in another order"]),

@@ -11,6 +11,7 @@ from safehold.scan.configuration import check_text, check_tree
 from safehold.scan.hdf5_bytes import BrokenError, Bytes, TooManyError
 from safehold.scan.hdf5_heaps import collection
 from safehold.scan.references import leads_outside
+from safehold.scan.searching import matches
 from safehold.scan.visit import Source, Visit
 
 SIGN: Final = hdf5.SIGNATURE
@@ -75,7 +76,7 @@ def _check_reference(source: Source, visit: Visit, path: str) -> None:
 def _check_heaps(source: Source, visit: Visit, start: int) -> None:
     """Read objects of any length, wherever their heaps stand: pandas pickles columns into them."""
     file = Bytes(source.data, start, 8, 8, visit.budget)
-    for count, match in enumerate(_HEAP.finditer(source.data)):
+    for count, match in enumerate(matches(_HEAP, source.data, visit.budget)):
         try:
             if count >= _MOST_HEAPS:
                 raise TooManyError

@@ -56,7 +56,7 @@ def read(source: Source, visit: Visit) -> str | None:
     judge = Judge(visit.names, visit.budget)
     arrays = Arrays(judge)
     machine, outcome = run(source.data, judge, arrays=arrays)
-    alone = Ours(judge.copy(), machine, outcome)
+    alone = Ours.of(judge.copy(), machine, outcome)
     following: list[Judge] = []
     if outcome.complete:
         following = read_following(source, visit.names, machine, outcome)
@@ -69,6 +69,8 @@ def read(source: Source, visit: Visit) -> str | None:
         merge(judge, filter(names_something, one.notes))
     for one in (judge, *following):
         visit.take(source, one)
+    first.let_go()
+    machine.let_go(outcome)
     if inert.is_due(visit, (judge, *following)):
         inert.check_arrays(source, visit, alone, arrays.steps, _WRAPPERS)
         # As a pickle it need not end well.

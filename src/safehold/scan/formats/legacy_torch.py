@@ -35,6 +35,7 @@ def read(source: Source, visit: Visit) -> str | None:
     visit.first_taken = True
     judge = Judge(visit.names.with_extra(NAMES), visit.budget)
     end = _read_streams(source, visit, judge)
+    first.let_go()
     visit.take(source, judge)
     if inert.is_due(visit, (judge,)):
         inert.check(source, visit, streams=_STREAMS)

@@ -33,8 +33,10 @@ def read(source: Source, visit: Visit) -> str | None:
     """Read a pickle, or return None if the bytes do not read as one."""
     if source.persistent:
         return _read_persistent(source, visit)
+    if visit.first_taken:
+        return None
     first = read_first(source, visit)
-    if first is None or visit.first_taken:
+    if first is None:
         _ask_anyway(source, visit)
         return None
     following = (
@@ -43,6 +45,7 @@ def read(source: Source, visit: Visit) -> str | None:
         else []
     )
     if not _convincing(source, first, following):
+        first.let_go()
         _ask_anyway(source, visit)
         return None
     _report(source, visit, first, following, visit.names)
@@ -86,12 +89,13 @@ def _report(
         start = first.outcome.stop if first.judge.uses else 1
         report_hidden(source, visit, start, names)
     if inert.is_due(visit, (first.judge, *following)):
+        first.let_go()
         inert.check(source, visit)
 
 
 def _ask_anyway(source: Source, visit: Visit) -> None:
     """Ask the second reader whether bytes that are no pickle for the first are one for it."""
-    if visit.paranoid and not visit.first_taken and len(source.data):
+    if visit.paranoid and len(source.data):
         inert.check(source, visit, strict=False)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from safehold.scan import inert, rules
 from safehold.scan.judge import Judge
 from safehold.scan.opcodes import run
+from safehold.scan.searching import search
 from safehold.scan.values import Data, Global
 from safehold.scan.visit import Source, Visit
 from safehold.scan.weights import NAMES, item_size
@@ -104,7 +105,7 @@ def _members(source: Source, visit: Visit) -> list[tarfile.TarInfo]:
 
 def _check_end(source: Source, visit: Visit, end: int) -> None:
     """An archive ends with zeros; a reader that skips a bad header goes on behind it."""
-    found = _NONZERO.search(source.data, end)
+    found = search(_NONZERO, source.data, visit.budget, end)
     if found is None:
         return
     # Archives in a row: the next header begins with the block that the first byte is in.

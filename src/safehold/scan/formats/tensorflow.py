@@ -15,7 +15,9 @@ from safehold.scan.graphs import Fault, check_graph, is_operation
 from safehold.scan.operations import HOSTILE, OTHERS, PRINTS, READS
 from safehold.scan.protobuf import BrokenError, Field, Message, TooManyError
 from safehold.scan.references import leads_outside
+from safehold.scan.searching import search
 from safehold.scan.streams import begins_like_pickle
+from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
 
 _SAVED: Final = "saved_model.pb"
@@ -26,11 +28,17 @@ _RULES: Final = {"hostile": rules.GRAPH_OPERATION, "unknown": rules.UNKNOWN_GLOB
 _MOST_TRIED: Final = 66
 _LONGEST_NOTE: Final = 16 * 2**20
 # Text format: adjacent strings are one, and characters may be written as numbers.
-_TEXT_NODE: Final = re.compile(rb"\b(?:node|node_def|meta_graphs|graph_def|library)\s*:?\s*[{<]")
-_TEXT_OPERATION: Final = re.compile(
-    rb"""\bop\s*:\s*((?:"(?:[^"\\\n]|\\.)*"\s*|'(?:[^'\\\n]|\\.)*'\s*)+)"""
+_TEXT_NODE: Final = re.compile(
+    rb"\b(?:node|node_def|meta_graphs|graph_def|library)\s*(?::\s*)?[{<]"
 )
-_TEXT_STRING: Final = re.compile(rb""""((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)'""")
+_TEXT_OPERATION: Final = re.compile(rb"\bop\s*:\s*(?=[\"'])")
+# A piece of a string, of bounded length: what repeats without bound takes memory for each step.
+_TEXT_STRING: Final = re.compile(
+    rb"""\s*(?:"((?:[^"\\\n]|\\.){0,500})"|'((?:[^'\\\n]|\\.){0,500})')"""
+)
+_TEXT_OPENS: Final = re.compile(rb"\s*[\"']")
+_MOST_STRINGS: Final = 100
+_CLASS_NAME: Final = re.compile(b"class_name")
 _TEXT_ESCAPE: Final = re.compile(rb"\\(?:x([0-9a-fA-F]{1,2})|([0-7]{1,3}))")
 
 
@@ -230,24 +238,34 @@ def _read_text(source: Source, visit: Visit) -> str | None:
     if not _TEXT_NODE.search(source.data):
         return None
     for found in _TEXT_OPERATION.finditer(source.data):
-        name = _plain(found[1])
+        name, whole = _quoted(source.data, found.end())
+        if not whole:
+            message = "the name of an operation is longer than any, or does not end"
+            visit.note(source, rules.LIMIT_EXCEEDED, message, found.start())
         if name in HOSTILE or name in READS or name in OTHERS or name == PRINTS:
             why = HOSTILE.get(name, "may read or write files")
             fault = Fault("hostile" if name in HOSTILE else "unknown", name, why)
             _report(source, visit, [fault])
-    if b"class_name" in bytes(source.data):
+    if search(_CLASS_NAME, source.data, visit.budget):
         message = "notes of Keras in a text, which are not read here"
         visit.note(source, rules.UNREADABLE_STREAM, message)
     return "tensorflow"
 
 
-def _plain(text: bytes) -> str:
-    parts = (one or two for one, two in _TEXT_STRING.findall(text))
+def _quoted(data: Data, at: int) -> tuple[str, bool]:
+    """Return what strings in a row say together, and whether these are all of them."""
+    parts: list[bytes] = []
+    while len(parts) < _MOST_STRINGS:
+        found = _TEXT_STRING.match(data, at)
+        if found is None:
+            break
+        parts.append(found[1] or found[2] or b"")
+        at = found.end()
     joined = _TEXT_ESCAPE.sub(
         lambda found: bytes([int(found[1], 16) if found[1] else int(found[2], 8) & 255]),
         b"".join(parts),
     )
-    return joined.decode("utf-8", "backslashreplace")
+    return joined.decode("utf-8", "backslashreplace"), not _TEXT_OPENS.match(data, at)
 
 
 def _read_lite(source: Source, visit: Visit) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 from safehold import dangers
 from safehold.scan import rules
 from safehold.scan.documents import LARGEST, encoding_of
+from safehold.scan.searching import search
 from safehold.scan.tags import Tag, expansion, find_tags
 from safehold.scan.visit import Source, Visit
 
@@ -36,8 +37,8 @@ def read(source: Source, visit: Visit) -> str | None:
     data = source.data
     if not called and not (source.named and _is_text(data)):
         return None
-    tagged = encoding_of(data) != "utf-8" or _SIGN.search(data) is not None
-    aliased = called and _ALIAS.search(data) is not None
+    tagged = encoding_of(data) != "utf-8" or search(_SIGN, data, visit.budget) is not None
+    aliased = called and search(_ALIAS, data, visit.budget) is not None
     before = len(visit.findings)
     if tagged or aliased:
         if len(data) > LARGEST:

@@ -18,6 +18,7 @@ from safehold.errors import MissingExtra
 from safehold.scan import rules, unpacking
 from safehold.scan.archives import code_in, files_opened, kind_of
 from safehold.scan.formats.sfh1 import holds
+from safehold.scan.searching import search
 from safehold.scan.unpacking import ERRORS, Unpack, Unpacked
 from safehold.scan.values import Data
 from safehold.scan.visit import Source, Visit
@@ -47,6 +48,10 @@ def read(source: Source, visit: Visit) -> str | None:
         if source.starts(sfh1.MAGIC) and holds(data, end):
             return None  # the archive is the payload, which is read without what is around it
     directory = parse(data, visit.limits.members + 1)
+    for start, stop in directory.gaps:
+        if search(_RECORDS, data[start:stop], visit.budget):
+            message = "zip records outside the archive's directory"
+            visit.note(source, rules.ATTACK_CONSTRUCTION, message, start)
     entries = [*directory.entries, *directory.others]
     name = kind_of(entry.other_name or entry.name for entry in entries)
     _check_directory(source, visit, directory, name)
@@ -190,9 +195,6 @@ def _read_gap(source: Source, visit: Visit, start: int, stop: int) -> None:
     if not len(gap) or not _nonzero(gap):
         return
     member = f"{source.member or ''}@{start}"
-    if _RECORDS.search(gap):
-        message = "zip records outside the archive's directory"
-        visit.note(source, rules.ATTACK_CONSTRUCTION, message, start)
     visit.scan(source.inner(gap, "", member))
     where = "before the first member" if start == 0 else "that no member covers"
     visit.note(source, rules.TRAILING_DATA, f"bytes {where}", start, {"bytes": stop - start})

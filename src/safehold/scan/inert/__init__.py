@@ -83,7 +83,10 @@ def _ask(source: Source, visit: Visit, job: dict[str, Any]) -> Answer | None:
     budget = visit.budget
     if budget.over:  # which is a finding already
         return None
-    allowance = Allowance.of(len(source.data)).within(budget.left)
+    # What the first reader kept was let go of; nobody reads the first stream for its values now.
+    visit.first = None
+    budget.forget()
+    allowance = Allowance.of(len(source.data)).within(budget.left, budget.room)
     asked = time.monotonic()
     try:
         lines = PROCESSES.ask(source.data, job, allowance)
@@ -120,7 +123,7 @@ class _Readings:
         judge = Judge(self._visit.names, self._visit.budget)
         machine, outcome = run(self._data, judge, start=start, memo=memo)
         machine.leave_memo()
-        return Ours(judge, machine, outcome)
+        return Ours.of(judge, machine, outcome)
 
 
 def _compare(

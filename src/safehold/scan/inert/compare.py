@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Final
 
@@ -31,11 +31,16 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """One stream as the machine reads it."""
+    """One stream as the machine reads it, without its values; ``after``: where the file stands."""
 
     judge: Judge
-    machine: Machine
     outcome: Outcome
+    after: int
+
+    @classmethod
+    def of(cls, judge: Judge, machine: Machine, outcome: Outcome) -> Ours:
+        """Keep what is compared of a stream that was just read."""
+        return cls(judge, replace(outcome, last=None), machine.file_position)
 
     @property
     def names(self) -> list[Name]:
@@ -96,7 +101,7 @@ def _ends(ours: Ours, theirs: Reading) -> list[Difference]:
         return []
     if not ours.outcome.complete:
         return [Difference("CPython's loader reads on where the scanner cannot")]
-    stop = ours.machine.file_position
+    stop = ours.after
     if theirs.stop != stop:
         detail = {"scanner": stop, "loader": theirs.stop}
         return [Difference("CPython's loader ends at another place", [], detail)]

@@ -29,7 +29,7 @@ class Allowance:
         cpu = 4 + more // (32 * _MIB)
         return cls(memory=256 * _MIB + 6 * more, cpu=cpu, wall=4.0 * cpu)
 
-    def within(self, seconds: float) -> Allowance:
-        """Return the same with no more CPU than is left of the time for the file, or a second."""
+    def within(self, seconds: float, memory: int) -> Allowance:
+        """Return the same with no more CPU and memory than is left for the file, or a second."""
         cpu = max(1, math.floor(min(self.cpu, seconds)))
-        return replace(self, cpu=cpu, wall=4.0 * cpu)
+        return replace(self, cpu=cpu, wall=4.0 * cpu, memory=min(self.memory, memory))
