@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench._rows import Row, value
-from tests.fuzz.hostile_bytes import FAMILIES
+from tests.fuzz.families import FAMILIES
 
 # Builders may give a little more than they are asked for, and more than 64 MiB have more time.
 _SIZE = 63 * 2**20
@@ -31,7 +31,7 @@ _PAUSE = 0.02
 _BUILD = """
 import sys
 from pathlib import Path
-from tests.fuzz.hostile_bytes import FAMILIES
+from tests.fuzz.families import FAMILIES
 Path(sys.argv[1]).write_bytes(FAMILIES[sys.argv[2]].build(int(sys.argv[3])))
 """
 # A process that is the heir of all processes of the scan, so that their time counts.

@@ -393,34 +393,36 @@ _add("tar of torch", _tar_of_torch, ".pt")
 # --- structures -------------------------------------------------------------------------------
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """Return a number as protobuf writes it."""
     found = b""
     while value > 127:
         found, value = found + bytes([value & 127 | 128]), value >> 7
     return found + bytes([value])
 
 
-def _field(number: int, content: bytes) -> bytes:
-    return bytes([number << 3 | 2]) + _varint(len(content)) + content
+def field(number: int, content: bytes) -> bytes:
+    """Return a field of protobuf that holds bytes."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
 
 
 def _onnx(unit: bytes) -> Build:
-    return lambda size: b"\x08\x07" + _field(7, unit * (size // len(unit)))
+    return lambda size: b"\x08\x07" + field(7, unit * (size // len(unit)))
 
 
-_NODE = _field(1, _field(1, b"a") + _field(2, b"Add"))
+_NODE = field(1, field(1, b"a") + field(2, b"Add"))
 _add("onnx of empty nodes", _onnx(b"\x0a\0"), ".onnx", clean=True)
-_add("onnx of nodes", _onnx(_field(1, _field(4, b"Add"))), ".onnx", clean=True)
-_add("onnx of domains", lambda size: b"\x08\x07" + _field(7, numbered("\x0a\x0d\x3a\x09d%")(size)),
+_add("onnx of nodes", _onnx(field(1, field(4, b"Add"))), ".onnx", clean=True)
+_add("onnx of domains", lambda size: b"\x08\x07" + field(7, numbered("\x0a\x0d\x3a\x09d%")(size)),
      ".onnx")  # fmt: skip
-_add("onnx of tensors", _onnx(_field(5, b"\x6a\0")), ".onnx")
+_add("onnx of tensors", _onnx(field(5, b"\x6a\0")), ".onnx")
 _add("onnx of versions", flood(b"\x08\x07"), ".onnx")
 _add("graph of empty nodes", flood(b"\x0a\0", _NODE), ".pb", clean=True)
 _add("graph of nodes", flood(_NODE), ".pb", clean=True)
-_add("graph of inputs", lambda size: _NODE + _field(1, b"\x1a\0" * (size // 2)), ".pb", clean=True)
-_add("graph of functions", lambda size: _NODE + _field(2, _field(1, b"\x1a\0") * (size // 4)),
+_add("graph of inputs", lambda size: _NODE + field(1, b"\x1a\0" * (size // 2)), ".pb", clean=True)
+_add("graph of functions", lambda size: _NODE + field(2, field(1, b"\x1a\0") * (size // 4)),
      ".pb", clean=True)  # fmt: skip
-_add("notes of keras", flood(b"\x0a\x02\x2a\0", _field(1, _field(4, b"_tf_keras"))),
+_add("notes of keras", flood(b"\x0a\x02\x2a\0", field(1, field(4, b"_tf_keras"))),
      "keras_metadata.pb", clean=True)  # fmt: skip
 _add("numbers without end", flood(b"\x08" + b"\x80" * 9 + b"\x01"), ".onnx")
 _add("text graph", flood(b"node { op: 'A' } "), ".pbtxt", clean=True)
@@ -505,7 +507,7 @@ def _parquet_list(kind: bytes, item: bytes) -> Build:
 
     def build(size: int) -> bytes:
         count = min(size, 15 * 2**20)
-        return _parquet(b"\x19" + kind + _varint(count) + item * (count + 1))
+        return _parquet(b"\x19" + kind + varint(count) + item * (count + 1))
 
     return build
 
@@ -518,7 +520,7 @@ def _parquet_pages(size: int) -> bytes:
     """One column of tiny pages."""
     page = b"\x15\x02\x15\0\x15\0\0"
     pages = page * max(1, size // len(page))
-    packed = _varint(2 * len(pages))
+    packed = varint(2 * len(pages))
     meta = (b"\x15\x02\x19\x15\0\x19\x18\x01a\x15\0\x16\0\x16" + packed + b"\x16" + packed
             + b"\x26\x08\0")  # fmt: skip
     schema = b"\x48\x01s\x15\x02\0" + b"\x15\x02\x25\0\x18\x01a\0"

@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 from safehold.scan import budget, inert, scan_bytes, sizes
-from tests.fuzz.hostile_bytes import FAMILIES
+from tests.fuzz.families import FAMILIES
 
 FLOODS = [name for name in FAMILIES if name.startswith("byte ")]
 OTHERS = [name for name in FAMILIES if name not in FLOODS]

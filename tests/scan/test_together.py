@@ -9,12 +9,17 @@ import tracemalloc
 
 import pytest
 
+from safehold.allow import PRESETS, AllowList
+from safehold.policy import Limits
 from safehold.scan import budget, inert, rules, scan_bytes, searching
 from safehold.scan.budget import Budget, OutOfTime
+from safehold.scan.formats import otherwise, possible
 from safehold.scan.formats import pickle as pickle_format
 from safehold.scan.memo import Memo
-from safehold.scan.visit import Visit
-from tests.fuzz.hostile_bytes import FAMILIES
+from safehold.scan.names import Names
+from safehold.scan.streams import run_first
+from safehold.scan.visit import Source, Visit
+from tests.fuzz.families import FAMILIES
 
 MIB = 2**20
 SETS = b"\x8f\x94" * 50_000  # which are no run
@@ -106,6 +111,19 @@ def test_some_room_is_left_in_any_case():
     assert mine.room == budget._LEAST_ROOM
 
 
+def test_nobody_finds_the_first_stream_without_its_values(asked):
+    names = Names(AllowList.of(PRESETS))
+    visit = Visit("a.pkl", Limits(), names, possible, otherwise)
+    source = Source(NAMED + b"N.", "a.pkl", named=True)
+    assert pickle_format.read(source, visit) == "pickle"
+    assert asked.memory
+    assert visit.first is None
+    run_first(source, visit)
+    assert visit.first is not None
+    inert.check(source, visit)
+    assert visit.first is None
+
+
 # --- time -------------------------------------------------------------------------------------
 
 
@@ -156,17 +174,20 @@ def findings(data):
 LOADS = b"\x80\x04ctorch.storage\n_load_from_bytes\nC\x02N.\x85R0"
 
 
-def test_a_danger_counts_though_what_bytes_of_a_call_hold_takes_all_time(monkeypatch, asked):
+@pytest.mark.parametrize("before", [b"", b"N."], ids=["first", "second"])
+def test_dangers_count_though_what_bytes_of_a_call_hold_takes_all_time(before, monkeypatch, asked):
     monkeypatch.setattr(Visit, "_are_weights", out_of_time)
-    data = LOADS + NAMED[2:] + b"N."
-    verdict, found = findings(data)
-    assert verdict == "malicious"
-    assert found >= {rules.DANGEROUS_GLOBAL.id, rules.LIMIT_EXCEEDED.id}
+    report = scan_bytes(before + LOADS + NAMED[2:] + b"N.", "a.pkl")
+    assert report.verdict == "malicious"
+    named = {finding.detail.get("global") for finding in report.findings}
+    assert named >= {"torch.storage._load_from_bytes", "os.system"}
+    assert rules.LIMIT_EXCEEDED in {finding.rule for finding in report.findings}
 
 
-def test_a_danger_counts_though_its_memo_takes_all_time(monkeypatch, asked):
+@pytest.mark.parametrize("data", [NAMED + b"N.N.", b"N." + NAMED + b"N.N."])
+def test_a_danger_counts_though_a_memo_takes_all_time(data, monkeypatch, asked):
     monkeypatch.setattr(Memo, "resolve", out_of_time)
-    verdict, found = findings(NAMED + b"N.N.")
+    verdict, found = findings(data)
     assert verdict == "malicious"
     assert found >= {rules.DANGEROUS_GLOBAL.id, rules.LIMIT_EXCEEDED.id}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from safehold.scan.operations import HOSTILE, OTHERS, PRINTS, READS, RESTORES, SAVES
@@ -32,8 +32,9 @@ class Fault(NamedTuple):
 @dataclass(slots=True)
 class _Node:
     operation: str
-    inputs: list[str] = field(default_factory=list)
-    strings: list[str] = field(default_factory=list)
+    # Where its first input comes from.
+    source: str | None = None
+    strings: tuple[str, ...] = ()
 
 
 def is_operation(name: bytes) -> bool:
@@ -79,12 +80,13 @@ def _add(message: Message, part: Field, nodes: dict[str, _Node]) -> None:
         elif row.number == 2:
             node.operation = message.text(row)
         elif row.number == 3:
-            node.inputs.append(message.text(row).lstrip("^").split(":", 1)[0])
+            if node.source is None:
+                node.source = message.text(row).lstrip("^").split(":", 1)[0]
         elif row.number == 5 and row.value is None:
             attributes.append(row)
     if node.operation in ("Const", PRINTS, "TextLineReader"):
-        for row in attributes:
-            node.strings.extend(_strings(message, row))
+        found = (text for row in attributes for text in _strings(message, row))
+        node.strings = tuple(found)
     if name in nodes:
         name = f"{name}\0{len(nodes)}"  # a million equal names must not take a million steps each
     while name in nodes:
@@ -138,9 +140,9 @@ def _judge_read(nodes: dict[str, _Node], node: _Node) -> Fault:
 def _path(nodes: dict[str, _Node], node: _Node) -> tuple[Literal["given", "fixed", "made"], str]:
     """Return where the first input of a node comes from, and its text if that is fixed."""
     for _ in range(_LONGEST_CHAIN):
-        if not node.inputs:
+        if node.source is None:
             return "made", ""
-        source = nodes.get(node.inputs[0])
+        source = nodes.get(node.source)
         if source is None or source.operation in _GIVEN:
             return "given", ""
         if source.operation == "Const":

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import pickle
+import tracemalloc
 import zlib
 
 import pytest
@@ -90,3 +91,25 @@ def test_a_pickle_behind_more_texts_than_are_read_is_not_left_out(tmp_path):
     [report] = scanned(tmp_path, text)
     assert report.verdict != "clean"
     assert "SH105" in {finding.rule.id for finding in report.findings}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["80" * 150_000, "b'" + r"\x80" * 80_000 + "'", "b'" + "a" * 300_000, "b''" * 100_000],
+)
+def test_what_may_be_bytes_takes_no_memory_for_each_of_them(tmp_path, text):
+    scanned(tmp_path, json.dumps({"cells": [{"source": text[:100]}]}))
+    whole = json.dumps({"cells": [{"source": text}]})
+    tracemalloc.start()
+    try:
+        scanned(tmp_path, whole)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 30 * len(whole)
+
+
+@pytest.mark.parametrize("digits", ["", "8"])
+def test_hex_with_a_digit_too_many_is_read(tmp_path, digits):
+    (only,) = scanned(tmp_path, notebook(f"data = bytes.fromhex('{BAD.hex()}{digits}')"))
+    assert only.verdict == "malicious"

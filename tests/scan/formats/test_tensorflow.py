@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import random
 import struct
+import tracemalloc
 
 import pytest
 
@@ -10,7 +11,7 @@ from safehold.scan import scan_bytes, scan_path
 from safehold.scan.formats import tensorflow
 from safehold.scan.protobuf import Message
 from tests.scan.formats.protos import constant, function, graph, message, node, saved_model
-from tests.work import is_linear
+from tests.work import an_end, is_linear
 
 # What every exported model has: variables, a saver with a name for its files, functions.
 PLAIN = (
@@ -220,3 +221,31 @@ def test_what_is_told_to_be_no_graph_by_its_beginning_is_none():
         told[broken] += 1
         assert not (broken and tensorflow._roots(Message(data)))
     assert min(told.values()) > 500
+
+
+@pytest.mark.parametrize("spaces", [b" ", b" : ", b"\n\t"])
+def test_spaces_in_text_format_take_no_time_that_grows_with_their_square(spaces):
+    text = b"node" + spaces * 1_000_000 + b"a"
+    with an_end():
+        assert scan_bytes(text, "a.pbtxt").format == "unknown"
+    assert scan_bytes(b"node" + spaces + b"{ op: 'WriteFile' }", "a.pbtxt").verdict == "malicious"
+
+
+@pytest.mark.parametrize("unit", [b"' '", b"' \"a\" '", b"\\x41"])
+def test_a_name_in_text_format_takes_no_memory_for_each_part_of_it(unit):
+    text = b"node { op: '" + unit * 200_000 + b"' }"
+    scan_bytes(text[:100], "a.pbtxt")
+    tracemalloc.start()
+    try:
+        report = scan_bytes(text, "a.pbtxt")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20
+    assert [finding.rule.id for finding in report.findings] == ["SH105"]
+
+
+def test_what_stands_before_a_string_without_end_is_judged():
+    report = scan_bytes(b"node { op: 'WriteFile' ' }", "a.pbtxt")
+    assert {finding.rule.id for finding in report.findings} >= {"SH105"}
+    assert report.verdict == "malicious"

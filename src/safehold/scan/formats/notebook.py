@@ -26,8 +26,11 @@ _MAGIC: Final = re.compile(
 )
 # Long lines that follow each other are one, as `base64.encodebytes` writes them.
 _RUN: Final = re.compile(r"(?:[A-Za-z0-9+/_-]{60,}+(?:\\n|\\\n|\s)++)*[A-Za-z0-9+/_-]{4,}+={0,2}")
-_HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2}){8,}")
-_ESCAPED: Final = re.compile(r"""[bB][rR]?(["']{1,3})((?:\\.|[^\\"'])*?)\1""", re.DOTALL)
+_HEX: Final = re.compile(r"[0-9a-fA-F]{16,}")
+# A literal of bytes: how it begins, and parts of it, as a group that repeats without bound takes
+# memory for each time.
+_OPENS: Final = re.compile(r"""[bB][rR]?(["']{1,3})""")
+_PART: Final = re.compile(r"""(?:\\.|[^\\"']){1,10000}""", re.DOTALL)
 _ESCAPE: Final = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|([0-7]{1,3})|([abfnrtv\\'\"\n]))")
 _SIMPLE: Final = {
     b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v",
@@ -75,12 +78,27 @@ def _embedded(text: str) -> Iterator[bytes]:
             if len(found[0]) >= _SHORTEST:
                 yield from _decoded(found[0])
         for found in _HEX.finditer(one):
-            if _MAGIC.match(bytes.fromhex(found[0][:32])):
-                yield bytes.fromhex(found[0])
-        for found in _ESCAPED.finditer(one):
-            raw = _ESCAPE.sub(_character, found[2].encode("latin-1", "replace"))
+            digits = found[0][: len(found[0]) // 2 * 2]
+            if _MAGIC.match(bytes.fromhex(digits[:32])):
+                yield bytes.fromhex(digits)
+        for escaped in _literals(one):
+            raw = _ESCAPE.sub(_character, escaped.encode("latin-1", "replace"))
             if _MAGIC.match(raw):
                 yield raw
+
+
+def _literals(text: str) -> Iterator[str]:
+    """Yield what stands in literals of bytes, escaped; no quote of either kind does."""
+    found = _OPENS.search(text)
+    while found is not None:
+        start = stop = found.end()
+        while part := _PART.match(text, stop):
+            stop = part.end()
+        at = found.start() + 1
+        if text.startswith(found[1], stop):
+            yield text[start:stop]
+            at = stop + len(found[1])
+        found = _OPENS.search(text, at)
 
 
 def _decoded(run: str) -> Iterator[bytes]:
