@@ -106,7 +106,7 @@ INSTALL_SAFEHOLD = $(@D)/bin/python -m pip install --quiet --no-deps --no-build-
 	@touch $@
 
 # The editable installation leaves what it builds in C beside the source, for each version of Python.
-NATIVE = src/safehold/guard/_native.c
+NATIVE = $(addprefix src/safehold/guard/,_native.c _entries.c _native.h)
 
 .venv/.installed: .venv/.locked pyproject.toml setup.py src/safehold/_version.py $(NATIVE)
 	$(INSTALL_SAFEHOLD)

@@ -3,6 +3,12 @@
 from setuptools import Extension, setup
 
 # Without a compiler the guard is Python alone.
-_NATIVE = Extension("safehold.guard._native", ["src/safehold/guard/_native.c"], optional=True)
+_HERE = "src/safehold/guard"
+_NATIVE = Extension(
+    "safehold.guard._native",
+    [f"{_HERE}/_native.c", f"{_HERE}/_entries.c"],
+    depends=[f"{_HERE}/_native.h"],
+    optional=True,
+)
 
 setup(ext_modules=[_NATIVE])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from safehold.guard import native
-from tests.guard.test_guard import home, run
+from tests.guard.test_guard import events, home, run
 
 __all__ = ["home"]
 
@@ -119,21 +120,211 @@ except RuntimeError as error:
 
 
 @_NEEDED
-@pytest.mark.skipif(sys.version_info >= (3, 13), reason="refused before, by its functions")
 def test_a_sub_interpreter_of_before_loads_nothing(home: Path) -> None:
+    """The guard refuses to begin beside one that it can list; this one it cannot."""
     script = f"""
-import _xxsubinterpreters as interpreters
-import safehold
-before = interpreters.create()
-interpreters.run_string(before, "import pickle, sys")
+try:
+    from _interpreters import create, exec as run
+except ImportError:
+    from _xxsubinterpreters import create, run_string as run
+import safehold, sys
+before = create()
+run(before, "import pickle, sys")
+for name in ("_interpreters", "_xxsubinterpreters"): sys.modules.pop(name, None)
 safehold.guard.install(safehold.Context.load("safehold.toml"))
 for text in ("pickle.loads({{!r}})", "import sched", "sys.audit('marshal.loads', b'')"):
-    try:
-        interpreters.run_string(before, text.format({_EVIL}))
-        print("passed")
-    except interpreters.RunFailedError as error:
-        print(error)
+    try: print(run(before, text.format({_EVIL})).msg)
+    except Exception as error: print(error)
 """
     done = run(home, script, "--mode", "off", SAFEHOLD_NO_NATIVE="0")
     assert done.stdout.count("a sub-interpreter is not guarded") == 3, done
     assert not (home / "MARK").exists()
+
+
+_TAGS = st.sampled_from([0, 1, -1, 16, 32, 48, 2**62, -(2**63), 17, 33])
+
+
+@_NEEDED
+@given(most=st.integers(1, 8), steps=st.lists(st.tuples(_TAGS, st.integers(-1, 1)), max_size=60))
+def test_tags_are_a_dictionary_without_its_oldest(most: int, steps: list[tuple[int, int]]) -> None:
+    tags, model = native.native.Tags(most), {}
+    for tag, state in steps:
+        if tag not in model and len(model) == most:
+            del model[next(iter(model))]
+        tags[tag] = model[tag] = state
+        assert len(tags) == len(model)
+        for each in {tag for tag, _ in steps}:
+            assert (each in tags) == (each in model)
+            assert tags.get(each) == model.get(each)
+
+
+@_NEEDED
+@pytest.mark.parametrize("wrong", [0, -1, 2**40])
+def test_tags_have_a_size(wrong: int) -> None:
+    with pytest.raises(ValueError, match="from 1 to"):
+        native.native.Tags(wrong)
+
+
+_OWN = """
+import gc, inspect, io, pickle, sys, _pickle
+class Own:
+    def __init__(self): self.value = [1]
+own = pickle.dumps(Own())
+"""
+
+
+def test_entry_points_are_as_the_ones_they_replace(home: Path, without: str) -> None:
+    script = f"""{_OWN}
+for module in (pickle, _pickle):
+    print(module.loads, inspect.signature(module.loads), inspect.signature(module.dumps))
+assert pickle.loads(pickle.dumps(pickle.loads)) is pickle.loads is _pickle.loads
+print(pickle.loads(pickle.dumps((1, 2), 0), encoding="latin-1"), pickle.loads(bytearray(b"N.")))
+print(pickle.dumps({{1: 2}}, protocol=2, fix_imports=False))
+for wrong in ((), (b"",), (b"N.", 1), (1,), (bytes([128, 9, 46]),)):
+    try: pickle.loads(*wrong)
+    except Exception as error: print(type(error).__name__)
+for wrong in ((), (1, 2, 3), (lambda: 0,)):
+    try: pickle.dumps(*wrong)
+    except Exception as error: print(type(error).__name__)
+"""
+    guarded, plain = (
+        run(home, script, *mode, SAFEHOLD_NO_NATIVE=without) for mode in ((), ("--mode", "off"))
+    )
+    if without == "0":
+        assert "<built-in function loads> (data, /, *" in guarded.stdout, guarded
+    assert guarded.returncode == plain.returncode == 0, guarded
+    assert guarded.stdout.splitlines()[2:] == plain.stdout.splitlines()[2:]
+
+
+def test_what_is_loaded_leaves_nothing_behind(home: Path, without: str) -> None:
+    script = f"""{_OWN}
+from safehold.guard.grants import live
+class Refuses(Own):
+    def __setstate__(self, state): raise KeyError("as it is")
+bad = pickle.dumps(Refuses())
+from _thread import get_ident
+number = get_ident()
+def turn():
+    assert pickle.loads(own).value == [1] and pickle.loads(b"N.") is None
+    for data, error in ((bad, KeyError), (b"N", EOFError), (b"", EOFError)):
+        try: pickle.loads(data)
+        except error: pass
+    assert not live
+def counts():
+    gc.collect()
+    return [sys.getrefcount(one) for one in (own, bad, pickle.loads, live, None, 1)]
+turn(), turn()
+before = counts()
+for _ in range(1000): turn()
+assert max(abs(a - b) for a, b in zip(before, counts())) < 100, (before, counts())
+print("done")
+"""
+    done = run(home, script, SAFEHOLD_NO_NATIVE=without)
+    assert done.stdout == "done\n", done
+
+
+def test_a_load_within_a_load_is_judged_for_itself(home: Path, without: str) -> None:
+    script = f"""{_OWN}
+class Loads(Own):
+    def __setstate__(self, state):
+        for untrusted in ({_EVIL}, b"cfractions\\nFraction\\n."):
+            try: print(pickle.loads(untrusted))
+            except pickle.UnpicklingError as error: print(type(error).__name__)
+        print(pickle.loads(own).value)
+for _ in range(3): pickle.loads(data := pickle.dumps(Loads()))
+print(hash(data) in sys.modules["safehold.guard.minted"].known)
+"""
+    done = run(home, script, SAFEHOLD_NO_NATIVE=without)
+    assert done.stdout.split() == 3 * ["Blocked", "Blocked", "[1]"] + ["True"], done
+    assert len(events(home)) == 6
+    assert not (home / "MARK").exists()
+
+
+def test_a_load_in_the_body_of_a_module_is_contained(home: Path, without: str) -> None:
+    """The module is being imported, but not for the load."""
+    (home / "body.py").write_text(f"""{_OWN}
+class Acts(Own):
+    def __setstate__(self, state):
+        if state["value"]: open("MARK", "w")
+quiet, loud = Acts(), Acts()
+quiet.value = []
+quiet, loud = pickle.dumps(quiet), pickle.dumps(loud)
+pickle.loads(quiet), pickle.loads(quiet)
+for _ in range(3):
+    try: pickle.loads(loud)
+    except Exception as error: print(type(error).__name__)
+""")
+    done = run(home, "import sys; sys.path.insert(0, '.'); import body", SAFEHOLD_NO_NATIVE=without)
+    assert done.stdout.split() == 3 * ["Blocked"], done
+    assert {event["rule"] for event in events(home)} == {"SH173"}
+    assert not (home / "MARK").exists()
+
+
+def test_threads_have_grants_of_their_own(home: Path, without: str) -> None:
+    script = f"""{_OWN}
+import threading
+within, go_on = threading.Event(), threading.Event()
+class Waits(Own):
+    def __setstate__(self, state):
+        within.set()
+        go_on.wait()
+        sys.audit("builtins.id", 1)
+thread = threading.Thread(target=lambda: pickle.loads(pickle.dumps(Waits())))
+thread.start()
+within.wait()
+with open("by the other", "w"): pass
+assert pickle.loads(own).value == [1]
+try: pickle.loads({_EVIL})
+except pickle.UnpicklingError as error: print(type(error).__name__)
+go_on.set()
+thread.join()
+"""
+    done = run(home, script, SAFEHOLD_NO_NATIVE=without)
+    assert done.stdout == "Blocked\n", done
+    assert len(events(home)) == 1
+
+
+def test_channels_are_read(home: Path, without: str) -> None:
+    script = f"""{_OWN}
+import fractions, multiprocessing
+if __name__ == "__main__":
+    queue = multiprocessing.SimpleQueue()
+    child = multiprocessing.Process(target=queue.put, args=(fractions.Fraction(1, 2),))
+    child.start()
+    print(queue.get(), pickle.loads(own).value)
+    child.join()
+    for untrusted in (b"N.", {_EVIL}):
+        try: print(pickle.loads(untrusted))
+        except pickle.UnpicklingError as error: print(type(error).__name__)
+"""
+    done = run(home, script, SAFEHOLD_NO_NATIVE=without)
+    assert done.stdout.split() == ["1/2", "[1]", "None", "Blocked"], done
+
+
+def test_a_reader_of_a_channel_is_known_by_its_code(home: Path, without: str) -> None:
+    script = f"""{_OWN}
+from safehold.guard import channels
+half = b"cfractions\\nFraction\\n(I1\\nI2\\ntR."
+def read(data): return pickle.loads(data)
+def other(data): return pickle.loads(data)
+channels.add_reader(read, lambda frame: True)
+inner = bytes([128, 5, 149]) + b"x" * 20
+read(bytes([128, 5]) + b"C" + bytes([len(inner)]) + inner + b".")
+print(sys.modules["safehold.guard.minted"].is_relayed(inner))
+for loads in (read, other):
+    try: print(loads(half))
+    except pickle.UnpicklingError as error: print(type(error).__name__)
+"""
+    done = run(home, script, SAFEHOLD_NO_NATIVE=without)
+    assert done.stdout.split() == ["True", "1/2", "Blocked"], done
+
+
+def test_sealed_bytes_are_verified(home: Path, without: str) -> None:
+    script = """
+import pickle, safehold
+store = safehold.Store(safehold.Context.load("safehold.toml"))
+try: pickle.loads(store.dumps([1], codec="pickle", zone="models"))
+except safehold.errors.WrongContext as error: print(error.__class__.__name__)
+"""
+    done = run(home, script, SAFEHOLD_NO_NATIVE=without)
+    assert done.stdout == "WrongContext\n", done

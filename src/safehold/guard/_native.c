@@ -9,8 +9,8 @@
  * that have a handler are refused there.
  */
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "_native.h"
+
 #include <string.h>
 
 #ifdef Py_GIL_DISABLED
@@ -37,18 +37,17 @@ static struct {
     PyObject *contained, *unrestricted, *load_stop; /* names */
 } guard;
 
-/* What the present thread's unpickle may do: a borrowed grant, or NULL, also where it fails. */
-static PyObject *
-live_grant(void)
+PyObject *
+native_live_grant(PyObject *live)
 {
-    if (PyDict_GET_SIZE(guard.live) == 0) {
+    if (PyDict_GET_SIZE(live) == 0) {
         return NULL;
     }
     PyObject *thread = PyLong_FromUnsignedLong(PyThread_get_thread_ident());
     if (thread == NULL) {
         return NULL;
     }
-    PyObject *grant = PyDict_GetItemWithError(guard.live, thread);
+    PyObject *grant = PyDict_GetItemWithError(live, thread);
     Py_DECREF(thread);
     return grant;
 }
@@ -69,7 +68,7 @@ is_so(PyObject *grant, PyObject *name)
 static int
 is_free(void)
 {
-    PyObject *grant = live_grant();
+    PyObject *grant = native_live_grant(guard.live);
     if (grant == NULL) {
         return PyErr_Occurred() ? -1 : 1;
     }
@@ -115,7 +114,7 @@ is_allowed_name(PyObject *args)
             return plain;
         }
     }
-    PyObject *grant = live_grant();
+    PyObject *grant = native_live_grant(guard.live);
     if (grant == NULL) {
         return PyErr_Occurred() ? -1 : 0;
     }
@@ -327,7 +326,10 @@ fill(PyObject *module)
         PyErr_SetString(PyExc_ImportError, "a sub-interpreter cannot have it");
         return -1;
     }
-    return PyModule_AddIntConstant(module, "REVISION", 1);
+    if (native_add_entries(module) < 0) {
+        return -1;
+    }
+    return PyModule_AddIntConstant(module, "REVISION", 2);
 }
 
 static PyModuleDef_Slot slots[] = {

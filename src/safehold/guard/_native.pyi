@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 REVISION: int
@@ -14,3 +15,25 @@ def add_hook(
     refuses: bool,
 ) -> None: ...
 def type_modified(kind: type, /) -> None: ...
+
+class Tags:
+    def __init__(self, most: int) -> None: ...
+    def __len__(self) -> int: ...
+    def __contains__(self, tag: int, /) -> bool: ...
+    def __setitem__(self, tag: int, state: int, /) -> None: ...
+    def get(self, tag: int, /) -> int | None: ...
+
+def entries(
+    raw_loads: Callable[..., Any],
+    raw_dumps: Callable[..., bytes],
+    loads: Callable[..., Any],
+    begin: Callable[[bytes], Any],
+    known: Tags,
+    live: dict[int, Any],
+    minted: Any,
+    codes: set[int],
+    cache: dict[int, Any],
+    spare: dict[int, Any],
+    magic: bytes,
+    strict: bool,
+) -> tuple[Callable[..., Any], Callable[..., bytes]]: ...

@@ -15,8 +15,9 @@ from _thread import get_ident
 
 from safehold.guard import channels, containment, creating, files, minted
 from safehold.guard.channels import codes
-from safehold.guard.grants import CHANNEL, HANDED, MINTED, UNTRUSTED, Grant, live
+from safehold.guard.grants import CHANNEL, HANDED, MINTED, UNTRUSTED, Grant, live, live_grant
 from safehold.guard.minted import known, tag
+from safehold.guard.native import native
 from safehold.magic import MAGIC
 
 TYPE_CHECKING = False
@@ -33,7 +34,6 @@ _raw_dump: Final = _pickle.dump
 _raw_dumps: Final = _pickle.dumps
 _raw_pickler_dump: Final = _pickle.Pickler.dump
 _frame_at: Final = sys._getframe  # noqa: SLF001
-
 
 _cache: Any = copyreg._extension_cache  # type: ignore[attr-defined]  # noqa: SLF001
 # The dictionary that the C loader looks into; Python code gets another one.
@@ -127,11 +127,6 @@ class _Heard:
         return data
 
 
-def outer_grant() -> Grant | None:
-    """Return the grant of the unpickle that this thread is in the middle of."""
-    return live.get(get_ident())
-
-
 def grant_of_bytes(data: bytes, frame: FrameType | None) -> Grant:
     """Return what bytes in memory may name. Raises Blocked where the policy is strict."""
     if minted.is_minted(data):
@@ -191,6 +186,14 @@ def loads(data: Any, /, **options: Any) -> Any:
 containment.BEGINNINGS[id(loads.__code__)] = loads
 
 
+def _begin(data: bytes) -> Any:
+    # For the entry point in C: by its frame, containment knows where the unpickle began.
+    return _raw_loads(data)
+
+
+containment.BEGINNINGS[id(_begin.__code__)] = _begin
+
+
 def _loads_any(
     data: Any,
     frame: FrameType | None,
@@ -200,7 +203,7 @@ def _loads_any(
     errors: str = "strict",
     buffers: Iterable[Any] | None = (),
 ) -> Any:
-    outer = outer_grant()
+    outer = live_grant()
     options: dict[str, Any] = {"fix_imports": fix_imports, "encoding": encoding, "errors": errors}
     if outer is HANDED:
         return _raw_loads(data, buffers=buffers, **options)
@@ -227,7 +230,7 @@ def load(
 ) -> Any:
     """As `pickle.load`, within the policy. Raises Blocked; NotSealed in an internal zone."""
     options: dict[str, Any] = {"fix_imports": fix_imports, "encoding": encoding, "errors": errors}
-    if outer_grant() is HANDED:
+    if live_grant() is HANDED:
         return _raw_load(file, buffers=buffers, **options)
     frame = caller(1)
     if files.is_sealed_next(file):
@@ -304,7 +307,7 @@ def dump_to(
     obj: object,
 ) -> None:
     """Write a pickle by `write`, or seal what `encoded` gives where the file's zone wants that."""
-    outer = outer_grant()
+    outer = live_grant()
     if type(file) is io.BytesIO:
         start = file.tell()
         write()
@@ -382,4 +385,13 @@ def install(module: ModuleType, the_gate: Gate) -> None:
     gate = the_gate
     copyreg._extension_cache = creating.NOTHING  # type: ignore[attr-defined]  # noqa: SLF001
     _C_CACHE.clear()
+    if minted.in_c and _REPLACED["loads"] is loads:  # in C, asks those here where it has to
+        _REPLACED["loads"], _REPLACED["dumps"] = _in_c()
     replace_in(module)
+
+
+def _in_c() -> Any:
+    return native.entries(
+        _raw_loads, _raw_dumps, loads, _begin, known, live, MINTED, codes, _C_CACHE, _SPARE, MAGIC,
+        strict=gate.strict,
+    )  # fmt: skip

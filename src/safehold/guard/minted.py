@@ -11,6 +11,8 @@ import io
 import os
 import sys
 
+from safehold.guard.native import native
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,13 +32,19 @@ def _keyed() -> Callable[[bytes], Any]:
 
 
 tag: Final = _keyed()
-known: Final[dict[Any, int]] = {}
-"""Tag -> 0; once the bytes were looked at, 1, or -1 if they reach attributes by name."""
+in_c: Final = native is not None and tag is hash
+known: Final[Any] = native.Tags(MOST) if in_c else {}
+"""Tag -> 0; once the bytes were looked at, 1, or -1 if they reach attributes by name.
+
+A dictionary, or the same in C, which forgets by itself.
+"""
 
 
 def remember(data: bytes) -> None:
     """Remember bytes as of this process's own making."""
-    known.setdefault(tag(data), 0)
+    key = tag(data)
+    if key not in known:
+        known[key] = 0
     if len(known) > MOST:
         forget()
 
@@ -69,7 +77,7 @@ def look_at(data: bytes, key: Any) -> bool:
 
 def is_minted(data: bytes) -> bool:
     """Say whether this process made these bytes by pickling, lately."""
-    return bool(known) and tag(data) in known
+    return len(known) > 0 and tag(data) in known
 
 
 def remember_written(file: io.BytesIO, start: int) -> None:

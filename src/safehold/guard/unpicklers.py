@@ -13,8 +13,17 @@ import io
 import sys
 
 from safehold.guard import channels, entries, files, minted
-from safehold.guard.entries import caller, outer_grant, under, under_message
-from safehold.guard.grants import CHANNEL, HANDED, MINTED, OWN, UNTRUSTED, VERIFIED, Grant
+from safehold.guard.entries import caller, under, under_message
+from safehold.guard.grants import (
+    CHANNEL,
+    HANDED,
+    MINTED,
+    OWN,
+    UNTRUSTED,
+    VERIFIED,
+    Grant,
+    live_grant,
+)
 from safehold.guard.native import native
 
 TYPE_CHECKING = False
@@ -35,7 +44,7 @@ _judging: Any = {}
 
 def current(frame: FrameType | None) -> Grant:
     """Return the grant that applies to what is named or called now."""
-    outer = outer_grant()
+    outer = live_grant()
     if outer is not None and outer is not OWN:
         return outer
     return CHANNEL if channels.is_channel(frame) else UNTRUSTED
@@ -67,7 +76,7 @@ _REACHING: Final = ("builtins", "operator", "_operator", "dill._dill")
 def load_minted(file: Any, options: dict[str, Any]) -> Any:
     """Load bytes of this process's own making that reach attributes by name."""
     found = load_judged(entries.Unpickler(file, **options), _LOAD, MINTED)
-    if outer_grant() is not None:  # it may be called by the load that this one is a part of
+    if live_grant() is not None:  # it may be called by the load that this one is a part of
         return found
     reaching = sys.modules.get("safehold.guard.reaching")
     return found if reaching is None else reaching.given_out(found)
@@ -152,7 +161,7 @@ def _message_of(unpickler: Any) -> bytes:
 
 def _load_of_type(self: Any) -> Any:
     """Take the place of ``_pickle.Unpickler.load``: also of its subclasses and of captured ones."""
-    outer = outer_grant()
+    outer = live_grant()
     if outer is HANDED or (outer is not None and _asks_allow_list(self, outer)):
         return _LOAD(self)
     frame = caller(1)
@@ -276,7 +285,7 @@ def adapt(module: Any) -> None:
 
 def _judged_call(original: Any, position: int) -> Any:
     def judged(self: Any) -> None:
-        grant = outer_grant()
+        grant = live_grant()
         if grant is None or not (grant.unrestricted or _asks_allow_list(self, grant)):
             frame = caller(1)
             grant = current(frame)
@@ -298,7 +307,7 @@ def _judge_call(unpickler: Any, position: int, grant: Grant, frame: FrameType | 
 
 def _python_load(original: Any) -> Any:
     def load(self: Any) -> Any:
-        outer = outer_grant()
+        outer = live_grant()
         if outer is HANDED or (outer is not None and _asks_allow_list(self, outer)):
             return original(self)
         frame = caller(1)

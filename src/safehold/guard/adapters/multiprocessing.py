@@ -9,7 +9,7 @@ from typing import Any
 
 from safehold.guard import channels, entries
 from safehold.guard.gate import Gate
-from safehold.guard.grants import CHANNEL
+from safehold.guard.grants import CHANNEL, live_grant
 
 
 def apply(module: ModuleType, gate: Gate) -> None:  # noqa: ARG001
@@ -25,7 +25,7 @@ def _connection(module: Any) -> None:
 
     def start(self: Any, *args: Any, **options: Any) -> None:
         raw(self, *args, **options)
-        outer, frame = entries.outer_grant(), entries.caller(1)
+        outer, frame = live_grant(), entries.caller(1)
         if outer is CHANNEL or (frame is not None and id(frame.f_code) in makers):
             channels.born(self)
 
