@@ -10,6 +10,8 @@ import pytest
 
 import safehold.source.rules
 from safehold.findings import Severity
+from safehold.policy import default_policy
+from safehold.source.check import MIGRATED_ALONE, audit_source
 from safehold.source.row import Use
 from safehold.source.rules import RULES
 
@@ -40,9 +42,23 @@ def test_a_bad_example_is_found_and_becomes_what_it_says(row, example, look):
     after = None if audit.after is None else audit.after.decode()
     assert after == example.after
     assert bool(audit.edits) == (example.after is not None)
-    if example.after is None:
+    if example.after is None and row.migrates:
         assert audit.outcome == "diagnosed"
         assert all(item.remedy and item.message for item in audit.diagnostics)
+
+
+@pytest.mark.parametrize(("row", "example"), [item for item in BAD if not item.values[0].migrates])
+def test_migration_has_no_part_in_what_is_a_finding_alone(row, example, tmp_path):
+    source = example.before.encode()
+    audit = audit_source(source, "m.py", default_policy(tmp_path), prefilter=MIGRATED_ALONE)
+    assert audit.outcome == "unchanged"
+    assert row.rule.id not in {finding.rule.id for finding in audit.findings}
+
+
+@pytest.mark.parametrize(("row", "example"), BAD)
+def test_a_finding_is_of_the_rule_that_has_the_example(row, example, look):
+    rules = {finding.rule.id for finding in look(example.before).findings}
+    assert rules <= {row.rule.id} or row.migrates
 
 
 @pytest.mark.parametrize(("row", "example"), [item for item in BAD if item.values[1].after])

@@ -146,7 +146,11 @@ def make_plan(
         )
     audits = tuple(
         audit_tree(
-            root, policy=policy, exclude=exclude, progress=lambda path: progress("plan", path)
+            root,
+            policy=policy,
+            exclude=exclude,
+            progress=lambda path: progress("plan", path),
+            migrated_alone=True,
         )
     )
     if not given:

@@ -90,10 +90,11 @@ def _audits(path: Path, policy: Policy, options: argparse.Namespace) -> Iterator
                 policy=policy,
                 exclude=options.exclude,
                 progress=lambda name: tell("sources", name),
+                migrated_alone=True,
             )
     else:
         path.stat()  # a missing file is an error, not a finding
-        yield audit_file(path, policy=policy, name=path.name)
+        yield audit_file(path, policy=policy, name=path.name, migrated_alone=True)
 
 
 def _written(root: Path, audits: Iterable[FileAudit]) -> Iterator[FileAudit]:

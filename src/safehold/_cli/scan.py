@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-HELP = """Look for what could run code in artifacts, also inside archives and compressed files, and
-for calls in Python sources that load such artifacts. Nothing that is scanned is imported or run.
+HELP = """Look for what could run code in artifacts, also inside archives and compressed files,
+and in Python sources for calls that load such artifacts, run data as code and the like. Nothing
+that is scanned is imported or run.
 Below a directory, files that are neither are left out; a file given by name always gets a
 verdict. "-" reads an artifact from standard input."""
 

@@ -18,7 +18,7 @@ from safehold.source.prefilter import Prefilter
 from safehold.source.retarget import Group, changes, group_entries
 from safehold.source.rewrite import Change, NotProvenError, apply, parse
 from safehold.source.row import Item, SourceRule, Use
-from safehold.source.rules import RULES
+from safehold.source.rules import MIGRATED, RULES
 from safehold.source.rules.reference import REFERENCE
 from safehold.source.rules.unreadable import LARGEST, UNREADABLE
 from safehold.source.scopes import analyse
@@ -28,7 +28,9 @@ from safehold.source.unit import Unit
 from safehold.source.uses import use_changes
 
 LIBRARIES = Libraries(RULES)
-PREFILTER = Prefilter(name for row in RULES for name in row.names)
+PREFILTER = Prefilter(RULES)
+MIGRATED_ALONE = Prefilter(MIGRATED)
+"""For `safehold migrate` and the members of archives, which are looked at for loads alone."""
 
 
 def audit_source(
@@ -38,17 +40,19 @@ def audit_source(
     *,
     here: str | None = None,
     neighbours: Neighbours | None = None,
+    prefilter: Prefilter = PREFILTER,
 ) -> FileAudit:
     """Find unsafe calls in one module's source and plan the edits that mend them.
 
     `path` names the file in findings; `here` is its path relative to the policy's root, where
-    that differs; `neighbours` finds constants of other modules. A source that cannot be read
-    is a finding, never an error.
+    that differs; `neighbours` finds constants of other modules; `prefilter` holds the rules. A
+    source that cannot be read is a finding, never an error.
     """
-    if not PREFILTER.hits(data):
+    rows = prefilter.wanted(data)
+    if not rows:
         return FileAudit(path)
     with _collector_paused():
-        return _audit(data, path, policy, path if here is None else here, neighbours)
+        return _audit(data, path, policy, path if here is None else here, neighbours, rows)
 
 
 @contextlib.contextmanager
@@ -67,7 +71,12 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _audit(
-    data: bytes, path: str, policy: Policy, here: str, neighbours: Neighbours | None
+    data: bytes,
+    path: str,
+    policy: Policy,
+    here: str,
+    neighbours: Neighbours | None,
+    rows: tuple[SourceRule, ...],
 ) -> FileAudit:
     try:
         if len(data) > LARGEST:
@@ -77,7 +86,7 @@ def _audit(
         module = analyse(tree)
         accesses = Accesses(module, policy, here, neighbours)
         unit = Unit(path, text, module, Lines(text.utf8), policy, accesses, LIBRARIES)
-        return _Check(unit).run()
+        return _Check(unit, rows).run()
     except UnreadableError as error:
         return unreadable(path, str(error))
     except (RecursionError, MemoryError):
@@ -99,21 +108,16 @@ class _Check:
     """One module under examination; the lists fill up as its groups are looked at."""
 
     unit: Unit
+    rows: tuple[SourceRule, ...]
     findings: list[Finding] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     artifacts: list[ArtifactUse] = field(default_factory=list)
     planned: list[Change] = field(default_factory=list)
 
     def run(self) -> FileAudit:
-        accesses = self.unit.accesses
-        entries = find_entries(self.unit.module, LIBRARIES)
-        sites = Sites(self.unit.module, entries, LIBRARIES)
-        for group in group_entries(entries, sites):
-            self._group(group, list(accesses_of(group, accesses)))
-        for site in sites.all:
-            if site.is_unsafe:
-                self.findings.append(self._finding(site, accesses.of(site)))
-        for row in RULES:
+        if any(row.library is not None for row in self.rows):
+            self._libraries()
+        for row in self.rows:
             if row.check is not None:
                 for item in row.check(self.unit):
                     self._item(row, item)
@@ -127,6 +131,16 @@ class _Check:
             self.unit.text.data if after is not None else None,
             after,
         )
+
+    def _libraries(self) -> None:
+        accesses = self.unit.accesses
+        entries = find_entries(self.unit.module, LIBRARIES)
+        sites = Sites(self.unit.module, entries, LIBRARIES)
+        for group in group_entries(entries, sites):
+            self._group(group, list(accesses_of(group, accesses)))
+        for site in sites.all:
+            if site.is_unsafe:
+                self.findings.append(self._finding(site, accesses.of(site)))
 
     def _group(self, group: Group, accesses: list[Access]) -> None:
         self.artifacts.extend(item for access in accesses if (item := access.artifact()))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from safehold.findings import Finding
 from safehold.policy import Policy
-from safehold.source.check import PREFILTER, audit_source
+from safehold.source.check import MIGRATED_ALONE, audit_source
 from safehold.source.tree import SKIPPED
 
 
@@ -19,8 +19,8 @@ class Members:
 
     def is_worth(self, name: str, data: bytes, /) -> bool:
         """Whether it has to be parsed."""
-        return SKIPPED.isdisjoint(name.split("/")[:-1]) and PREFILTER.hits(data)
+        return SKIPPED.isdisjoint(name.split("/")[:-1]) and bool(MIGRATED_ALONE.wanted(data))
 
     def findings(self, name: str, data: bytes, /) -> Iterable[Finding]:
         """Return what is found, with lines as locations."""
-        return audit_source(data, name, self.policy).findings
+        return audit_source(data, name, self.policy, prefilter=MIGRATED_ALONE).findings

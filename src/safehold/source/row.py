@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,25 @@ class Use(enum.Enum):
     BEYOND = "beyond"  # as READ or WRITE, but the facade has no such name
     ABSENT = "absent"  # harmless, but the facade has no such name
     OTHER = "other"  # harmless, and in the facade
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Bytes without which a rule finds nothing in a file: its source is parsed only with them.
+
+    ``needle`` is what is searched for, ``around`` the expression that has to match where it
+    begins, which may look behind. With ``any_case`` the needle, in lower case, is any spelling.
+    """
+
+    needle: bytes
+    around: re.Pattern[bytes]
+    any_case: bool = False
+
+    @classmethod
+    def of(cls, needle: str, around: str = "", *, any_case: bool = False) -> Hint:
+        """Build a hint; without `around` the needle alone decides."""
+        flags = re.IGNORECASE if any_case else 0
+        return cls(needle.encode(), re.compile(around.encode(), flags), any_case)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +136,8 @@ class Item:
 class SourceRule:
     """One row of the table of rules.
 
-    ``names``: what the prefilter searches for; empty when other rules' names cover it.
+    ``names``: what the prefilter searches for; empty when other rules' names cover it. With
+    ``hints`` the rule is asked about files alone in which one of them holds.
     ``check`` yields what the rule finds besides uses of its library. ``migrates`` is false for
     what migration neither does nor asks for: a finding of `safehold scan` alone.
     """
@@ -128,3 +149,4 @@ class SourceRule:
     library: Library | None = None
     check: Callable[[Any], Iterator[Item]] | None = None  # of a Unit, which holds such tables
     migrates: bool = True
+    hints: tuple[Hint, ...] = ()

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safehold.policy import Policy
-from safehold.source.check import audit_source, unreadable
+from safehold.source.check import MIGRATED_ALONE, PREFILTER, audit_source, unreadable
 from safehold.source.journal import Journal
 from safehold.source.neighbours import Neighbours
 from safehold.source.outcome import Diagnostic, FileAudit
+from safehold.source.prefilter import Prefilter
 from safehold.source.rules.unreadable import LARGEST, UNREADABLE
 
 SKIPPED = frozenset(
@@ -51,12 +52,14 @@ def audit_tree(
     progress: Callable[[str], None] | None = None,
     keep: Callable[[str], bool] | None = None,
     follow: bool = False,
+    migrated_alone: bool = False,
 ) -> Iterator[FileAudit]:
     """Yield the result for every source file below a directory, ordered by path.
 
     `exclude` holds globs that are matched against the path relative to the root and against
     each name in it. `progress` is called with each path before it is read, `keep` before that: it
-    says whether to read it. With `follow`, files outside the tree that links lead to are read.
+    says whether to read it. With `follow`, files outside the tree that links lead to are read;
+    with `migrated_alone`, what `safehold migrate` has no part in is not looked for.
 
     Raises:
         OSError: the root itself cannot be read.
@@ -70,7 +73,8 @@ def audit_tree(
             continue
         if progress is not None:
             progress(candidate.relative)
-        audit = _audit(candidate, policy, offset, neighbours)
+        prefilter = MIGRATED_ALONE if migrated_alone else PREFILTER
+        audit = _audit(candidate, policy, offset, neighbours, prefilter)
         if audit is not None:
             yield audit
 
@@ -83,12 +87,16 @@ def find_sources(
         yield candidate.relative
 
 
-def audit_file(path: str | Path, *, policy: Policy, name: str | None = None) -> FileAudit:
+def audit_file(
+    path: str | Path, *, policy: Policy, name: str | None = None, migrated_alone: bool = False
+) -> FileAudit:
     """Look at one file, whatever it is called; `name` is the path to report."""
     real = os.path.realpath(path)
     relative = os.path.basename(real) if name is None else name
     offset = _offset(os.path.dirname(real), policy)
-    audit = _audit(_Candidate(real, relative), policy, offset, Neighbours(str(policy.root)))
+    prefilter = MIGRATED_ALONE if migrated_alone else PREFILTER
+    neighbours = Neighbours(str(policy.root))
+    audit = _audit(_Candidate(real, relative), policy, offset, neighbours, prefilter)
     return FileAudit(relative) if audit is None else audit
 
 
@@ -126,7 +134,11 @@ def _offset(top: str, policy: Policy) -> str:
 
 
 def _audit(
-    candidate: _Candidate, policy: Policy, offset: str, neighbours: Neighbours
+    candidate: _Candidate,
+    policy: Policy,
+    offset: str,
+    neighbours: Neighbours,
+    prefilter: Prefilter,
 ) -> FileAudit | None:
     if candidate.problem is not None:
         return unreadable(candidate.relative, candidate.problem)
@@ -141,7 +153,9 @@ def _audit(
     if not data:
         return FileAudit(candidate.relative) if candidate.is_named else None
     here = posixpath.join(offset, candidate.relative) if offset else candidate.relative
-    return audit_source(data, candidate.relative, policy, here=here, neighbours=neighbours)
+    return audit_source(
+        data, candidate.relative, policy, here=here, neighbours=neighbours, prefilter=prefilter
+    )
 
 
 def _read(path: str, wanted: Callable[[bytes], bool] | None) -> bytes | None:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from safehold.source.calls import Called, names_of
 from safehold.source.entries import Libraries
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from safehold.policy import Policy
     from safehold.source.facades import Accesses
 
+_Node = TypeVar("_Node", bound=ast.AST)
 _PARTIAL = ("functools.partial", "functools.partialmethod")
 
 
@@ -49,6 +50,24 @@ class Unit:
     def names(self, called: Called) -> frozenset[str]:
         """Return the full names that what is called can stand for."""
         return frozenset(names_of(called.node.func, called.scope, self.module))
+
+    def nodes(self, kind: type[_Node]) -> list[_Node]:
+        """Return the nodes of a kind, in no order."""
+        return cast("list[_Node]", self._nodes.get(kind, []))
+
+    @cached_property
+    def imported(self) -> frozenset[str]:
+        """The packages that are imported anywhere in the module."""
+        names = {alias.name for node in self.nodes(ast.Import) for alias in node.names}
+        names.update(node.module or "" for node in self.nodes(ast.ImportFrom) if not node.level)
+        return frozenset(name.partition(".")[0] for name in names)
+
+    @cached_property
+    def _nodes(self) -> dict[type[ast.AST], list[ast.AST]]:
+        found: dict[type[ast.AST], list[ast.AST]] = defaultdict(list)
+        for node in self.module.parents:
+            found[type(node)].append(node)
+        return dict(found)
 
     @cached_property
     def called(self) -> frozenset[str]:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from safehold.source.row import SourceRule
 from safehold.source.rules.cpickle import CPICKLE
+from safehold.source.rules.evaluated import EVALUATED
 from safehold.source.rules.joblib import JOBLIB
 from safehold.source.rules.moved import MOVED
 from safehold.source.rules.others import OTHERS
 from safehold.source.rules.pickle import PICKLE
 from safehold.source.rules.reference import REFERENCE
+from safehold.source.rules.shell import SHELL
+from safehold.source.rules.temporary import MKTEMP
 from safehold.source.rules.torch import TORCH
 from safehold.source.rules.underpickle import UNDERPICKLE
 from safehold.source.rules.unreadable import UNREADABLE
+from safehold.source.rules.unverified import UNVERIFIED
+from safehold.source.rules.weakhash import WEAK_HASH
 
 RULES: tuple[SourceRule, ...] = (
     PICKLE,
@@ -23,4 +28,12 @@ RULES: tuple[SourceRule, ...] = (
     MOVED,
     REFERENCE,
     UNREADABLE,
+    EVALUATED,
+    SHELL,
+    MKTEMP,
+    WEAK_HASH,
+    UNVERIFIED,
 )
+
+MIGRATED: tuple[SourceRule, ...] = tuple(row for row in RULES if row.migrates)
+"""The rules that `safehold migrate` follows."""

@@ -1,0 +1,156 @@
+"""SH505: connections whose other end is not checked."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from safehold.findings import Confidence, Rule, Severity
+from safehold.source.row import Example, Hint, Item, SourceRule
+from safehold.source.unit import Unit
+
+RULE = Rule(
+    id="SH505",
+    name="unverified-peer",
+    title="A connection accepts any certificate or host key",
+    why="Without the check whoever is on the way to the server can answer in its place, read what "
+    "is sent, credentials too, and send what they like.",
+    remedy="Leave verification on; give the authority of your own certificates with verify=PATH, "
+    "cafile or REQUESTS_CA_BUNDLE, and known host keys with load_host_keys.",
+    severity=Severity.HIGH,
+    cwe=295,
+    cvss="CVSS:4.0/AV:N/AC:L/AT:P/PR:N/UI:N/VC:H/VI:L/VA:N/SC:N/SI:N/SA:N",
+    score=8.3,
+    references=("https://requests.readthedocs.io/en/latest/user/advanced/#ssl-cert-verification",),
+)
+
+_CLIENTS = frozenset({"requests", "httpx", "requests_toolbelt", "niquests", "curl_cffi"})
+_REQUESTS = frozenset(
+    "get post put patch delete head options request send stream Session Client AsyncClient "
+    "HTTPTransport AsyncHTTPTransport merge_environment_settings ws_connect".split()
+)
+_UNCHECKED = {
+    "ssl._create_unverified_context": "accepts any certificate",
+    "ssl._create_stdlib_context": "accepts any certificate",
+    "paramiko.AutoAddPolicy": "accepts any host key",
+    "paramiko.WarningPolicy": "accepts any host key",
+    "paramiko.client.AutoAddPolicy": "accepts any host key",
+    "paramiko.client.WarningPolicy": "accepts any host key",
+}
+_OFF = {"verify_ssl": "aiohttp", "ssl_verify": "", "verify_certs": "", "check_hostname": "ssl"}
+
+
+def _check(unit: Unit) -> Iterator[Item]:
+    """Yield what switches verification off."""
+    for name, what in _UNCHECKED.items():
+        for called in unit.calls(name):
+            yield Item(called.node, f"{name} {what}", detail={"call": name})
+    for call, _ in unit.module.calls:
+        yield from _keywords(call, unit)
+    for assign in unit.nodes(ast.Assign):
+        for target in assign.targets:
+            if isinstance(target, ast.Attribute | ast.Name):
+                yield from _assigned(target, assign, unit)
+
+
+def _keywords(call: ast.Call, unit: Unit) -> Iterator[Item]:
+    func = call.func
+    last = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+    for item in call.keywords:
+        name, value = item.arg or "", item.value
+        off = isinstance(value, ast.Constant) and value.value is False
+        if (
+            (name == "verify" and off and last in _REQUESTS and unit.imported & _CLIENTS)
+            or (name in _OFF and off and _OFF[name] in {"", *unit.imported})
+            or (name == "ssl" and off and "aiohttp" in unit.imported)
+            or (name in ("cert_reqs", "ssl_cert_reqs", "assert_hostname") and _none(value, name))
+        ):
+            shown = ast.unparse(value)
+            yield Item(value, f"{name}={shown} accepts any certificate", detail={"call": last})
+    if last == "set_missing_host_key_policy" and call.args:
+        policy = call.args[0]
+        if isinstance(policy, ast.Attribute | ast.Name):  # a class serves as well
+            named = policy.attr if isinstance(policy, ast.Attribute) else policy.id
+            if named in ("AutoAddPolicy", "WarningPolicy"):
+                yield Item(policy, f"{named} accepts any host key", detail={"call": last})
+    if last == "set_verify" and call.args and _last(call.args[0]) == "VERIFY_NONE":
+        yield Item(call, "VERIFY_NONE accepts any certificate", detail={"call": last})
+
+
+def _none(value: ast.expr, name: str) -> bool:
+    """`ssl.CERT_NONE` and what clients take for it."""
+    if name == "assert_hostname":
+        return isinstance(value, ast.Constant) and value.value is False
+    return _last(value) == "CERT_NONE" or (
+        isinstance(value, ast.Constant) and value.value in ("CERT_NONE", "none", "NONE")
+    )
+
+
+def _last(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def _assigned(target: ast.Attribute | ast.Name, assign: ast.Assign, unit: Unit) -> Iterator[Item]:
+    name, value = _last(target), assign.value
+    off = isinstance(value, ast.Constant) and value.value is False
+    shown = ""
+    if isinstance(target, ast.Attribute):
+        if name == "check_hostname" and off:
+            shown = "check_hostname = False"
+        elif name == "verify_mode" and _last(value) == "CERT_NONE":
+            shown = "verify_mode = CERT_NONE"
+        elif name == "verify" and off and unit.imported & _CLIENTS:
+            shown = "verify = False"
+        elif name == "_create_default_https_context" and _last(value).startswith("_create_unv"):
+            shown = "ssl._create_default_https_context"
+    if shown:
+        confidence = Confidence.MEDIUM if name == "verify" else Confidence.HIGH
+        yield Item(assign, f"{shown} accepts any certificate", confidence=confidence,
+                   detail={"call": name})  # fmt: skip
+
+
+UNVERIFIED = SourceRule(
+    rule=RULE,
+    check=_check,
+    migrates=False,
+    hints=(
+        Hint.of("verify", r"verify\w*\s*=\s*(?:False|[\w.]*CERT_NONE)"),
+        Hint.of("verify", r"verify_certs\s*=\s*False"),
+        Hint.of("CERT_NONE"),
+        Hint.of("VERIFY_NONE"),
+        Hint.of("_hostname", r"_hostname\s*=\s*False"),
+        Hint.of("cert_reqs", r"cert_reqs\s*=\s*['\"]"),
+        Hint.of("ssl", r"ssl\s*=\s*False"),
+        Hint.of("_create_unverified_context"),
+        Hint.of("_create_stdlib_context"),
+        Hint.of("AutoAddPolicy"),
+        Hint.of("WarningPolicy"),
+    ),
+    bad=(
+        Example("import requests\n\nrequests.get('https://api.test', verify=False)\n", (3,)),
+        Example("import requests\n\nsession = requests.Session()\nsession.verify = False\n", (4,)),
+        Example("import httpx\n\nclient = httpx.Client(\n    verify=False,\n)\n", (4,)),
+        Example("import ssl\n\ncontext = ssl.create_default_context()\n"
+                "context.check_hostname = False\ncontext.verify_mode = ssl.CERT_NONE\n", (4, 5)),
+        Example("import ssl, urllib.request\n\n"
+                "urllib.request.urlopen('https://a.test', context=ssl._create_unverified_context())"
+                "\n", (3,)),
+        Example("import ssl\n\n"
+                "ssl._create_default_https_context = ssl._create_unverified_context\n", (3,)),
+        Example("import urllib3\n\npool = urllib3.PoolManager(cert_reqs='CERT_NONE')\n", (3,)),
+        Example("import aiohttp\n\nconnector = aiohttp.TCPConnector(ssl=False)\n", (3,)),
+        Example("import paramiko\n\nclient = paramiko.SSHClient()\n"
+                "client.set_missing_host_key_policy(paramiko.AutoAddPolicy())\n", (4,)),
+    ),
+    good=(
+        Example("import requests\n\nrequests.get('https://api.test', verify='/etc/own.pem')\n"),
+        Example("import jwt\n\njwt.decode('token', verify=False)\n"),
+        Example("import requests\n\n\ndef get(url, verify=False):\n"
+                "    return requests.get(url, verify=verify or True)\n"),
+        Example("import ssl\n\ncontext = ssl.create_default_context()\n"
+                "context.verify_mode = ssl.CERT_REQUIRED\nprint(ssl.CERT_NONE)\n"),
+        Example("import paramiko\n\nclient = paramiko.SSHClient()\n"
+                "client.set_missing_host_key_policy(paramiko.RejectPolicy())\n"),
+        Example("def connect(database):\n    return database.connect(ssl=False)\n"),
+    ),
+)  # fmt: skip
