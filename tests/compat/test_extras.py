@@ -11,7 +11,9 @@ import pytest
 from safehold.errors import MissingExtra
 
 # Modules of safehold that import an optional package when they are imported.
-_NAMED = frozenset({"joblib", "npy", "npz", "numpy", "pandas", "parquet", "safetensors", "torch"})
+_NAMED = frozenset(
+    "cloudpickle dill joblib npy npz numpy pandas parquet safetensors torch yaml".split()
+)
 
 
 @pytest.fixture
@@ -33,6 +35,13 @@ def without(monkeypatch):
         monkeypatch.setattr(builtins, "__import__", absent)
 
     return hide
+
+
+@pytest.mark.parametrize("library", ["cloudpickle", "dill", "yaml"])
+def test_a_facade_names_the_extra_of_its_library(without, library):
+    without(library)
+    with pytest.raises(MissingExtra, match=rf"pip install 'safehold\[{library}\]'"):
+        importlib.import_module(f"safehold.compat.{library}")
 
 
 def test_the_facade_of_joblib(without):

@@ -30,6 +30,7 @@ from safehold.artifacts.target import (
 from safehold.artifacts.writing import Draft, expiry
 from safehold.errors import NotSealed, Tampered
 from safehold.paths import Place, StrPath
+from safehold.policy import Zone
 
 __all__ = ["Packing", "Store"]
 
@@ -165,6 +166,18 @@ class Store(Signatures):
             decode=lambda sealed, _: plain_bytes(sealed),
         )
         return data
+
+    def place_of(self, path: StrPath) -> tuple[Zone, str]:
+        """Return the zone of a file that need not exist, and its path relative to the root.
+
+        Of a file that lies elsewhere, it is the absolute path.
+
+        Raises:
+            OSError: its directory cannot be opened.
+        """
+        with self._hold.root.open_parent(path) as (_, _, place):
+            zone = self._hold.policy.zone_for(place.relative)
+            return zone, place.relative or place.real
 
     def maps(self, path: StrPath) -> bool:
         """Say whether a file can be mapped: the policy lets it be, and its seal is its own.

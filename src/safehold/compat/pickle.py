@@ -11,7 +11,6 @@ outside the seal.
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
 from collections.abc import Callable, Iterable
@@ -22,8 +21,8 @@ from safehold.artifacts.codecs import Encoded, Reading, codec_named
 from safehold.artifacts.codecs import pickle as pickle_codec
 from safehold.artifacts.container import Sealed
 from safehold.compat import active_store
+from safehold.compat.sealing import PREFER, Sealing
 
-_PREFER = "pickle"
 __all__ = tuple(pickle.__all__)
 # Constants and errors; what reads or writes is defined below.
 _PASSED = frozenset(__all__) | {"bytes_types", "compatible_formats", "decode_long",
@@ -48,9 +47,9 @@ def dump(
     """Seal `obj` into a path or a binary handle. Raises as `safehold.Store.dump`."""
     encode = _encoder(obj, protocol, fix_imports=fix_imports, buffer_callback=buffer_callback)
     if isinstance(file, str | os.PathLike):
-        active_store().dump(obj, file, prefer=_PREFER, encode=encode)
+        active_store().dump(obj, file, prefer=PREFER, encode=encode)
     else:
-        active_store().dump_to(obj, file, prefer=_PREFER, encode=encode)
+        active_store().dump_to(obj, file, prefer=PREFER, encode=encode)
 
 
 def dumps(
@@ -62,7 +61,7 @@ def dumps(
 ) -> bytes:
     """Seal `obj` into bytes of the policy's memory zone. Raises as `safehold.Store.dumps`."""
     encode = _encoder(obj, protocol, fix_imports=fix_imports, buffer_callback=buffer_callback)
-    return active_store().dumps(obj, prefer=_PREFER, encode=encode)
+    return active_store().dumps(obj, prefer=PREFER, encode=encode)
 
 
 def load(
@@ -123,7 +122,7 @@ def _options(
     return options
 
 
-class Pickler(pickle.Pickler):
+class Pickler(Sealing, pickle.Pickler):
     """`pickle.Pickler` whose every `dump` is one sealed container.
 
     ``persistent_id``, ``reducer_override`` and ``dispatch_table`` work where the zone keeps
@@ -138,22 +137,7 @@ class Pickler(pickle.Pickler):
         buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None,
     ) -> None:
         """As `pickle.Pickler`."""
-        self._out = io.BytesIO()
-        self._file = file
-        super().__init__(
-            self._out, protocol, fix_imports=fix_imports, buffer_callback=buffer_callback
-        )
-
-    def dump(self, obj: Any, /) -> None:
-        """Seal `obj` into the handle. Raises as `safehold.Store.dump`."""
-        active_store().dump_to(obj, self._file, prefer=_PREFER, encode=lambda: self._encoded(obj))
-
-    def _encoded(self, obj: object) -> Encoded:
-        self._out.seek(0)
-        self._out.truncate()
-        self.clear_memo()
-        super().dump(obj)
-        return Encoded([self._out.getvalue()])
+        super().__init__(file, protocol, fix_imports=fix_imports, buffer_callback=buffer_callback)
 
 
 class Unpickler(pickle.Unpickler):
@@ -186,7 +170,7 @@ class Unpickler(pickle.Unpickler):
         return self._allow.resolve(module_name, global_name)
 
     def _decode(self, sealed: Sealed, reading: Reading) -> Any:
-        if sealed.header.codec != _PREFER:
+        if sealed.header.codec != PREFER:
             return codec_named(sealed.header.codec).decode(sealed.segments, reading)
         self._allow = reading.allow
         options = {"buffers": sealed.segments[1:], **reading.options}

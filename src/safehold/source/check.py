@@ -153,12 +153,19 @@ class _Check:
             except NotProvenError as error:
                 obstacle = str(error)
             else:
-                self.planned.extend(planned)
+                self._plan(*planned)
                 self.diagnostics.extend(_notes(accesses))
                 self.diagnostics.extend(_peers(group))
                 self.diagnostics.extend(_beyond(group))
                 return
+        self.unit.refused.update(entry.library.facade for entry in group.entries)
         self.diagnostics.extend(_left(group, obstacle))
+
+    def _plan(self, *changes: Change) -> None:
+        """Take changes; an import that two places need is made once."""
+        for change in changes:
+            if not any(change.spans == other.spans for other in self.planned):
+                self.planned.append(change)
 
     def _changes(self, group: Group, accesses: list[Access]) -> Iterator[Change]:
         unit = self.unit
@@ -216,7 +223,7 @@ class _Check:
         line = item.node.lineno
         remedy = item.remedy or row.rule.remedy
         if item.change is not None:
-            self.planned.append(item.change)
+            self._plan(item.change, *([] if item.needs is None else [item.needs]))
         if item.artifact is not None:
             self.artifacts.append(item.artifact)
         if row.migrates and (item.change is None or not item.is_finding):

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from safehold.source.outcome import ArtifactUse
     from safehold.source.rewrite import Change
+    from safehold.source.scopes import Module, Scope
 
-    Condition = Callable[[ast.Call], bool]
+    Condition = Callable[[ast.Call, Scope, Module], bool]
 
 
 class Use(enum.Enum):
@@ -117,7 +118,8 @@ class Example:
 class Item:
     """What a rule says of a place: a finding unless `is_finding` is false.
 
-    Without a `change` it is for the reader to mend, and `is_open` as long as it is there.
+    Without a `change` it is for the reader to mend, and `is_open` as long as it is there. A change
+    can need another one, as an import, which is made once.
     """
 
     node: ast.expr | ast.stmt
@@ -127,6 +129,7 @@ class Item:
     confidence: Confidence = Confidence.HIGH
     detail: Mapping[str, Any] = field(default_factory=dict)
     change: Change | None = None
+    needs: Change | None = None
     artifact: ArtifactUse | None = None
     is_finding: bool = True
     is_open: bool = True

@@ -187,7 +187,7 @@ class Sites:
             context, call = self._context(node, library.same.get(member, member), library)
             use = library.use(member)
             condition = library.only_if.get(library.same.get(member, member))
-            if condition is not None and not self._holds(condition, node, call):
+            if condition is not None and not self._holds(condition, node, call, scope):
                 use = Use.OTHER
             if member in library.same and not all(_is_submodule_import(item) for item in entries):
                 use = Use.BEYOND  # the facade has the name, but not the submodule
@@ -227,12 +227,14 @@ class Sites:
             return Context.PATCHED, None
         return self._quiet_context(node), None
 
-    def _holds(self, condition: Condition, node: ast.expr, call: ast.Call | None) -> bool:
+    def _holds(
+        self, condition: Condition, node: ast.expr, call: ast.Call | None, scope: Scope
+    ) -> bool:
         """Ask about a call, or about what a partial object is given along with a function."""
         parent = self._module.parents.get(node)
         if call is None and isinstance(parent, ast.Call) and last_name(parent.func) == "partial":
             call = parent
-        return call is not None and condition(call)
+        return call is not None and condition(call, scope, self._module)
 
     def _quiet_context(self, node: ast.expr) -> Context:
         """Tell annotations, type checks and truth tests from real uses."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -27,7 +27,10 @@ _PARTIAL = ("functools.partial", "functools.partialmethod")
 
 @dataclass(frozen=True)
 class Unit:
-    """A module with what its rules ask about. `path` is the one that is reported."""
+    """A module with what its rules ask about. `path` is the one that is reported.
+
+    ``refused``: facades for which the uses of the library could not be rewritten.
+    """
 
     path: str
     text: Text
@@ -36,6 +39,7 @@ class Unit:
     policy: Policy
     accesses: Accesses
     libraries: Libraries
+    refused: set[str] = field(default_factory=set)
 
     def calls(self, *names: str) -> Iterator[Called]:
         """Yield the calls of these full names (``os.system``, ``builtins.eval``), in no order."""

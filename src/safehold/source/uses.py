@@ -12,10 +12,11 @@ from collections.abc import Iterator
 
 from safehold.source.calls import attribute_by_name
 from safehold.source.entries import Entry, Form, literal
+from safehold.source.imports import clause, facade_name, is_facade, statement
 from safehold.source.retarget import Group, module_change
 from safehold.source.rewrite import Change, NotProvenError, Span
 from safehold.source.row import Library, Use
-from safehold.source.scopes import Binding, How, Kind, Module, Scope
+from safehold.source.scopes import How, Kind, Module, Scope
 from safehold.source.sites import Context, Site
 from safehold.source.text import Lines
 
@@ -45,11 +46,6 @@ def use_changes(group: Group, module: Module, lines: Lines, utf8: bytes) -> Iter
         yield from writer.entry(entry)
 
 
-def facade_name(library: Library) -> str:
-    """Return the name under which a module has the facade."""
-    return f"safehold_{library.facade.rpartition('.')[2]}"
-
-
 class _Writer:
     """Writes the changes of one module."""
 
@@ -66,7 +62,7 @@ class _Writer:
         if not self._is_module(_root(site.node), site.scope):
             raise _refused(site, "what it is taken from can be something else")
         self._check_reached(site)
-        yield self._named(site, f"{facade_name(site.library)}.{member}", member)
+        yield self._named(site, f"{facade_name(site.library.facade)}.{member}", member)
 
     def patched(self, site: Site) -> Iterator[Change]:
         """`mock.patch.object(torch, "load")`: what is called by migrated code is the facade's."""
@@ -79,25 +75,25 @@ class _Writer:
             return
         if site.library.use(literal(parent.args[1]) or "") in (Use.READ, Use.WRITE):
             self._check_reached(site)
-            yield self._named(site, facade_name(site.library), "")
+            yield self._named(site, facade_name(site.library.facade), "")
 
     def entry(self, entry: Entry) -> Iterator[Change]:
         """Import the facade where the library is imported."""
-        name, facade = facade_name(entry.library), entry.library.facade
+        facade = entry.library.facade
         node, rule = entry.node, entry.row.rule.id
         if isinstance(node, ast.ImportFrom) and entry.form in (Form.FROM, Form.STAR):
             yield module_change(rule, node, facade, self._lines, self._utf8)
         elif isinstance(node, ast.Import) and entry.alias is not None:
-            if not self._has_facade(entry.scope, name, facade):
-                yield self._clause(rule, node, entry.alias, name, facade)
+            if not self._has_facade(entry.scope, facade):
+                yield clause(rule, node, entry.alias, facade, self._lines)
         elif isinstance(node, ast.ImportFrom):  # from package import library
-            yield self._statement(rule, node, name, facade)
+            yield statement(rule, node, facade, self._module, self._lines)
         else:
             raise NotProvenError(f"line {node.lineno}: this form of import cannot be followed")
 
     def _check_reached(self, site: Site) -> None:
         """See that the facade's name means the facade where the use stands."""
-        name = facade_name(site.library)
+        name = facade_name(site.library.facade)
         for entry in site.entries:
             if entry.form not in (Form.IMPORT, Form.ROOT, Form.MEMBER):
                 raise _refused(site, "its import cannot be followed")
@@ -128,38 +124,15 @@ class _Writer:
         )
 
     def _is_free(self, scope: Scope, name: str, library: Library) -> bool:
-        return all(_is_facade(item, library.facade) for item in scope.bindings.get(name, ()))
+        return all(is_facade(item, library.facade) for item in scope.bindings.get(name, ()))
 
-    def _has_facade(self, scope: Scope, name: str, facade: str) -> bool:
-        return any(_is_facade(item, facade) for item in scope.bindings.get(name, ()))
-
-    def _clause(
-        self, rule: str, node: ast.Import, alias: ast.alias, name: str, facade: str
-    ) -> Change:
-        end = self._lines.offset(alias.end_lineno or alias.lineno, alias.end_col_offset or 0)
-        added = ast.alias(name=facade, asname=name)
-
-        def insert() -> None:
-            node.names.insert(node.names.index(alias) + 1, added)
-
-        return Change(rule, (Span(end, end, f", {facade} as {name}"),), insert)
-
-    def _statement(self, rule: str, node: ast.ImportFrom, name: str, facade: str) -> Change:
-        end = self._lines.offset(node.end_lineno or node.lineno, node.end_col_offset or 0)
-        added = ast.Import(names=[ast.alias(name=facade, asname=name)])
-        added.lineno = node.end_lineno or node.lineno
-
-        def insert() -> None:
-            for _, value in ast.iter_fields(self._module.parents[node]):
-                if isinstance(value, list) and node in value:
-                    value.insert(value.index(node) + 1, added)
-
-        return Change(rule, (Span(end, end, f"; import {facade} as {name}"),), insert)
+    def _has_facade(self, scope: Scope, facade: str) -> bool:
+        return any(is_facade(item, facade) for item in scope.bindings.get(facade_name(facade), ()))
 
     def _named(self, site: Site, new: str, member: str) -> Change:
         """Replace an expression by a name: the first part of `torch.load`, else all of it."""
         node = site.node
-        facade = facade_name(site.library)
+        facade = facade_name(site.library.facade)
         if (
             isinstance(node, ast.Attribute)
             and isinstance(node.value, ast.Name)
@@ -214,10 +187,6 @@ def _reads_as(old: bytes, node: ast.expr) -> bool:
     return ast.dump(parsed).replace("Load()", "") == ast.dump(node).replace("Load()", "").replace(
         "Store()", ""
     ).replace("Del()", "")
-
-
-def _is_facade(binding: Binding, facade: str) -> bool:
-    return binding.how is How.IMPORT and binding.alias is not None and binding.alias.name == facade
 
 
 def _refused(site: Site, why: str) -> NotProvenError:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from safehold.source.row import SourceRule
+from safehold.source.rules.cloudpickle import CLOUDPICKLE
 from safehold.source.rules.cpickle import CPICKLE
+from safehold.source.rules.dill import DILL
 from safehold.source.rules.evaluated import EVALUATED
 from safehold.source.rules.joblib import JOBLIB
 from safehold.source.rules.moved import MOVED
+from safehold.source.rules.numpy import NUMPY
 from safehold.source.rules.others import OTHERS
+from safehold.source.rules.pandas import PANDAS
 from safehold.source.rules.pickle import PICKLE
 from safehold.source.rules.reference import REFERENCE
+from safehold.source.rules.serializers import SERIALIZERS
 from safehold.source.rules.shell import SHELL
+from safehold.source.rules.shelve import SHELVE
 from safehold.source.rules.temporary import MKTEMP
 from safehold.source.rules.torch import TORCH
 from safehold.source.rules.underpickle import UNDERPICKLE
 from safehold.source.rules.unreadable import UNREADABLE
 from safehold.source.rules.unverified import UNVERIFIED
 from safehold.source.rules.weakhash import WEAK_HASH
+from safehold.source.rules.yaml import YAML
 
 RULES: tuple[SourceRule, ...] = (
     PICKLE,
@@ -24,6 +31,13 @@ RULES: tuple[SourceRule, ...] = (
     UNDERPICKLE,
     JOBLIB,
     TORCH,
+    NUMPY,
+    PANDAS,
+    YAML,
+    DILL,
+    CLOUDPICKLE,
+    SHELVE,
+    SERIALIZERS,
     OTHERS,
     MOVED,
     REFERENCE,
