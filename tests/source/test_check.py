@@ -411,17 +411,36 @@ def test_a_subclass_that_writes_gets_a_note_about_its_readers(look):
 @pytest.mark.parametrize(
     ("source", "pattern", "kind"),
     [
-        ("import pandas as pd\npd.read_pickle('data/a.pkl')\n", "data/a.pkl", "read"),
+        ("import marshal\nmarshal.load(open('data/a.bin', 'rb'))\n", "data/a.bin", "read"),
         ("import shelve\nshelve.open(filename='data/jobs')\n", "data/jobs", "read"),
-        ("import dill\ndill.load(open('models/a.pkl', 'rb'))\n", "models/a.pkl", "read"),
-        ("def keep(frame):\n    frame.to_pickle('data/a.pkl')\n", "data/a.pkl", "write"),
-        ("import cloudpickle\ncloudpickle.dump(1, open('x.pkl', 'wb'))\n", "x.pkl", "write"),
+        ("import marshal\nmarshal.dump(1, open('x.bin', 'wb'))\n", "x.bin", "write"),
+        ("from gensim.utils import unpickle\nunpickle('data/a.pkl')\n", "data/a.pkl", "read"),
     ],
 )
 def test_the_file_of_a_call_without_a_facade_is_known(look, source, pattern, kind):
     (use,) = look(source).artifacts
     assert (use.pattern, use.kind) == (pattern, kind)
     assert use.without_facade
+
+
+@pytest.mark.parametrize(
+    ("source", "pattern", "kind"),
+    [
+        ("import pandas as pd\npd.read_pickle('data/a.pkl')\n", "data/a.pkl", "read"),
+        ("import dill\ndill.load(open('models/a.pkl', 'rb'))\n", "models/a.pkl", "read"),
+        ("import os\ndef keep(frame):\n    frame.to_pickle('data/a.pkl')\n", "data/a.pkl", "write"),
+        ("import cloudpickle\ncloudpickle.dump(1, open('x.pkl', 'wb'))\n", "x.pkl", "write"),
+        ("import torch\ntorch.load('models/a.pt')\n", "models/a.pt", "read"),
+    ],
+)
+def test_the_file_of_a_call_with_a_facade_is_known(look, source, pattern, kind):
+    (use,) = look(source).artifacts
+    assert (use.pattern, use.kind) == (pattern, kind)
+    assert not use.without_facade
+
+
+def test_a_document_is_no_artifact(look):
+    assert look("import yaml\nyaml.unsafe_load(open('c.yml'))\n").artifacts == ()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from fnmatch import fnmatchcase
 from safehold.findings import Finding
 from safehold.scan import FileReport
 from safehold.source import ArtifactUse, FileAudit
-from safehold.source.rules.others import RULE as NO_FACADE
 
 _MOST_PLACES = 5
 
@@ -22,7 +21,6 @@ class Reads:
     files: tuple[str, ...]  # of a handle or path
     contents: tuple[str, ...]  # of a file's content, handed on as bytes
     foreign: tuple[str, ...]  # of bytes that come from elsewhere
-    frames: tuple[str, ...]  # by pandas.read_pickle
 
     @classmethod
     def of(cls, audits: Iterable[FileAudit]) -> Reads:
@@ -36,11 +34,6 @@ class Reads:
             files=_places(item for item in reads if item.detail.get("input") == "file"),
             contents=_places(item for item in reads if item.detail.get("input") == "content"),
             foreign=_places(item for item in reads if item.detail.get("input") == "bytes"),
-            frames=_places(
-                item
-                for item in hidden
-                if item.rule.id == NO_FACADE.id and item.detail["call"] == "pandas.read_pickle"
-            ),
         )
 
     def is_as_bytes(self, path: str) -> bool | None:
@@ -57,11 +50,6 @@ class Reads:
         for use in self.uses:
             if use.without_facade and _fits(report.path, use):
                 return use.without_facade
-        migrated = any(not use.without_facade and _fits(report.path, use) for use in self.uses)
-        if self.frames and not migrated:
-            names = {item.name.partition(".")[0] for item in report.globals}
-            if "pandas" in names:
-                return f"pandas.read_pickle ({listed(self.frames)})"
         return ""
 
 

@@ -29,7 +29,7 @@ _NAMING = tuple(
 __all__ = tuple(name for name in vars(yaml) if not name.startswith("_"))
 
 
-class RefusedTagError(TypeNotAllowed, yaml.constructor.ConstructorError):  # type: ignore[misc]
+class _RefusedTagError(TypeNotAllowed, yaml.constructor.ConstructorError):  # type: ignore[misc]
     """A document names a Python object; also an error of PyYAML, which callers catch."""
 
     def __init__(self, message: str, *, name: str, mark: Any) -> None:
@@ -46,7 +46,7 @@ def load(stream: Any, Loader: type = yaml.FullLoader) -> Any:
     """Load the first document.
 
     Raises:
-        RefusedTagError: it names a Python object. Otherwise as `yaml.load`.
+        TypeNotAllowed: it names a Python object. Otherwise as `yaml.load`.
     """
     return yaml.load(stream, Loader=refusing(Loader))  # noqa: S506  (it refuses objects)
 
@@ -98,7 +98,7 @@ def _refusing_class(loader: Hashable) -> Any:
         if node.tag.startswith(_NAMING):
             tag = node.tag.removeprefix(_STANDARD)
             message = f"the tag !!{tag} names a Python object, which no YAML document may"
-            raise RefusedTagError(message, name=tag.rpartition(":")[2], mark=node.start_mark)
+            raise _RefusedTagError(message, name=tag.rpartition(":")[2], mark=node.start_mark)
         return ask(self, node, deep=deep)
 
     space = {"__module__": known.__module__, "construct_object": construct_object}

@@ -42,8 +42,9 @@ class Access:
         return is_write and external and self.is_model
 
     def artifact(self) -> ArtifactUse | None:
-        """Return the access for those who plan zones; None without a path."""
-        if self.shown is None:
+        """Return the access for those who plan zones; None without a path or a sealed form."""
+        files = self.site.library.files
+        if self.shown is None or files == "plain":
             return None
         return ArtifactUse(
             pattern=self.shown.pattern,
@@ -53,6 +54,7 @@ class Access:
             line=self.site.line,
             via=self.shown.via,
             is_sure=self.shown.sure,
+            without_facade=self.site.name if files == "kept" else "",
         )
 
 

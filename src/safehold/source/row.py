@@ -6,7 +6,7 @@ import enum
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from safehold.findings import Confidence, Rule, Severity
 
@@ -63,7 +63,8 @@ class Library:
 
     With ``by_use`` the import stays, and each use that reads or writes gets the facade's name: for
     libraries of which this is a small part. ``only_if``: members that do so in calls for which
-    it says so, and are harmless in all others.
+    it says so, and are harmless in all others. ``files``: what becomes of those that lie there
+    already: they are sealed; or the program has to write them anew; or nothing, as they stay plain.
     ``modules``: dotted names under which it is imported. ``reads``, ``writes``: public names
     and where they take the file from. ``memory``: names among them that work on bytes.
     ``value``: where a write takes the object from. ``beyond``: names, also of submodules, that
@@ -85,6 +86,7 @@ class Library:
     data_facade: str | None = None
     data_names: frozenset[str] = frozenset()
     by_use: bool = False
+    files: Literal["sealed", "kept", "plain"] = "sealed"
     only_if: Mapping[str, Condition] = field(default_factory=dict)
 
     def use(self, member: str) -> Use:

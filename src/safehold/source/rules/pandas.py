@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -63,7 +64,8 @@ def _check(unit: Unit) -> Iterator[Item]:
             if LIBRARY.facade in unit.refused:
                 raise NotProvenError("its other half is left")
             needed = import_facade(RULE.id, LIBRARY.facade, unit)
-            yield item(change=_as_function(called, unit), needs=needed)
+            mended = None if artifact is None else replace(artifact, without_facade="")
+            yield item(change=_as_function(called, unit), needs=needed, artifact=mended)
         except NotProvenError as error:
             remedy = f"Call {LIBRARY.facade}.to_pickle(frame, path): not rewritten, as {error}."
             yield item(remedy=remedy, artifact=artifact)

@@ -34,6 +34,7 @@ LIBRARY = Library(
     writes={},
     value=Argument(0, ()),
     memory=frozenset({"Shelf", "BsdDbShelf"}),
+    files="kept",
     offered=frozenset({"open", "Shelf", "BsdDbShelf", "DbfilenameShelf", "__all__", "__doc__"}),
 )
 

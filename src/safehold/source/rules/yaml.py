@@ -106,6 +106,7 @@ LIBRARY = Library(
     writes={},
     value=Argument(0, ("data",)),
     by_use=True,
+    files="plain",
     only_if={"load": _is_unsafe, "load_all": _is_unsafe},
 )  # fmt: skip
 
