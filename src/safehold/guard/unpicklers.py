@@ -273,7 +273,7 @@ def adapt(module: Any) -> None:
     """Replace the entry points of `pickle`, or of a module that is a copy of it."""
     kind = module._Unpickler  # noqa: SLF001
     if not hasattr(kind.load, "safehold"):
-        kind.load = _python_load(kind.load)
+        kind.load = _python_load(_set_aside(kind.load))
         for code, position in _CALLS.items():
             if code not in kind.dispatch:
                 continue  # of a later protocol than the copy knows
@@ -281,6 +281,22 @@ def adapt(module: Any) -> None:
     pickler = module._Pickler  # noqa: SLF001
     if not hasattr(pickler.dump, "safehold"):
         pickler.dump = _python_dump(pickler.dump)
+
+
+def _set_aside(load: Any) -> Any:
+    """Return another function with the code of one, which now calls the method of its name.
+
+    The program may have taken it, together with a table of opcodes that nobody has changed.
+    """
+    aside = type(load)(load.__code__, load.__globals__, load.__name__, load.__defaults__,
+                       load.__closure__)  # fmt: skip
+    aside.__qualname__, aside.__doc__ = load.__qualname__, load.__doc__
+    load.__code__ = _again.__code__
+    return aside
+
+
+def _again(self: Any) -> Any:
+    return _Unpickler.load(self)  # type: ignore[name-defined]  # noqa: F821  (of that module)
 
 
 def _judged_call(original: Any, position: int) -> Any:

@@ -68,4 +68,27 @@ def _raw() -> str:
     return "\n".join(parts)
 
 
-WAYS = ways("raw", _raw())
+_PYTHON = """
+### python-with-opcodes start=install
+go, table = pickle._Unpickler.load, dict(pickle._Unpickler.dispatch)
+class U(pickle._Unpickler):
+    dispatch = table
+    def find_class(self, m, n): return getattr(sys.modules[m], n)
+guard()
+go(U(io.BytesIO(EVIL)))
+### python-with-opcodes-later start=install
+go, table, B = pickle._Unpickler.load, dict(pickle._Unpickler.dispatch), pickle._Unpickler
+guard()
+class U(B):
+    dispatch = table
+    def persistent_load(self, pid): return os.mkfifo
+go(U(io.BytesIO(b"Px\\n" + called(Part(b""), MARK) + b".")))
+### zodbpickle start=install needs=zodbpickle outside=a function of a copy of the C type, which asks nobody but the class
+from zodbpickle._pickle import Unpickler
+class U(Unpickler):
+    def find_class(self, m, n): return getattr(sys.modules[m], n)
+go = Unpickler.load
+guard()
+go(U(io.BytesIO(EVIL)))
+"""
+WAYS = ways("raw", f"{_raw()}\n{_PYTHON}")
