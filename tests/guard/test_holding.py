@@ -174,3 +174,17 @@ os.environ.clear()
 print(pickle.load(open("models/a.pkl", "rb")))
 """
     assert run(home, script).stdout == "5\n"
+
+
+def test_a_program_may_give_up_descriptors_and_then_files(home: Path) -> None:
+    """Nothing can be started any more to record; what is refused stays so."""
+    script = f"""
+import pickle, resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+try: pickle.loads({_EVIL})
+except Exception as error: print(type(error).__name__, *error.__notes__)
+"""
+    done = run(home, script)
+    assert done.stdout.startswith("Blocked this refusal could not be recorded"), done.stderr
+    assert not (home / "MARK").exists()

@@ -76,12 +76,16 @@ class Recording:
         self._memory += _kept_back(_MANY)
 
     def stand_by(self) -> None:
-        """Start what records once this process may write no file any more. Raises OSError."""
-        if self._standby is None and _POLICY in self._environ:
+        """Start what records once this process may write no file any more, if that can be."""
+        if self._standby is not None or _POLICY not in self._environ:
+            return
+        try:
             with Held(OWN):
                 from safehold.guard.standby import Standby
 
                 self._standby = Standby(self._environ)
+        except Exception:  # noqa: BLE001  (a refusal tells that it could not be recorded)
+            self._standby = None
 
     def give_up_memory(self) -> None:
         """Free what was kept back, but for a few pieces that hold the rest for this process.
