@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 _CODE = type((lambda: None).__code__)
+_ROOM = 100  # frames, to refuse in where a program has used up its stack
 # Methods that only the unpickler in Python has all of; those that derive from it have a few.
 _OPCODES = {"find_class", "load_reduce", "load_build", "load_stop"}
 
@@ -37,6 +38,7 @@ def install(gate: Gate) -> None:
     """Add the hook to this process, for good."""
     contained = _contained(gate)
     handlers = _handlers(gate, contained)
+    exhausted = _exhausted(gate)
 
     # Everything stands in the defaults: at the interpreter's end modules are emptied, and this
     # goes on being called.
@@ -47,9 +49,20 @@ def install(gate: Gate) -> None:
         _live: dict[int, Any] = live,
         _ident: Callable[[], int] = get_ident,
         _contained: Callable[..., None] = contained,
+        _limit: Callable[[], int] = sys.getrecursionlimit,
+        _set_limit: Callable[[int], None] = sys.setrecursionlimit,
+        _exhausted: Callable[..., None] = exhausted,
     ) -> None:
         if event in _handlers:
-            _handlers[event](args)
+            try:
+                _handlers[event](args)
+            except RecursionError as error:
+                before = _limit()
+                _set_limit(before + _ROOM)
+                try:
+                    _exhausted(event, args, error)
+                finally:
+                    _set_limit(before)
         elif _live:
             grant = _live.get(_ident())
             if grant is not None and grant.contained:
@@ -69,6 +82,20 @@ def install(gate: Gate) -> None:
             strict=gate.strict,
             refuses=gate.mode != "monitor",
         )
+
+
+def _exhausted(gate: Gate) -> Callable[[str, tuple[Any, ...], RecursionError], None]:
+    """Return what refuses a name where the stack ended before anybody was asked about it."""
+    frame_of = sys._getframe  # noqa: SLF001
+
+    def exhausted(event: str, args: tuple[Any, ...], error: RecursionError) -> None:
+        if event == "pickle.find_class":
+            grant = live.get(get_ident(), UNTRUSTED)
+            gate.refuse_undecided(error, grant, _frame(frame_of), f"{args[0]}.{args[1]}")
+        else:
+            raise error
+
+    return exhausted
 
 
 def _contained(gate: Gate) -> Callable[[str, tuple[Any, ...], Grant], None]:
