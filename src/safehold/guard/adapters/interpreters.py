@@ -9,6 +9,7 @@ import sys
 
 from safehold.guard.adapters import in_place_of
 from safehold.guard.grants import UNTRUSTED
+from safehold.guard.native import native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,12 +31,20 @@ def apply(module: ModuleType, gate: Gate) -> None:
 
 
 def check_others(gate: Gate) -> None:
-    """Refuse to go on beside interpreters from before the guard was on. Raises Blocked."""
-    for name in _LISTING:
-        module: Any = sys.modules.get(name)
-        if module is not None and len(module.list_all()) > 1:
-            refuse(gate, sys._getframe(1))  # noqa: SLF001
-            return
+    """Refuse to go on beside interpreters from before the guard was on.
+
+    Raises:
+        Blocked: they are not guarded. With the extension in C nothing is loaded there; then this
+            is recorded alone.
+    """
+    modules: list[Any] = [sys.modules[name] for name in _LISTING if name in sys.modules]
+    if not any(len(module.list_all()) > 1 for module in modules):
+        return
+    try:
+        refuse(gate, sys._getframe(1))  # noqa: SLF001
+    except Exception as refusal:  # any where nothing holds them, or it is in no trail
+        if native is None or hasattr(refusal, "__notes__"):
+            raise
 
 
 def _refusing(raw: Any, gate: Gate) -> Any:
