@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from safehold.source.calls import Called, names_of
 from safehold.source.entries import Libraries
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from safehold.source.facades import Accesses
 
 _Node = TypeVar("_Node", bound=ast.AST)
+_Made = TypeVar("_Made")
 _PARTIAL = ("functools.partial", "functools.partialmethod")
 
 
@@ -54,6 +55,16 @@ class Unit:
     def names(self, called: Called) -> frozenset[str]:
         """Return the full names that what is called can stand for."""
         return frozenset(names_of(called.node.func, called.scope, self.module))
+
+    def once(self, make: Callable[[Unit], _Made]) -> _Made:
+        """Return what a function makes of this module; several rules share it."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return cast("_Made", self._made[make])
+
+    @cached_property
+    def _made(self) -> dict[Callable[[Unit], Any], Any]:
+        return {}
 
     def nodes(self, kind: type[_Node]) -> list[_Node]:
         """Return the nodes of a kind, in no order."""

@@ -17,6 +17,9 @@ from safehold.source.rules.reference import REFERENCE
 from safehold.source.rules.serializers import SERIALIZERS
 from safehold.source.rules.shell import SHELL
 from safehold.source.rules.shelve import SHELVE
+from safehold.source.rules.sql_names import SQL_NAMES
+from safehold.source.rules.sql_parts import SQL_PARTS
+from safehold.source.rules.sql_values import SQL_VALUES
 from safehold.source.rules.temporary import MKTEMP
 from safehold.source.rules.torch import TORCH
 from safehold.source.rules.underpickle import UNDERPICKLE
@@ -40,6 +43,9 @@ RULES: tuple[SourceRule, ...] = (
     SERIALIZERS,
     OTHERS,
     MOVED,
+    SQL_VALUES,
+    SQL_NAMES,
+    SQL_PARTS,
     REFERENCE,
     UNREADABLE,
     EVALUATED,

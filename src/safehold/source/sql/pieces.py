@@ -1,0 +1,339 @@
+"""A string expression as one text with holes: f-strings, `%`, `+`, `.format` and variables."""
+
+from __future__ import annotations
+
+import ast
+import enum
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from safehold.source.entries import literal
+from safehold.source.scopes import Binding, How, Kind, Module, Scope
+from safehold.source.sql.templates import (
+    Field,
+    Values,
+    format_fields,
+    format_values,
+    percent_fields,
+    percent_values,
+)
+
+HOLE = "\ue000"  # stands for a hole in a text; a source that has it is not looked at
+_SAME = frozenset(("strip", "rstrip", "lstrip"))
+_DEPTH = 8
+_MOST = 60_000  # characters of one statement
+
+
+class Form(enum.Enum):
+    """How a string literal gets its holes."""
+
+    PLAIN = enum.auto()
+    FSTRING = enum.auto()
+    PERCENT = enum.auto()
+    FORMAT = enum.auto()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Leaf:
+    """A string literal, adjacent ones being one, and the expression that fills its holes."""
+
+    form: Form
+    node: ast.expr
+    whole: ast.expr
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hole:
+    """What is put into a text. A `spec` of None is one that cannot be carried over."""
+
+    value: ast.expr
+    scope: Scope
+    conversion: str = ""
+    spec: str | None = ""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its format lets nothing but a number through."""
+        return bool(self.spec) and str(self.spec)[-1] in "bdeEfFgGioxXu"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bit:
+    """One character of a text, or a hole; without a leaf, an operand of `+`."""
+
+    text: str
+    leaf: Leaf | None
+    hole: Hole | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """An expression that is part of a text; `name` is the variable that it came through."""
+
+    node: ast.expr
+    scope: Scope
+    name: ast.Name | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Built:
+    """A text with holes. `parts` are the expressions to edit; `obstacle` says why they are not."""
+
+    bits: list[Bit] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    obstacle: str = ""
+
+    @property
+    def text(self) -> str:
+        """The text, with HOLE for each hole."""
+        return "".join(bit.text for bit in self.bits)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether anything but holes is known of it."""
+        return any(bit.hole is None for bit in self.bits)
+
+    def add(self, other: Built) -> None:
+        """Append another text."""
+        self.bits += other.bits
+        self.parts += other.parts
+        self.obstacle = self.obstacle or other.obstacle
+
+
+class Builder:
+    """Takes the string expressions of one module apart."""
+
+    def __init__(self, module: Module) -> None:
+        self._module = module
+        self._added: dict[str, list[ast.AugAssign]] | None = None
+
+    def texts(self, node: ast.expr, scope: Scope) -> list[Built]:
+        """Return the texts that an expression can be: one for each value of a variable."""
+        if isinstance(node, ast.IfExp):
+            built = [*self.texts(node.body, scope), *self.texts(node.orelse, scope)]
+            for item in built:
+                item.obstacle = "it is one of several statements"
+            return built
+        if isinstance(node, ast.Name) and (values := self._values(node, scope)):
+            return values
+        built_one = self.flatten(node, scope)
+        built_one.parts.insert(0, Part(node, scope))
+        return [built_one]
+
+    def flatten(self, node: ast.expr, scope: Scope, depth: int = 0) -> Built:
+        """Return an expression as a text; what is no string is one hole."""
+        if depth > _DEPTH:
+            return _unknown(node, scope)
+        if (text := literal(node)) is not None:
+            leaf = Leaf(Form.PLAIN, node, node)
+            return Built([Bit(char, leaf) for char in text[:_MOST]])
+        if isinstance(node, ast.JoinedStr):
+            return _formatted(node, scope)
+        if isinstance(node, ast.BinOp):
+            return self._operation(node, scope, depth)
+        if isinstance(node, ast.Call):
+            return self._call(node, scope, depth)
+        return _unknown(node, scope)
+
+    def inlined(self, hole: Hole) -> Built | None:
+        """Return the text that a variable in a hole holds, when it has one value and is built."""
+        if not isinstance(hole.value, ast.Name) or hole.conversion or hole.spec:
+            return None
+        found = [
+            (owner, binding)
+            for owner, binding in hole.scope.lookup(hole.value.id)
+            if binding.how is not How.OTHER or owner.kind is not Kind.MODULE
+        ]
+        if len(found) != 1 or found[0][1].how is not How.ASSIGN or found[0][1].value is None:
+            return None
+        owner, binding = found[0]
+        built = self.flatten(binding.value, owner) if binding.value is not None else Built()
+        if not built.is_text or not any(bit.hole for bit in built.bits):
+            return None
+        built.obstacle = f"`{hole.value.id}` is put together elsewhere"
+        return built
+
+    # -- forms
+
+    def _operation(self, node: ast.BinOp, scope: Scope, depth: int) -> Built:
+        if isinstance(node.op, ast.Mod) and (text := literal(node.left)) is not None:
+            leaf = Leaf(Form.PERCENT, node.left, node)
+            return _filled(text, leaf, percent_fields(text), percent_values(node.right), scope)
+        if isinstance(node.op, ast.Add):
+            built = Built()
+            for operand in operands(node):
+                inner = self.flatten(operand, scope, depth + 1)
+                if not inner.is_text and inner.bits:
+                    inner.bits = [replace(bit, leaf=None) for bit in inner.bits]
+                built.add(inner)
+            if built.is_text:
+                return built
+        if isinstance(node.op, ast.Mod) and isinstance(node.left, ast.BinOp | ast.JoinedStr):
+            built = self.flatten(node.left, scope, depth + 1)
+            if built.is_text:
+                built.bits.append(Bit(HOLE, None, Hole(node.right, scope, spec=None)))
+                built.obstacle = "% fills a text that is put together"
+                return built
+        return _unknown(node, scope)
+
+    def _call(self, node: ast.Call, scope: Scope, depth: int) -> Built:
+        func = node.func
+        if isinstance(func, ast.Attribute):
+            text = literal(func.value)
+            if func.attr == "format" and text is not None:
+                leaf = Leaf(Form.FORMAT, func.value, node)
+                return _filled(text, leaf, format_fields(text), format_values(node), scope)
+            if func.attr == "join" and text is not None and len(node.args) == 1:
+                return self._joined(text, node, scope, depth)
+            if func.attr in _SAME and not node.args:
+                return self._within(func.value, node, scope, depth)
+        name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+        if name == "dedent" and len(node.args) == 1:
+            return self._within(node.args[0], node, scope, depth)
+        return _unknown(node, scope)
+
+    def _within(self, inner: ast.expr, node: ast.Call, scope: Scope, depth: int) -> Built:
+        built = self.flatten(inner, scope, depth + 1)
+        return built if built.is_text else _unknown(node, scope)
+
+    def _joined(self, between: str, node: ast.Call, scope: Scope, depth: int) -> Built:
+        listed = node.args[0]
+        if not isinstance(listed, ast.List | ast.Tuple) or any(
+            isinstance(item, ast.Starred) for item in listed.elts
+        ):
+            return _unknown(node, scope)
+        built = Built()
+        for index, item in enumerate(listed.elts):
+            if index:
+                built.bits += [Bit(char, None) for char in between]
+            built.add(self.flatten(item, scope, depth + 1))
+        built.obstacle = "its parts are joined"
+        return built if built.is_text else _unknown(node, scope)
+
+    # -- variables
+
+    def _values(self, node: ast.Name, scope: Scope) -> list[Built]:
+        """Return what a variable of the same function can hold, with what `+=` adds to it."""
+        found = list(scope.lookup(node.id))
+        owners = {owner for owner, _ in found}
+        assigned = [binding for _, binding in found if binding.how is How.ASSIGN]
+        if len(owners) != 1 or not assigned:
+            return []
+        owner = owners.pop()
+        added = self._additions(node.id, owner)
+        values = []
+        for binding in assigned[:6]:
+            built = self._assigned(binding, owner, node)
+            later = [item for item in added if item.lineno >= binding.line]
+            if not built.is_text and not later:
+                continue
+            for item in later:
+                more = self.flatten(item.value, owner)
+                if more.is_text:
+                    more.parts.append(Part(item.value, owner, node))
+                built.add(more)
+            if len(assigned) > 1 or len(found) - len(assigned) != len(later):
+                built.obstacle = built.obstacle or f"`{node.id}` has more than one value"
+            values.append(built)
+        return values
+
+    def _assigned(self, binding: Binding, owner: Scope, node: ast.Name) -> Built:
+        value = binding.value
+        if value is None:
+            return Built()
+        built = self.flatten(value, owner)
+        built.parts.append(Part(value, owner, node))
+        return built
+
+    def _additions(self, name: str, owner: Scope) -> list[ast.AugAssign]:
+        """Return the `name += ...` of a function, in the order of their lines."""
+        if self._added is None:
+            self._added = {}
+            for node in self._module.parents:
+                if (
+                    isinstance(node, ast.AugAssign)
+                    and isinstance(node.op, ast.Add)
+                    and isinstance(node.target, ast.Name)
+                ):
+                    self._added.setdefault(node.target.id, []).append(node)
+        lines = {item.line for item in owner.bindings.get(name, ()) if item.how is How.OTHER}
+        found = [item for item in self._added.get(name, ()) if item.target.lineno in lines]
+        return sorted(found, key=lambda item: item.lineno)
+
+
+def _formatted(node: ast.JoinedStr, scope: Scope) -> Built:
+    leaf = Leaf(Form.FSTRING, node, node)
+    built = Built()
+    for value in node.values:
+        if isinstance(value, ast.Constant):
+            built.bits += [Bit(char, leaf) for char in str(value.value)]
+        elif isinstance(value, ast.FormattedValue):
+            conversion = "" if value.conversion < 0 else chr(value.conversion)
+            hole = Hole(value.value, scope, conversion, _spec(value.format_spec))
+            built.bits.append(Bit(HOLE, leaf, hole))
+    return built
+
+
+def operands(node: ast.BinOp) -> list[ast.expr]:
+    """Return the operands of `a + b + c`, without recursion."""
+    found: list[ast.expr] = []
+    left: ast.expr = node
+    while isinstance(left, ast.BinOp) and isinstance(left.op, ast.Add):
+        found.append(left.right)
+        left = left.left
+    return [left, *reversed(found)]
+
+
+def _unknown(node: ast.expr, scope: Scope) -> Built:
+    return Built([Bit(HOLE, None, Hole(node, scope))])
+
+
+def _spec(node: ast.expr | None) -> str | None:
+    if node is None:
+        return ""
+    parts = node.values if isinstance(node, ast.JoinedStr) else []
+    if not all(isinstance(part, ast.Constant) for part in parts):
+        return None
+    return "".join(str(part.value) for part in parts if isinstance(part, ast.Constant))
+
+
+def _filled(
+    text: str, leaf: Leaf, fields: list[Field] | None, values: Values, scope: Scope
+) -> Built:
+    """Return a template with its fields as holes."""
+    if fields is None:
+        return Built(
+            [
+                *(Bit(char, leaf) for char in text),
+                Bit(HOLE, None, Hole(leaf.whole, scope, spec=None)),
+            ],
+            obstacle="its template cannot be read",
+        )
+    built = Built()
+    for piece in _pieces(text, fields, values):
+        if isinstance(piece, str):
+            built.bits += [Bit(char, leaf) for char in piece]
+        else:
+            item, value = piece
+            if value is None:
+                built.obstacle = "what fills its template is not shown by the source"
+                value = leaf.whole
+            built.bits.append(Bit(HOLE, leaf, Hole(value, scope, item.conversion, item.spec)))
+    return built
+
+
+def _pieces(
+    text: str, fields: list[Field], values: Values
+) -> Iterator[str | tuple[Field, ast.expr | None]]:
+    position = number = 0
+    for item in fields:
+        yield text[position : item.start]
+        position = item.end
+        if item.escape:
+            yield item.escape
+            continue
+        unnamed = item.key is None or not re.match(r"\w", item.key)
+        yield item, values(item.key, number)
+        number += unnamed
+    yield text[position:]

@@ -1,0 +1,532 @@
+"""SQL that is put together: found, rewritten in the driver's own style, or explained."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import sys
+import textwrap
+from types import ModuleType
+
+import pytest
+
+from tests.source.sql_cases import CASES, ROWS
+
+SQL = {"SH201", "SH202", "SH203"}
+
+
+def found(audit):
+    return [item for item in audit.findings if item.rule.id in SQL]
+
+
+def after(audit):
+    return None if audit.after is None else audit.after.decode()
+
+
+def database() -> sqlite3.Connection:
+    conn = sqlite3.connect(":memory:")
+    conn.execute("CREATE TABLE users (id INTEGER, name TEXT, note TEXT, score REAL)")
+    conn.executemany("INSERT INTO users VALUES (?, ?, ?, ?)", ROWS)
+    return conn
+
+
+def module(body: str) -> str:
+    head = "import sqlite3\n\n\ndef run(conn: sqlite3.Connection, a, b=None):\n"
+    return head + textwrap.indent(body, "    ") + "\n"
+
+
+def run(source: str, values) -> object:
+    """Run it in a database of its own; an error of the database is a result too."""
+    namespace = {"rows": lambda cursor: cursor.fetchall()}
+    exec(compile(source, "case", "exec"), namespace)
+    with contextlib.closing(database()) as conn:
+        try:
+            return namespace["run"](conn, *values)
+        except sqlite3.Error as error:
+            return type(error)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_harmless_values_give_the_same_rows_and_hostile_ones_no_more(case, look):
+    source = module(case.body)
+    audit = look(source)
+    assert {item.rule.id for item in found(audit)} == {"SH201"}
+    changed = after(audit)
+    assert changed is not None, [item.remedy for item in audit.diagnostics]
+    for values in case.harmless:
+        before = run(source, values)
+        assert run(changed, values) == before, values
+    assert run(source, case.attack) != run(changed, case.attack)
+    literal = run(changed, case.attack)
+    assert not isinstance(literal, list) or len(literal) <= len(ROWS) + 1
+    again = look(changed)
+    assert found(again) == []
+    assert again.after is None
+    assert changed.count("\n") == source.count("\n")
+
+
+def test_there_are_enough_cases():
+    assert len(CASES) >= 50
+
+
+class Recorder:
+    """A driver that connects to nothing and keeps what it is given."""
+
+    def __init__(self):
+        self.calls = []
+
+    def connect(self, *_args, **_options):
+        return self
+
+    cursor = connect
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def execute(self, *args):
+        self.calls.append(args)
+
+
+class AsyncRecorder(Recorder):
+    async def execute(self, *args):
+        self.calls.append(args)
+
+    fetch = fetchrow = fetchval = execute
+
+
+ONE = [
+    (
+        "f\"SELECT 1 FROM u WHERE n = '{a}' AND i = {b}\"",
+        "SELECT 1 FROM u WHERE n = {} AND i = {}",
+        ("x", 5),
+    ),
+    (
+        "\"SELECT 1 FROM u WHERE n = '%s' AND i = %s\" % (a, b)",
+        "SELECT 1 FROM u WHERE n = {} AND i = {}",
+        ("x", 5),
+    ),
+    (
+        '"SELECT 1 FROM u WHERE n LIKE \'%%" + a + "%%\'"',
+        "SELECT 1 FROM u WHERE n LIKE {}",
+        ("%%x%%",),
+    ),
+    (
+        "f\"SELECT 1 FROM u WHERE n LIKE '5%' AND m LIKE '%{a}'\"",
+        "SELECT 1 FROM u WHERE n LIKE '5%' AND m LIKE {}",
+        ("%x",),
+    ),
+    (
+        "\"SELECT 1 FROM u WHERE n LIKE '5%%' AND m = '%s'\" % a",
+        "SELECT 1 FROM u WHERE n LIKE '5%' AND m = {}",
+        ("x",),
+    ),
+    (
+        "\"SELECT '{{}}' FROM u WHERE n = '{}'\".format(a)",
+        "SELECT '{{}}' FROM u WHERE n = {}",
+        ("x",),
+    ),
+]
+
+
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg", "pymysql", "MySQLdb", "mysql.connector"])
+@pytest.mark.parametrize(("statement", "expected", "values"), ONE)
+def test_drivers_with_format_style_get_values_and_doubled_percent_signs(
+    driver, statement, expected, values, look, monkeypatch
+):
+    source = (
+        f"import {driver}\n\n\ndef run(a, b):\n    conn = {driver}.connect('dsn')\n"
+        f"    with conn.cursor() as cur:\n        cur.execute({statement})\n"
+    )
+    recorder = imitate(driver, monkeypatch)
+    audit = look(source)
+    assert [item.rule.id for item in found(audit)] == ["SH201"]
+    call(source)
+    call(after(audit))
+    (plain,), (text, given) = recorder.calls
+    assert given == values
+    escaped = text.replace("%s", "{}").replace("%%", "%")
+    assert escaped == expected.replace("{{}}", "{}") or escaped == expected
+    assert text % tuple(f"'{v}'" if isinstance(v, str) else v for v in given) == plain
+
+
+def imitate(driver, monkeypatch):
+    recorder = Recorder() if driver not in ("asyncpg", "aiosqlite") else AsyncRecorder()
+    name = ""
+    parent = None
+    for part in driver.split("."):
+        name = f"{name}.{part}" if name else part
+        module = ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, module)
+        if parent is not None:
+            setattr(parent, part, module)
+        parent = module
+    parent.connect = recorder.connect
+    parent.Connection = Recorder
+    return recorder
+
+
+def call(source, *values):
+    namespace = {}
+    exec(compile(source, "case", "exec"), namespace)
+    return namespace["run"](*(values or ("x", 5)))
+
+
+@pytest.mark.parametrize(
+    ("call_before", "expected"),
+    [
+        ("fetch(f\"SELECT 1 FROM u WHERE n = '{a}'\")", ("SELECT 1 FROM u WHERE n = $1", "x")),
+        (
+            "fetchrow(f\"SELECT 1 FROM u WHERE n = '{a}' AND i = {b}\")",
+            ("SELECT 1 FROM u WHERE n = $1 AND i = $2", "x", 5),
+        ),
+        (
+            "execute(f\"DELETE FROM u WHERE n = '{a}' AND i = $1\", b)",
+            ("DELETE FROM u WHERE n = $2 AND i = $1", 5, "x"),
+        ),
+        (
+            "fetchval('SELECT 1 FROM u WHERE n LIKE \\'%{}\\''.format(a))",
+            ("SELECT 1 FROM u WHERE n LIKE $1", "%x"),
+        ),
+    ],
+)
+def test_asyncpg_gets_numbered_values_as_arguments(call_before, expected, look, monkeypatch):
+    source = (
+        "import asyncpg\n\n\nasync def run(a, b, conn: asyncpg.Connection = None):\n"
+        f"    await conn.{call_before}\n"
+    )
+    imitate("asyncpg", monkeypatch)
+    recorder = AsyncRecorder()
+    asyncio.run(call(after(look(source)), "x", 5, recorder))
+    assert recorder.calls == [expected]
+
+
+HEADS = {
+    "sqlite3": "import sqlite3\nconn = sqlite3.connect('a')\n",
+    "aiosqlite": "import aiosqlite\n",
+    "text": "from sqlalchemy import text\n",
+    "sa": "import sqlalchemy as sa\n",
+    "django": "from django.db import connection\n",
+    "pandas": "import sqlite3\nimport pandas as pd\ncon = sqlite3.connect('a')\n",
+    "op": "import sqlalchemy as sa\nfrom alembic import op\n",
+    "psycopg": "import psycopg\nconn = psycopg.connect('a')\n",
+    "": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("head", "before", "expected"),
+    [
+        (
+            "text",
+            "def f(session, a):\n    session.execute(text(f\"SELECT 1 FROM u WHERE n = '{a}'\"))\n",
+            'def f(session, a):\n    session.execute(text("SELECT 1 FROM u WHERE n = :a"), {"a": str(a)})\n',
+        ),
+        (
+            "text",
+            "def f(session, a):\n    session.execute(text(f\"SELECT 1 FROM u WHERE n = '{a}' AND i = :a\"), {'a': 1})\n",
+            'def f(session, a):\n    session.execute(text("SELECT 1 FROM u WHERE n = :a_2 AND i = :a"), {\'a\': 1, "a_2": str(a)})\n',
+        ),
+        (
+            "sa",
+            "def f(query, row):\n    return query.filter(sa.text(\"n = '%s'\" % row['name']))\n",
+            "def f(query, row):\n    return query.filter(sa.text(\"n = :name\").bindparams(name=str(row['name'])))\n",
+        ),
+        (
+            "op",
+            "def f(a: str):\n    op.execute(sa.text(f\"UPDATE u SET n = '{a}'\"))\n",
+            'def f(a: str):\n    op.execute(sa.text("UPDATE u SET n = :a").bindparams(a=a))\n',
+        ),
+        (
+            "django",
+            "def f(a):\n    with connection.cursor() as cursor:\n        cursor.execute(f\"SELECT 1 FROM u WHERE n = '{a}' AND m LIKE '5%'\")\n",
+            "def f(a):\n    with connection.cursor() as cursor:\n        cursor.execute(\"SELECT 1 FROM u WHERE n = %s AND m LIKE '5%%'\", [str(a)])\n",
+        ),
+        (
+            "pandas",
+            "def f(a):\n    return pd.read_sql(f\"SELECT * FROM u WHERE n = '{a}'\", con, index_col='n')\n",
+            "def f(a):\n    return pd.read_sql(\"SELECT * FROM u WHERE n = ?\", con, index_col='n', params=(str(a),))\n",
+        ),
+        (
+            "aiosqlite",
+            "async def f(a):\n    async with aiosqlite.connect('d') as db:\n        async with db.execute(f'SELECT 1 FROM u WHERE i = {a}') as cur:\n            return await cur.fetchall()\n",
+            "async def f(a):\n    async with aiosqlite.connect('d') as db:\n        async with db.execute('SELECT 1 FROM u WHERE i = ?', (a,)) as cur:\n            return await cur.fetchall()\n",
+        ),
+        (
+            "psycopg",
+            "def f(ids):\n    conn.execute(f\"SELECT 1 FROM u WHERE i IN ({','.join(map(str, ids))})\")\n",
+            "def f(ids):\n    conn.execute(f\"SELECT 1 FROM u WHERE i IN ({','.join(['%s'] * len(ids))})\", (*ids,))\n",
+        ),
+        (
+            "sqlite3",
+            "class R:\n    def __init__(self):\n        self.conn = sqlite3.connect('a')\n\n    def f(self, a):\n        self.conn.cursor().execute(f\"SELECT 1 FROM u WHERE n = '{a}'\")\n",
+            "class R:\n    def __init__(self):\n        self.conn = sqlite3.connect('a')\n\n    def f(self, a):\n        self.conn.cursor().execute(\"SELECT 1 FROM u WHERE n = ?\", (str(a),))\n",
+        ),
+        (
+            "sqlite3",
+            "def get():\n    return sqlite3.connect('b')\n\ndef f(a):\n    with get() as db:\n        db.execute(f\"SELECT 1 FROM u WHERE n = '{a}'\")\n",
+            "def get():\n    return sqlite3.connect('b')\n\ndef f(a):\n    with get() as db:\n        db.execute(\"SELECT 1 FROM u WHERE n = ?\", (str(a),))\n",
+        ),
+    ],
+)
+def test_becomes_parameters_of_its_library(head, before, expected, look):
+    audit = look(HEADS[head] + before)
+    assert after(audit) == HEADS[head] + expected, audit.diagnostics
+    assert found(look(after(audit))) == []
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        ("sqlite3", "logging.info(f\"delete from {a} where it is '{b}'\")"),
+        ("sqlite3", 'raise ValueError(f"select one of {a} from the list")'),
+        ("", "executor.execute(f'update {a} set of rules')"),
+        ("", "self.execute(f'select {a} from')".replace("from", "menu")),
+        ("sqlite3", "conn.execute('SELECT 1 FROM u WHERE n = ?', (a,))"),
+        ("sqlite3", "conn.execute(a)"),
+        ("sqlite3", "conn.execute(f'{a}')"),
+        ("sqlite3", "conn.execute(build(a), b)"),
+        ("sqlite3", "conn.execute(f'SELECT 1 FROM u LIMIT {int(a)}')"),
+        ("sqlite3", "conn.execute(f'SELECT 1 FROM u LIMIT {a:d}')"),
+        ("sqlite3", "conn.execute('SELECT 1 FROM u LIMIT %d' % a)"),
+        ("sqlite3", "conn.execute(f'SELECT 1 FROM u LIMIT {len(a)}')"),
+        ("sqlite3", "for x in ('u', 'v'):\n    conn.execute(f'DELETE FROM {x}')"),
+        (
+            "sqlite3",
+            "for x, c in [('u', 'n'), ('v', 'm')]:\n    conn.execute(f'UPDATE {x} SET {c} = 1')",
+        ),
+        (
+            "sqlite3",
+            "marks = ','.join('?' * len(a))\nconn.execute(f'SELECT 1 FROM u WHERE i IN ({marks})', a)",
+        ),
+        (
+            "sqlite3",
+            "marks = ','.join('?' for _ in a)\nconn.execute('SELECT 1 FROM u WHERE i IN (%s)' % marks, a)",
+        ),
+        (
+            "sqlite3",
+            "where = 'n = ?' if a else 'm = ?'\nconn.execute(f'SELECT 1 FROM u WHERE {where}', (a,))",
+        ),
+        ("sqlite3", "T = {'u': 'users'}\nconn.execute(f'SELECT 1 FROM {T[a]}')"),
+        ("sqlite3", "class T(enum.Enum):\n    U = 'u'\nconn.execute(f'SELECT 1 FROM {T.U.value}')"),
+        (
+            "sa",
+            "stmt = sa.select(t.c.a).where(t.c.b == a)\nstmt = stmt.where(t.c.d == b)\nconn.execute(stmt)",
+        ),
+        ("sa", "stmt = t.select()\nstmt += a\nconn.execute(stmt + b)"),
+        ("sa", "conn.execute(sa.text('SELECT 1 FROM u WHERE n = :n'), {'n': a})"),
+        (
+            "psycopg",
+            "from psycopg import sql\nconn.execute(sql.SQL('SELECT 1 FROM {}').format(sql.Identifier(a)))",
+        ),
+        ("django", "connection.cursor().execute(f'SELECT 1 FROM {Model._meta.db_table}')"),
+        ("op", "op.execute(f'UPDATE u SET b = {sa.false().compile(op.get_bind())}')"),
+        (
+            "op",
+            "revision = down_revision = ''\ndef drop(table):\n    op.execute(f'DROP TABLE {table}')\ndrop('u')\ndrop('v')",
+        ),
+        ("op", "from .names import TABLE\nop.execute(f'DROP TABLE {TABLE}')"),
+        ("pandas", "pd.read_sql('SELECT * FROM u WHERE n = ?', con, params=(a,))"),
+    ],
+)
+def test_does_nothing_to(head, body, look):
+    source = (
+        f"{HEADS[head]}import enum, logging\n\n\ndef f(a, b, t, self, executor):\n"
+        + textwrap.indent(body, "    ")
+    )
+    audit = look(source + "\n")
+    assert found(audit) == []
+    assert audit.diagnostics == ()
+    assert audit.after is None
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "rules", "reason"),
+    [
+        (
+            "",
+            "cur.execute(f\"SELECT 1 FROM u WHERE n = '{a}'\")",
+            ["SH201"],
+            "does not show which driver",
+        ),
+        (
+            "sqlite3",
+            "cur.execute(f\"SELECT 1 FROM u WHERE n = '{a}'\")",
+            ["SH201"],
+            "sqlite3 is imported",
+        ),
+        (
+            "sqlite3",
+            "conn.execute(f\"SELECT 1 FROM u WHERE n IN ('{a}')\")",
+            ["SH201"],
+            "all values of IN",
+        ),
+        (
+            "sqlite3",
+            "conn.execute(f'SELECT 1 FROM u WHERE i IN ({a})')",
+            ["SH201"],
+            "all values of IN",
+        ),
+        (
+            "sqlite3",
+            "conn.execute(f'SELECT 1 FROM u WHERE length(n) > {a}')",
+            ["SH201"],
+            "type of `a`",
+        ),
+        (
+            "sqlite3",
+            "conn.execute(f'SELECT 1 FROM u WHERE n = {other_column}')",
+            ["SH201"],
+            "piece of SQL",
+        ),
+        (
+            "sqlite3",
+            "conn.execute(f'SELECT 1 FROM u WHERE n = {quote(a)}')",
+            ["SH201"],
+            "piece of SQL",
+        ),
+        (
+            "sqlite3",
+            "conn.executescript(f\"DELETE FROM u WHERE n = '{a}'\")",
+            ["SH201"],
+            "takes no parameters",
+        ),
+        (
+            "sqlite3",
+            "conn.executemany(f\"UPDATE u SET n = '{a}' WHERE i = ?\", b)",
+            ["SH201"],
+            "by row",
+        ),
+        (
+            "sqlite3",
+            "conn.execute(f\"SELECT 1 FROM u WHERE n = '{a}' AND i = ? AND m = '{b}'\", (1,))",
+            ["SH201"],
+            "order",
+        ),
+        ("sqlite3", "conn.execute(f\"SELECT 1 FROM u WHERE n = '{a}'\", *b)", ["SH201"], "spreads"),
+        (
+            "sqlite3",
+            "conn.execute(f\"SELECT 1 FROM u WHERE n = '{a}' AND i = :i\", b)",
+            ["SH201"],
+            "add the values",
+        ),
+        (
+            "sqlite3",
+            "conn.execute(f\"DELETE FROM u WHERE n = '{a}'; DELETE FROM u\")",
+            ["SH201"],
+            "several",
+        ),
+        (
+            "sqlite3",
+            "conn.execute(f\"CREATE TABLE u (n TEXT DEFAULT '{a}')\")",
+            ["SH201"],
+            "take no parameters",
+        ),
+        (
+            "sqlite3",
+            "sql = f\"SELECT 1 FROM u WHERE n = '{a}'\"\nprint(sql)\nconn.execute(sql)",
+            ["SH201"],
+            "used elsewhere",
+        ),
+        (
+            "sqlite3",
+            "sql = f\"SELECT 1 FROM u WHERE n = '{a}'\"\na = 1\nconn.execute(sql)",
+            ["SH201"],
+            "changes before",
+        ),
+        (
+            "sqlite3",
+            "sql = f\"SELECT 1 FROM u WHERE n = '{next(a)}'\"\nb()\nconn.execute(sql)",
+            ["SH201"],
+            "is computed before",
+        ),
+        (
+            "sqlite3",
+            "sql = 'SELECT 1 FROM u'\nif a:\n    sql += f\" WHERE n = '{a}'\"\nconn.execute(sql)",
+            ["SH201"],
+            "under a condition",
+        ),
+        (
+            "sqlite3",
+            "if b:\n    sql = f\"SELECT 1 FROM u WHERE n = '{a}'\"\nelse:\n    sql = 'SELECT 1'\nconn.execute(sql)",
+            ["SH201"],
+            "more than one value",
+        ),
+        (
+            "sqlite3",
+            "where = f\"n = '{a}'\"\nconn.execute(f'SELECT 1 FROM u WHERE {where}')",
+            ["SH201"],
+            "put together elsewhere",
+        ),
+        (
+            "sqlite3",
+            "conn.execute(\"SELECT 1 FROM u WHERE n = '%s'\" % a, b)",
+            ["SH201"],
+            "add the values",
+        ),
+        (
+            "sqlite3",
+            "a = (b,)\nconn.execute(\"SELECT 1 FROM u WHERE n = '%s'\" % a)",
+            ["SH201"],
+            "is a tuple",
+        ),
+        (
+            "sqlite3",
+            'conn.execute("SELECT 1 FROM u WHERE n = \'" +  # why\n    a + "\'")',
+            ["SH201"],
+            "comments",
+        ),
+        (
+            "psycopg",
+            "conn.execute(f\"SELECT now() - INTERVAL '{a} days' FROM u\")",
+            ["SH201"],
+            "INTERVAL",
+        ),
+        ("psycopg", "conn.execute(rf\"SELECT 1 FROM u WHERE n = E'\\n{a}'\")", ["SH203"], ""),
+        ("psycopg", "conn.execute(f\"DO $x$ BEGIN PERFORM '{a}'; END $x$\")", ["SH203"], ""),
+        (
+            "sa",
+            "conn.exec_driver_sql(f\"SELECT 1 FROM u WHERE n = '{a}'\")",
+            ["SH201"],
+            "parameter style",
+        ),
+        ("text", "text(f\"SELECT 1 FROM u WHERE d > '{a}'::date\")", ["SH201"], "cast"),
+        ("django", "User.objects.raw(f\"SELECT 1 FROM u WHERE n = '{a}'\")", ["SH201"], "params="),
+        ("django", "User.objects.extra(where=[f\"n = '{a}'\"])", ["SH201"], "params="),
+        ("op", "op.execute(f\"UPDATE u SET n = '{a}'\")", ["SH201"], "bindparams"),
+        (
+            "pandas",
+            "pd.read_sql(f\"SELECT * FROM u WHERE n = '{a}'\", engine)",
+            ["SH201"],
+            "parameter style",
+        ),
+        ("sqlite3", "conn.execute(f'SELECT {a} FROM u')", ["SH202"], ""),
+        ("sqlite3", "conn.execute(f\"SELECT 1 FROM {a.GET['t']}\")", ["SH202"], ""),
+        (
+            "sqlite3",
+            "from bottle import request\nconn.execute(f\"SELECT 1 FROM {request.GET['t']}\")",
+            ["SH202"],
+            "",
+        ),
+        ("sa", "sa.literal_column(f\"'{a}'\")", ["SH201"], "literal()"),
+        ("sqlite3", "conn.execute(f'SELECT 1 FROM u ORDER BY {a}')", ["SH202"], ""),
+        ("sqlite3", "conn.execute(f'INSERT INTO u ({a}) VALUES (?)', (b,))", ["SH202"], ""),
+        ("sqlite3", "conn.execute(f'UPDATE {a} SET n = 1')", ["SH202"], ""),
+        ("sqlite3", "conn.execute(f'SELECT 1 FROM u WHERE {a} = 1')", ["SH202"], ""),
+        ("sqlite3", "conn.execute(f'SELECT 1 FROM tab_{a}')", ["SH202"], ""),
+        ("sqlite3", "conn.execute(f'SELECT 1 FROM u WHERE {a}')", ["SH203"], ""),
+        ("sqlite3", "conn.execute('SELECT 1 FROM u WHERE ' + ' AND '.join(a))", ["SH203"], ""),
+    ],
+)
+def test_is_explained_and_left(head, body, rules, reason, look):
+    source = f"{HEADS[head]}\n\ndef f(a, b, cur, other_column, quote):\n" + textwrap.indent(
+        body, "    "
+    )
+    audit = look(source + "\n")
+    assert [item.rule.id for item in found(audit)] == rules
+    assert audit.after is None
+    assert audit.outcome == "diagnosed"
+    assert reason in " ".join(item.remedy for item in audit.diagnostics)
