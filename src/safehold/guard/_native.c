@@ -28,7 +28,7 @@ static struct {
     int handled; /* how many */
     char *names[MOST_HANDLED];
     unsigned char begins[256]; /* first letters of these */
-    PyObject *hook;            /* hook.py's */
+    PyObject *hook, *record;   /* hook.py's */
     PyObject *live;
     PyObject *plain;
     PyObject *minted_names;
@@ -197,6 +197,23 @@ ask(const char *event, PyObject *args)
     return answer == NULL ? -1 : 0;
 }
 
+/* Has the guarded interpreter record a refusal; it is one whatever becomes of this. */
+static void
+record_elsewhere(const char *event)
+{
+    PyThreadState *there = PyThreadState_New(guard.interpreter);
+    if (there == NULL) {
+        return;
+    }
+    PyThreadState *here = PyThreadState_Swap(there); /* with the lock of the other, since 3.12 */
+    PyObject *done = PyObject_CallFunction(guard.record, "s", event);
+    Py_XDECREF(done);
+    PyErr_Clear(); /* in mode enforce it raises what it has recorded */
+    PyThreadState_Clear(there);
+    PyThreadState_Swap(here);
+    PyThreadState_Delete(there);
+}
+
 static int
 elsewhere(const char *event)
 {
@@ -207,6 +224,7 @@ elsewhere(const char *event)
     if (!guard.refuses || !is_handled(event)) {
         return 0;
     }
+    record_elsewhere(event);
     PyErr_Format(PyExc_RuntimeError,
                  "%s: a sub-interpreter is not guarded, so nothing is loaded there; use a process",
                  event);
@@ -259,12 +277,12 @@ keep_names(PyObject *handled)
 static PyObject *
 add_hook(PyObject *Py_UNUSED(module), PyObject *args, PyObject *options)
 {
-    static char *keywords[] = {"hook", "handled", "live", "plain", "minted_names", "minted",
+    static char *keywords[] = {"hook", "record", "handled", "live", "plain", "minted_names", "minted",
                                "modules", "strict", "refuses", NULL};
-    PyObject *hook, *handled, *live, *plain, *minted_names, *minted, *modules;
+    PyObject *hook, *record, *handled, *live, *plain, *minted_names, *minted, *modules;
     int strict, refuses;
     if (!PyArg_ParseTupleAndKeywords(
-            args, options, "OO!O!O!O!OO!pp:add_hook", keywords, &hook, &PyTuple_Type, &handled,
+            args, options, "OOO!O!O!O!OO!pp:add_hook", keywords, &hook, &record, &PyTuple_Type, &handled,
             &PyDict_Type, &live, &PySet_Type, &plain, &PyDict_Type, &minted_names, &minted,
             &PyDict_Type, &modules, &strict, &refuses)) {
         return NULL;
@@ -289,6 +307,7 @@ add_hook(PyObject *Py_UNUSED(module), PyObject *args, PyObject *options)
         return NULL;
     }
     guard.hook = Py_NewRef(hook);
+    guard.record = Py_NewRef(record);
     guard.live = Py_NewRef(live);
     guard.plain = Py_NewRef(plain);
     guard.minted_names = Py_NewRef(minted_names);
@@ -329,7 +348,7 @@ fill(PyObject *module)
     if (native_add_entries(module) < 0) {
         return -1;
     }
-    return PyModule_AddIntConstant(module, "REVISION", 2);
+    return PyModule_AddIntConstant(module, "REVISION", 3);
 }
 
 static PyModuleDef_Slot slots[] = {

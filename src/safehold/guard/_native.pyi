@@ -4,7 +4,8 @@ from typing import Any
 REVISION: int
 
 def add_hook(
-    hook: Any,
+    hook: Callable[[str, tuple[Any, ...]], None],
+    record: Callable[[str], None],
     handled: tuple[str, ...],
     live: dict[int, Any],
     plain: set[tuple[str, str]],

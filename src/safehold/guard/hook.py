@@ -73,6 +73,7 @@ def install(gate: Gate) -> None:
     else:
         native.add_hook(
             hook,
+            lambda event: interpreters.refuse_within(gate, event),
             tuple(handlers),
             live,
             gate.known_plain,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # In `_native.c` as well; higher with each change of what the two have to agree on. A checkout may
 # hold what was built of an older source.
-_REVISION: Final = 2
+_REVISION: Final = 3
 
 
 def _found() -> ModuleType | None:

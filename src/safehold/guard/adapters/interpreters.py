@@ -64,3 +64,15 @@ def refuse(gate: Gate, frame: FrameType | None) -> None:
         rule="SH174",
         action="interpreter",
     )
+
+
+def refuse_within(gate: Gate, event: str) -> None:
+    """Refuse what an interpreter does that was made past the guard. Raises Blocked."""
+    gate.refuse(
+        f"{event} in a sub-interpreter, which is not guarded; use a process",
+        UNTRUSTED,
+        None,
+        event,
+        rule="SH174",
+        action="interpreter",
+    )
