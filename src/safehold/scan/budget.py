@@ -68,7 +68,8 @@ class Budget:
         self.seconds = seconds * self.shares
         self._ends = time.thread_time() + self.seconds
         self._left = STRIDE
-        self._mapped: WeakSet[Mapped] = WeakSet()
+        # Made when there is one: it takes as long as all the rest.
+        self._mapped: WeakSet[Mapped] | None = None
         # Whether the time was used up when it was last asked for.
         self.over = False
         # Blocks of memory that the interpreter had when they were first counted for this file.
@@ -102,13 +103,14 @@ class Budget:
     def keep(self, data: bytes | memoryview) -> None:
         """Count what is about to be read as memory; pages of files are let go of again."""
         if isinstance(data, memoryview) and isinstance(data.obj, Mapped):
+            self._mapped = self._mapped or WeakSet()
             self._mapped.add(data.obj)
         if self._had is None and len(data) > _WEIGHED:
             self._had = _own_memory()
 
     def forget(self) -> None:
         """Let go of the pages of what is kept."""
-        for one in tuple(self._mapped):
+        for one in tuple(self._mapped or ()):
             one.forget()
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any, Final
 
@@ -166,6 +167,7 @@ def _parts(state: tuple[Any, ...], size: int) -> list[DType] | None:
     return found
 
 
+@lru_cache(maxsize=256)
 def parse_text(text: str) -> DType | None:
     """Return what a dtype text such as ``<f8`` says, or None if it says nothing known."""
     if re.fullmatch(r"[<>|=]?u\d+", text):

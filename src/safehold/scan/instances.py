@@ -8,6 +8,7 @@ says. Real dumps give items first and one state last, so another order is an att
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final
 
 from safehold.allow import model_places
@@ -84,6 +85,7 @@ def written_with(target: Made, state: Any) -> set[tuple[str, str]]:
     return {("sklearn", version)} if known and _package(target.maker) == "sklearn" else set()
 
 
+@lru_cache(maxsize=1024)
 def exists_already(maker: tuple[str, str]) -> bool:
     """Whether a call of this name returns what the process has, which no state may change."""
     return maker in _EXISTING or maker[0] == "numpy.dtypes"
@@ -94,6 +96,7 @@ def called_method(maker: tuple[str, str]) -> str | None:
     return _CALLED.get(maker)
 
 
+@lru_cache(maxsize=1024)
 def _checks_its_state(maker: tuple[str, str]) -> bool:
     return maker in {_PARTIAL, _DTYPE} or model_places(*maker) is not None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from safehold.findings import Rule
@@ -20,17 +21,18 @@ from safehold.scan.values import UNKNOWN, Box, Global, Made, Opaque, call_text, 
 
 # Of one kind per artifact; a hostile file can hold a different name every few bytes.
 _MOST_NOTES: Final = 200
-_LONGEST_NAME: Final = 120
+LONGEST_NAME: Final = 120
 
 _RECONSTRUCTOR: Final = ("copyreg", "_reconstructor")
 _NEWOBJ: Final = ("copyreg", "__newobj__")
 _NEWOBJ_EX: Final = ("copyreg", "__newobj_ex__")
 # How protocols below 4 spell `Class.member`.
-_GETATTR: Final = ("builtins", "getattr")
-_FORMS: Final = frozenset({_RECONSTRUCTOR, _NEWOBJ, _NEWOBJ_EX})
+GETATTR: Final = ("builtins", "getattr")
+FORMS: Final = frozenset({_RECONSTRUCTOR, _NEWOBJ, _NEWOBJ_EX})
 # How pickles of tensors, other than torch's own, hold a storage: a file of torch as bytes.
-_NESTS: Final = ("torch.storage", "_load_from_bytes")
+NESTS: Final = ("torch.storage", "_load_from_bytes")
 _MOST_NESTED: Final = 10_000
+RANGES: Final = frozenset({"range", "xrange"})
 _BASES: Final = frozenset(
     "object list dict tuple set frozenset int float complex str bytes bytearray".split()
 )
@@ -46,6 +48,12 @@ class GlobalUse(NamedTuple):
 
     name: str
     role: str
+
+
+@lru_cache(maxsize=4096)
+def _use(found: tuple[str, str, str]) -> GlobalUse:
+    module, name, role = found
+    return GlobalUse(f"{module}.{name}", role)
 
 
 @dataclass(slots=True)
@@ -108,7 +116,7 @@ class Judge:
     @property
     def globals(self) -> tuple[GlobalUse, ...]:
         """The names seen, in order of appearance."""
-        return tuple(GlobalUse(f"{module}.{name}", role) for module, name, role in self.uses)
+        return tuple(map(_use, self.uses))
 
     @property
     def plain(self) -> bool:
@@ -161,7 +169,7 @@ class Judge:
     def _as_value(
         self, status: Status, module: str, name: str, protocol: int, offset: int
     ) -> Global:
-        guarded = (status.known and status.danger is not None) or (module, name) == _NESTS
+        guarded = (status.known and status.danger is not None) or (module, name) == NESTS
         found = Global(module, name, protocol, guarded=guarded)
         if not status.known:
             self._unwanted(status, found, offset)
@@ -190,14 +198,14 @@ class Judge:
         if not status.known:
             self._unknown_call(status, maker, args, offset)
             self._nests(maker, args)
-        elif (status.module, status.name) in _FORMS:
+        elif (status.module, status.name) in FORMS:
             return self._form(status, maker, args, offset)
         elif status.own:
             if args:
                 self._unusual(maker, args, offset, "a class of your own is called with arguments")
         elif not self.names.arguments_ok(status, args):
             self._misused(status, maker, args, offset, "unusual arguments")
-        if (status.module, status.name) == _GETATTR and len(args) == 2:
+        if (status.module, status.name) == GETATTR and len(args) == 2:
             return self._member(made, args[0], args[1], offset)
         if Made in map(type, args) and any(map(_is_range, args)):
             message = f"{_short(show(maker))} unfolds a range while loading"
@@ -279,8 +287,8 @@ class Judge:
 
     def _used(self, status: Status, role: str) -> None:
         module, name = status.module, status.name
-        if len(module) > _LONGEST_NAME or len(name) > _LONGEST_NAME:
-            module, name = module[:_LONGEST_NAME], name[:_LONGEST_NAME]
+        if len(module) > LONGEST_NAME or len(name) > LONGEST_NAME:
+            module, name = module[:LONGEST_NAME], name[:LONGEST_NAME]
         if len(self.uses) < 2**16:
             self.uses[module, name, role] = None
 
@@ -299,7 +307,7 @@ class Judge:
             message = f"names {dotted}, which is not known to be harmless"
             note = self.note(rule, message, offset, {"global": dotted})
         if note is not None:
-            note.nested = [] if key == _NESTS else None
+            note.nested = [] if key == NESTS else None
             self._evidence[key] = note
 
     def _nests(self, maker: Global, args: Any) -> None:
@@ -408,9 +416,7 @@ def _is_empty(keywords: Any) -> bool:
 
 def _is_range(value: Any) -> bool:
     return (
-        isinstance(value, Made)
-        and isinstance(value.maker, Global)
-        and (value.maker.name in {"range", "xrange"})
+        isinstance(value, Made) and isinstance(value.maker, Global) and value.maker.name in RANGES
     )
 
 
@@ -418,4 +424,4 @@ def _short(text: str) -> str:
     """Printable and bounded, as it comes from a hostile file."""
     clean = text.encode("ascii", "backslashreplace").decode("ascii")
     clean = "".join(char if char.isprintable() else "?" for char in clean)
-    return clean if len(clean) <= _LONGEST_NAME else clean[:_LONGEST_NAME] + "..."
+    return clean if len(clean) <= LONGEST_NAME else clean[:LONGEST_NAME] + "..."

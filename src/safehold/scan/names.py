@@ -47,6 +47,8 @@ class Names:
         self._known: dict[tuple[str, str, bool], Status] = {}
         self._rules: dict[tuple[str, str], Rule] = {}
         self._more: Names | None = None
+        # What quick.py remembers of names.
+        self.quick: dict[Any, Any] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what the names are made of; a worker looks them up for itself."""
@@ -75,13 +77,18 @@ class Names:
 
     def arguments_ok(self, status: Status, args: tuple[Any, ...]) -> bool:
         """Whether real dumps make such a call, with values of the machine as arguments."""
+        rule = self.arguments_rule(status)
+        return rule is None or rule(argument(args))
+
+    def arguments_rule(self, status: Status) -> Rule | None:
+        """Return what says that of the arguments; None if any are such."""
         key = (status.module, status.name)
         rule = self._rules.get(key)
         if rule is None:
             rule = self._allow.arguments_rule(*key)
             if len(self._rules) < _MOST_REMEMBERED and sum(map(len, key)) < _REMEMBERED:
                 self._rules[key] = rule
-        return rule is any_arguments or rule(argument(args))
+        return None if rule is any_arguments else rule
 
     def keywords_ok(self, status: Status) -> bool:
         """Whether real dumps make instances with keywords."""

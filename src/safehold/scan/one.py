@@ -12,12 +12,12 @@ from typing import Any, Final
 from safehold.allow import PRESETS, AllowList
 from safehold.findings import Finding, Location, Rule
 from safehold.policy import Limits
-from safehold.scan import rules
+from safehold.scan import quick, rules
 from safehold.scan.budget import MEMORY, Budget, Exceeded, spent
 from safehold.scan.cache import Cache, cache_of
 from safehold.scan.entries import Found
 from safehold.scan.failures import FetchError
-from safehold.scan.formats import PLAIN, otherwise, possible
+from safehold.scan.formats import PICKLES, PLAIN, otherwise, possible
 from safehold.scan.isolated import Bounds, Died, is_possible, isolated
 from safehold.scan.names import Names
 from safehold.scan.reading import READ_WHOLE, Opened, TooLarge, open_regular
@@ -167,8 +167,11 @@ def _read(
         asked = possible(data, path)
     except Exception:  # noqa: BLE001  what fails here does so below, where it leaves a finding
         asked = None
-    if asked is PLAIN and not (settings.paranoid or settings.digests):
-        return FileReport(path, "pickle", Verdict.CLEAN, plain=True), True
+    if not (settings.paranoid or settings.digests):
+        if asked is PLAIN:
+            return FileReport(path, "pickle", Verdict.CLEAN, plain=True), True
+        if asked is PICKLES and (report := _read_quickly(data, path, settings.names)):
+            return report, True
     visit = Visit(path, settings.limits, settings.names, possible, otherwise)
     visit.budget = Budget(settings.limits.seconds, len(data))
     visit.budget.keep(data)
@@ -209,6 +212,20 @@ def _read(
         versions=tuple(sorted(visit.versions)),
     )
     return report, visit.settled
+
+
+def _read_quickly(data: Data, path: str, names: Names) -> FileReport | None:
+    """Return the report of a small pickle that nothing is to be noted of, or None."""
+    try:
+        judge = quick.read(data, names)
+    except Exception:  # noqa: BLE001  the machine reads it again, and what fails there is noted
+        return None
+    if judge is None:
+        return None
+    versions = tuple(sorted(judge.versions))
+    return FileReport(
+        path, "pickle", Verdict.CLEAN, (), judge.globals, judge.plain, versions=versions
+    )
 
 
 def unreadable(path: str, reason: str) -> FileReport:

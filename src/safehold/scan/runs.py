@@ -198,12 +198,12 @@ class _Grammar:
         """Texts, bytes and long integers of less than so many bytes; ``each`` is one of a text."""
         text = self._texts(0, most, each)
         if most == _LONG:
-            text += b"|" + _counted(b"[CU]", b".", b"", 0, _BYTES)
-        return text + b"|" + _counted(b"\\x8a", b".", b"", 0, _INTEGER)
+            text += b"|" + counted(b"[CU]", b".", b"", 0, _BYTES)
+        return text + b"|" + counted(b"\\x8a", b".", b"", 0, _INTEGER)
 
     def _texts(self, least: int, most: int, each: bytes = b"[\\x00-\\x7f]") -> bytes:
         code, after = self._text
-        return _counted(code, each, after, least, most)
+        return counted(code, each, after, least, most)
 
     def opcodes(self, of_containers: bytes = b"[]}(eutas\\x85-\\x87]") -> bytes:
         """All opcodes of a run but GETs, PUTs and MEMOIZE; what texts hold was seen before."""
@@ -249,7 +249,7 @@ class _Grammar:
         return found
 
 
-def _counted(code: bytes, each: bytes, after: bytes, least: int, most: int) -> bytes:
+def counted(code: bytes, each: bytes, after: bytes, least: int, most: int) -> bytes:
     """Return a pattern of an opcode with a length of one byte and as many bytes."""
     branches = (
         b"\\x%02x%b" % (length, after) + (b"%b{%d}" % (each, length) if length else b"")

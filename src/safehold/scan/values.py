@@ -181,6 +181,13 @@ class Box:
         if self._waiting and len(self._waiting) > _MOST_WAITING:
             self._settle_all()
 
+    def keep(self, items: list[Any]) -> None:
+        """Add items as they are, none of them a run, and look at them when they are asked for."""
+        if self._waiting is None:
+            self._waiting = items
+        else:
+            self._waiting += items
+
     def settle(self) -> None:
         """Take what was waiting for a run, up to the next one that is unread."""
         waiting = self._waiting or []
@@ -292,19 +299,23 @@ def _show_box(value: Box, depth: int) -> str:
 
 # Nested deeper or wider than this, an argument is passed on as unknown.
 _GIVEN_DEPTH = 3
+_AS_THEY_ARE = frozenset({int, str, bytes, bool, type(None), Global, Box})
 
 
 def argument(value: Any, depth: int = 0) -> Any:
     """Return a value as the allow list's argument checks expect it: plain where it is known."""
-    if isinstance(value, Blob):
-        return "" if value.kind in {"str", "text"} else b""
-    if isinstance(value, tuple):
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
+        return value
+    if kind is tuple:
         if depth >= _GIVEN_DEPTH or len(value) > KEPT_ITEMS:
             return UNKNOWN
-        return tuple(argument(item, depth + 1) for item in value)
+        return tuple([argument(item, depth + 1) for item in value])
+    if kind is Blob:
+        return "" if value.kind in {"str", "text"} else b""
     if value is INTEGER or value is FLOAT:
         return 0 if value is INTEGER else 0.0
-    if isinstance(value, Made) and _is_encoded(value):
+    if kind is Made and _is_encoded(value):
         return b""
     return value
 

@@ -96,8 +96,8 @@ _BY_FIRST_AND_NAME: Final = tuple(_begun(first, named=True) for first in range(2
 
 _PROTO: Final = 0x80
 # Those that a plain pickle may be as well, by what is said of them.
-_PICKLES: Final[tuple[Format, ...]] = (legacy_torch, joblib, pickle)
-_BESIDE: Final = [row for row in _BY_FIRST[_PROTO] if row not in _PICKLES]
+PICKLES: Final[tuple[Format, ...]] = (legacy_torch, joblib, pickle)
+_BESIDE: Final = [row for row in _BY_FIRST[_PROTO] if row not in PICKLES]
 _WITH_HEAD: Final = [row for row in _BESIDE if hasattr(row, "HEAD")]
 _HEADS: Final = re.compile(b"|".join(row.HEAD for row in _WITH_HEAD), re.DOTALL)
 _SIGNS: Final = tuple(row.SIGN for row in _BESIDE if hasattr(row, "SIGN"))
@@ -109,7 +109,7 @@ PLAIN: Final[tuple[Format, ...]] = (plain,)
 def possible(data: Data, name: str) -> tuple[Format, ...]:
     """Return the formats that the first byte and the name leave possible: those are asked.
 
-    Of a plain pickle that is nothing else it is `PLAIN`.
+    Of a plain pickle that is nothing else it is `PLAIN`, of another such pickle `PICKLES`.
     """
     if not len(data):
         return FORMATS
@@ -117,7 +117,7 @@ def possible(data: Data, name: str) -> tuple[Format, ...]:
     if name.lower().endswith(_ANY_ENDS):
         return _BY_FIRST_AND_NAME[first]
     if first == _PROTO and _is_no_other(data):
-        return PLAIN if plain.is_plain(data) else _PICKLES
+        return PLAIN if plain.is_plain(data) else PICKLES
     return _BY_FIRST[first]
 
 

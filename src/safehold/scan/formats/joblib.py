@@ -43,14 +43,14 @@ _WRAPPERS: Final = tuple(
 )
 
 
-def _is_wrapper(module: str, name: str) -> bool:
+def is_wrapper(module: str, name: str) -> bool:
     return module in _MODULES and (name == _WRAPPER[1] or name in _OLD_WRAPPERS)
 
 
 def read(source: Source, visit: Visit) -> str | None:
     """Read the file as joblib does, and count what ``pickle.load`` would do with it as well."""
     first = read_first(source, visit)
-    if first is None or not any(_is_wrapper(*use[:2]) for use in first.judge.uses):
+    if first is None or not any(is_wrapper(*use[:2]) for use in first.judge.uses):
         return None
     visit.first_taken = True
     judge = Judge(visit.names, visit.budget)
@@ -93,7 +93,7 @@ class Arrays:
             Broken: how many bytes the array takes cannot be told.
         """
         maker = target.maker if isinstance(target, Made) else None
-        if not isinstance(maker, Global) or not _is_wrapper(maker.module, maker.name):
+        if not isinstance(maker, Global) or not is_wrapper(maker.module, maker.name):
             return target
         if maker.name in _OLD_WRAPPERS:
             message = "reads its arrays from other files beside it"

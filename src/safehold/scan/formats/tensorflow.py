@@ -62,6 +62,13 @@ _BREAKS: Final = re.compile(_BROKEN, re.DOTALL)
 HEAD: Final = b".{4}TFL3|(?!%b)" % _BROKEN
 
 
+def fits(data: Data) -> bool:
+    """Whether bytes that begin as a file of this format are one, if they begin like a pickle."""
+    if data[4:8] == b"TFL3" or not begins_like_pickle(data):
+        return True
+    return _is_graph(Message(data), 0, len(data))
+
+
 def read(source: Source, visit: Visit) -> str | None:
     """Check the operations of a graph; None for anything else."""
     name = source.name.rsplit("/", 1)[-1].lower()
