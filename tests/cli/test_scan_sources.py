@@ -174,9 +174,9 @@ def test_the_parts_of_an_archive_are_parsed_once(tmp_path, capsys, monkeypatch):
     seen: list[str] = []
     real = members.audit_source
 
-    def audit(data, name, policy):
+    def audit(data, name, policy, **options):
         seen.append(name)
-        return real(data, name, policy)
+        return real(data, name, policy, **options)
 
     monkeypatch.setattr(members, "audit_source", audit)
     (tmp_path / "a.zip").write_bytes(zipped(MEMBERS | {"m.pkl": pickle.dumps([1])}))

@@ -11,7 +11,7 @@ from safehold.scan.entries import Found, is_below, list_directory
 from safehold.scan.hub import is_repository
 from safehold.scan.remote import is_url
 
-SUFFIXES = (".py", ".pyw")
+SUFFIXES = (".py", ".pyw", ".ipynb")
 
 
 def is_source(path: str) -> bool:

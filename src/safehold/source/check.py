@@ -13,6 +13,7 @@ from safehold.policy import Policy
 from safehold.source.entries import Libraries, find_entries
 from safehold.source.facades import Access, Accesses, accesses_of, facade_for
 from safehold.source.neighbours import Neighbours
+from safehold.source.notebooks import SUFFIX, NotebookError, audit_notebook
 from safehold.source.outcome import ArtifactUse, Diagnostic, Edit, FileAudit
 from safehold.source.prefilter import Prefilter
 from safehold.source.retarget import Group, changes, group_entries
@@ -48,11 +49,43 @@ def audit_source(
     that differs; `neighbours` finds constants of other modules; `prefilter` holds the rules. A
     source that cannot be read is a finding, never an error.
     """
+    if path.endswith(SUFFIX):
+        return _audit_notebook(data, path, policy, here, neighbours, prefilter)
     rows = prefilter.wanted(data)
     if not rows:
         return FileAudit(path)
     with _collector_paused():
         return _audit(data, path, policy, path if here is None else here, neighbours, rows)
+
+
+def _audit_notebook(
+    data: bytes,
+    path: str,
+    policy: Policy,
+    here: str | None,
+    neighbours: Neighbours | None,
+    prefilter: Prefilter,
+) -> FileAudit:
+    """Look at the code cells of a notebook as at one module."""
+    if not prefilter.wanted(data) and b"\\u" not in data:  # which can spell any letter
+        return FileAudit(path)
+    place = path if here is None else here
+
+    def audit(source: bytes) -> FileAudit:
+        rows = prefilter.wanted(source)
+        if not rows:
+            return FileAudit(path)
+        with _collector_paused():
+            return _audit(source, path, policy, place, neighbours, rows)
+
+    def bad_cell(source: bytes) -> FileAudit:
+        wanted = prefilter.wanted(source)
+        return unreadable(path, "a cell that is no Python") if wanted else FileAudit(path)
+
+    try:
+        return audit_notebook(data, path, audit, bad_cell)
+    except NotebookError as error:
+        return unreadable(path, str(error))
 
 
 @contextlib.contextmanager

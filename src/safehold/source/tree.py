@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safehold.policy import Policy
+from safehold.source import notebooks
 from safehold.source.check import MIGRATED_ALONE, PREFILTER, audit_source, unreadable
 from safehold.source.journal import Journal
 from safehold.source.neighbours import Neighbours
@@ -30,7 +31,7 @@ SKIPPED = frozenset(
     ".tox .nox .mypy_cache .pytest_cache .ruff_cache".split()
 )
 """Directories below the root that hold no source of the service itself."""
-_SUFFIXES = (".py", ".pyw")
+_SUFFIXES = (".py", ".pyw", notebooks.SUFFIX)
 _SHEBANG = re.compile(rb"#![^\n]*\bpython[\d.]*w?\b")
 _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -145,11 +146,13 @@ def _audit(
     if candidate.is_outside:
         return unreadable(candidate.relative, "a link that leads out of the tree; not followed")
     try:
-        data = _read(candidate.path, None if candidate.is_named else _is_script)
+        wanted = None if candidate.is_named else _is_script
+        data = _read(candidate.path, wanted, _largest(candidate.path))
     except OSError as error:
         return unreadable(candidate.relative, error.strerror or str(error))
     if data is None:
-        return unreadable(candidate.relative, f"larger than {LARGEST // 2**20} MiB")
+        limit = _largest(candidate.path)
+        return unreadable(candidate.relative, f"larger than {limit // 2**20} MiB")
     if not data:
         return FileAudit(candidate.relative) if candidate.is_named else None
     here = posixpath.join(offset, candidate.relative) if offset else candidate.relative
@@ -158,7 +161,11 @@ def _audit(
     )
 
 
-def _read(path: str, wanted: Callable[[bytes], bool] | None) -> bytes | None:
+def _largest(path: str) -> int:
+    return notebooks.LARGEST if path.endswith(notebooks.SUFFIX) else LARGEST
+
+
+def _read(path: str, wanted: Callable[[bytes], bool] | None, largest: int) -> bytes | None:
     """Read a regular file; None when it is larger than anything that is parsed.
 
     `wanted` looks at the first bytes; when it says no, the rest is not read and b"" returned.
@@ -173,12 +180,12 @@ def _read(path: str, wanted: Callable[[bytes], bool] | None) -> bytes | None:
             data = os.read(fd, 256)
             if not wanted(data):
                 return b""
-        if status.st_size > LARGEST:
+        if status.st_size > largest:
             return None
         data += os.read(fd, status.st_size + 1)
         while more := os.read(fd, 2**20):  # short reads, or a file that grows
             data += more
-            if len(data) > LARGEST:
+            if len(data) > largest:
                 return None
         return data
     finally:
