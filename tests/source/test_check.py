@@ -519,3 +519,10 @@ def test_a_source_that_takes_too_long_is_unreadable():
     [finding] = audit_source(b"import pickle\n" + FORMATTED, "a.py", default_policy(".")).findings
     assert finding.rule.id == "SH159"
     assert "formatted strings" in finding.message
+
+
+def test_what_is_harmless_in_a_test_is_not_found_there(look):
+    source = "import os\n\n\ndef run(path):\n    os.system('cat ' + path)\n    eval(path)\n"
+    assert {item.rule.id for item in look(source, "app/run.py").findings} == {"SH501", "SH502"}
+    assert look(source, "app/tests/run.py").findings == ()
+    assert look("import pickle\npickle.load(x)\n", "app/tests/run.py").findings

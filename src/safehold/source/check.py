@@ -25,7 +25,7 @@ from safehold.source.rules.unreadable import LARGEST, UNREADABLE
 from safehold.source.scopes import analyse
 from safehold.source.sites import Context, Site, Sites
 from safehold.source.text import Lines, UnreadableError, decode
-from safehold.source.unit import Unit
+from safehold.source.unit import Unit, is_test
 from safehold.source.uses import use_changes
 
 LIBRARIES = Libraries(RULES)
@@ -52,6 +52,8 @@ def audit_source(
     if path.endswith(SUFFIX):
         return _audit_notebook(data, path, policy, here, neighbours, prefilter)
     rows = prefilter.wanted(data)
+    if rows and is_test(path):
+        rows = tuple(row for row in rows if row.in_tests)
     if not rows:
         return FileAudit(path)
     with _collector_paused():

@@ -144,7 +144,8 @@ class SourceRule:
     ``names``: what the prefilter searches for; empty when other rules' names cover it. With
     ``hints`` the rule is asked about files alone in which one of them holds.
     ``check`` yields what the rule finds besides uses of its library. ``migrates`` is false for
-    what migration neither does nor asks for: a finding of `safehold scan` alone.
+    what migration neither does nor asks for: a finding of `safehold scan` alone. ``in_tests`` is
+    false for what is harmless in a test, which runs on its developer's data.
     """
 
     rule: Rule
@@ -154,4 +155,5 @@ class SourceRule:
     library: Library | None = None
     check: Callable[[Any], Iterator[Item]] | None = None  # of a Unit, which holds such tables
     migrates: bool = True
+    in_tests: bool = True
     hints: tuple[Hint, ...] = ()

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from safehold.source.calls import Called, names_of
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _Node = TypeVar("_Node", bound=ast.AST)
 _Made = TypeVar("_Made")
+_TESTS = frozenset({"test", "tests", "testing", "conftest.py", "unittests", "testdata"})
 _PARTIAL = ("functools.partial", "functools.partialmethod")
 
 
@@ -116,3 +118,10 @@ class Unit:
                     Called(name, node, scope, tuple(node.args), tuple(node.keywords))
                 )
         return dict(found)
+
+
+def is_test(path: str) -> bool:
+    """Say whether a path is of a test, by its names."""
+    parts = PurePosixPath(path).parts
+    name = parts[-1] if parts else ""
+    return not _TESTS.isdisjoint(parts) or name.startswith("test_") or name.endswith("_test.py")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from safehold.source.row import SourceRule
 from safehold.source.rules.cloudpickle import CLOUDPICKLE
 from safehold.source.rules.cpickle import CPICKLE
+from safehold.source.rules.debug import DEBUG
+from safehold.source.rules.default import DEFAULT
 from safehold.source.rules.dill import DILL
 from safehold.source.rules.evaluated import EVALUATED
 from safehold.source.rules.joblib import JOBLIB
@@ -14,6 +16,7 @@ from safehold.source.rules.others import OTHERS
 from safehold.source.rules.pandas import PANDAS
 from safehold.source.rules.pickle import PICKLE
 from safehold.source.rules.reference import REFERENCE
+from safehold.source.rules.secret import SECRET
 from safehold.source.rules.serializers import SERIALIZERS
 from safehold.source.rules.shell import SHELL
 from safehold.source.rules.shelve import SHELVE
@@ -48,6 +51,9 @@ RULES: tuple[SourceRule, ...] = (
     SQL_PARTS,
     REFERENCE,
     UNREADABLE,
+    SECRET,
+    DEBUG,
+    DEFAULT,
     EVALUATED,
     SHELL,
     MKTEMP,

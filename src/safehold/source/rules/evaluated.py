@@ -83,6 +83,7 @@ EVALUATED = SourceRule(
     rule=RULE,
     check=_check,
     migrates=False,
+    in_tests=False,
     hints=(
         Hint.of("eval", _CALL % "eval"),
         Hint.of("exec", _CALL % "exec"),

@@ -42,7 +42,11 @@ _WITH_SHELL = (
     "subprocess.Popen",
 )  # fmt: skip
 
-_NAMED = r"""\s*(?:[(\r\n;),"']|$|\s(?:as|if|or|else)\b)"""
+# As an attribute, called, imported or by its name: prose speaks of systems on every page.
+_NAMED = (
+    r"(?:(?<=\.)(?<!platform\.){0}\s*(?:[(\r\n;),]|$|as\b|if\b|or\b|else\b)|(?<![\w.]){0}\s*\("
+    r"|(?<=import ){0}(?!\w)|(?<=[,(\s]){0}\s*(?:,|\)|as\b)|(?<=['\"]){0}(?=['\"]))"
+)
 
 
 def _check(unit: Unit) -> Iterator[Item]:
@@ -81,13 +85,12 @@ SHELL = SourceRule(
     rule=RULE,
     check=_check,
     migrates=False,
+    in_tests=False,
     hints=(
-        Hint.of("system", r"(?<!\w)(?<!platform\.)system" + _NAMED),
-        Hint.of("popen", r"(?<!\w)popen" + _NAMED),
-        Hint.of("shell", r"shell['\"]?\s*[=:]\s*(?!=|False)"),
-        Hint.of("subprocess_shell"),
-        Hint.of("getoutput"),
-        Hint.of("getstatusoutput"),
+        Hint.of("system", _NAMED.format("system")),
+        Hint.of("popen", _NAMED.format("popen")),
+        Hint.of("shell", r"shell['\"]?\s*[=:]\s*(?!=|False)|(?<=subprocess_)shell"),
+        Hint.of("output", r"(?<=get)output|(?<=getstatus)output"),
     ),
     bad=(
         Example("import os\n\n\ndef show(path):\n    os.system('cat ' + path)\n", (5,)),

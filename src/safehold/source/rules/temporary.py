@@ -22,7 +22,7 @@ RULE = Rule(
     references=("https://docs.python.org/3/library/tempfile.html#tempfile.mktemp",),
 )
 
-_NAMES = ("tempfile.mktemp", "os.tmpnam", "os.tempnam")
+_NAMES = ("tempfile.mktemp",)
 
 
 def _check(unit: Unit) -> Iterator[Item]:
@@ -36,10 +36,9 @@ MKTEMP = SourceRule(
     rule=RULE,
     check=_check,
     migrates=False,
+    in_tests=False,
     hints=(
         Hint.of("mktemp", r"(?<!\w)mktemp(?!\w)"),
-        Hint.of("tmpnam", r"(?<!\w)tmpnam(?!\w)"),
-        Hint.of("tempnam", r"(?<!\w)tempnam(?!\w)"),
     ),
     bad=(
         Example("import tempfile\n\nprint(tempfile.mktemp('.csv'))\n", (3,)),
