@@ -6,12 +6,13 @@ import ast
 import contextlib
 import gc
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from safehold.findings import Confidence, Finding, Location, Severity
 from safehold.policy import Policy
 from safehold.source.entries import Libraries, find_entries
 from safehold.source.facades import Access, Accesses, accesses_of, facade_for
+from safehold.source.ignores import Ignores
 from safehold.source.neighbours import Neighbours
 from safehold.source.notebooks import SUFFIX, NotebookError, audit_notebook
 from safehold.source.outcome import ArtifactUse, Diagnostic, Edit, FileAudit
@@ -29,6 +30,7 @@ from safehold.source.unit import Unit, is_test
 from safehold.source.uses import use_changes
 
 LIBRARIES = Libraries(RULES)
+KNOWN = frozenset(row.rule.id for row in RULES)
 PREFILTER = Prefilter(RULES)
 MIGRATED_ALONE = Prefilter(MIGRATED)
 """For `safehold migrate` and the members of archives, which are looked at for loads alone."""
@@ -120,7 +122,10 @@ def _audit(
         tree = parse(text.utf8)
         module = analyse(tree)
         accesses = Accesses(module, policy, here, neighbours)
-        unit = Unit(path, text, module, Lines(text.utf8), policy, accesses, LIBRARIES)
+        ignores = Ignores(text.utf8, tree)
+        unit = Unit(
+            path, text, module, Lines(text.utf8), policy, accesses, LIBRARIES, ignores, KNOWN
+        )
         return _Check(unit, rows).run()
     except UnreadableError as error:
         return unreadable(path, str(error))
@@ -174,12 +179,18 @@ class _Check:
         for group in group_entries(entries, sites):
             self._group(group, list(accesses_of(group, accesses)))
         for site in sites.all:
-            if site.is_unsafe:
+            if site.is_unsafe and not self._is_ignored(site):
                 self.findings.append(self._finding(site, accesses.of(site)))
 
     def _group(self, group: Group, accesses: list[Access]) -> None:
         self.artifacts.extend(item for access in accesses if (item := access.artifact()))
+        if group.by_use:
+            sites = tuple(site for site in group.sites if not self._is_ignored(site))
+            group = replace(group, sites=sites)
         if not group.active and (not group.exported or group.by_use):
+            return
+        if self._is_left(group):
+            self.unit.refused.update(entry.library.facade for entry in group.entries)
             return
         obstacle = group.obstacle()
         if obstacle is None:
@@ -194,7 +205,19 @@ class _Check:
                 self.diagnostics.extend(_beyond(group))
                 return
         self.unit.refused.update(entry.library.facade for entry in group.entries)
-        self.diagnostics.extend(_left(group, obstacle))
+        kept = tuple(site for site in group.sites if not self._is_ignored(site))
+        left = replace(group, sites=kept)
+        if left.active or not group.active:
+            self.diagnostics.extend(_left(left, obstacle))
+
+    def _is_ignored(self, site: Site) -> bool:
+        return self.unit.ignores.covers(site.row.rule.id, site.line)
+
+    def _is_left(self, group: Group) -> bool:
+        """Whether a comment at one of its imports says that they stay as they are."""
+        covers = self.unit.ignores.covers
+        asked = [covers(entry.row.rule.id, entry.node.lineno) for entry in group.entries]
+        return any(asked)
 
     def _plan(self, *changes: Change) -> None:
         """Take changes; an import that two places need is made once."""
@@ -257,10 +280,12 @@ class _Check:
         """Take what a rule says: a change, a finding, something to do by hand, a file."""
         line = item.node.lineno
         remedy = item.remedy or row.rule.remedy
-        if item.change is not None:
-            self._plan(item.change, *([] if item.needs is None else [item.needs]))
         if item.artifact is not None:
             self.artifacts.append(item.artifact)
+        if self.unit.ignores.covers(row.rule.id, line):
+            return
+        if item.change is not None:
+            self._plan(item.change, *([] if item.needs is None else [item.needs]))
         if row.migrates and (item.change is None or not item.is_finding):
             self.diagnostics.append(
                 Diagnostic(line, row.rule.id, item.message, remedy, is_open=item.is_open)

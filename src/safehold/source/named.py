@@ -46,8 +46,16 @@ class Named:
         return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
-def named_literals(unit: Unit) -> Iterator[Named]:
-    """Yield the texts and bytes of a module that have a name."""
+def named_literals(unit: Unit) -> tuple[Named, ...]:
+    """Return the texts and bytes of a module that have a name."""
+    return unit.once(_all)
+
+
+def _all(unit: Unit) -> tuple[Named, ...]:
+    return tuple(_named(unit))
+
+
+def _named(unit: Unit) -> Iterator[Named]:
     for assign in unit.nodes(ast.Assign):
         for target in assign.targets:
             yield from _given(_name(target), assign.value)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from safehold.source.calls import Called, names_of
 from safehold.source.entries import Libraries
+from safehold.source.ignores import Ignores
 from safehold.source.scopes import Module
 from safehold.source.text import Lines, Text
 
@@ -42,6 +43,8 @@ class Unit:
     policy: Policy
     accesses: Accesses
     libraries: Libraries
+    ignores: Ignores = field(default_factory=Ignores)
+    known: frozenset[str] = frozenset()
     refused: set[str] = field(default_factory=set)
 
     def calls(self, *names: str) -> Iterator[Called]:

@@ -9,6 +9,7 @@ from safehold.source.rules.debug import DEBUG
 from safehold.source.rules.default import DEFAULT
 from safehold.source.rules.dill import DILL
 from safehold.source.rules.evaluated import EVALUATED
+from safehold.source.rules.ignored import IGNORED
 from safehold.source.rules.joblib import JOBLIB
 from safehold.source.rules.moved import MOVED
 from safehold.source.rules.numpy import NUMPY
@@ -59,6 +60,7 @@ RULES: tuple[SourceRule, ...] = (
     MKTEMP,
     WEAK_HASH,
     UNVERIFIED,
+    IGNORED,  # last: it tells what the others had no use for
 )
 
 MIGRATED: tuple[SourceRule, ...] = tuple(row for row in RULES if row.migrates)
