@@ -461,4 +461,46 @@ CASES = (
         TEXTS,
         (OR,),
     ),
+    _case(
+        "extends parameters on both sides",
+        "return rows(conn.execute(f\"SELECT * FROM users WHERE name = '{a}' AND id = ? AND name = '{a}'\", (b,)))",
+        PAIRS,
+        (OR, 1),
+    ),
+    _case(
+        "extends named parameters",
+        "return rows(conn.execute(f\"SELECT * FROM users WHERE name = '{a}' AND id = :a\", {'a': b}))",
+        PAIRS,
+        (OR, 1),
+    ),
+    _case(
+        "spreads named parameters",
+        "values = {'i': b}\nreturn rows(conn.execute(f\"SELECT * FROM users WHERE name = '{a}' AND id = :i\", values))",
+        PAIRS,
+        (OR, 1),
+    ),
+    _case(
+        "two statements in one variable",
+        "sql = f\"SELECT * FROM users WHERE name = '{a}'\"\nfound = rows(conn.execute(sql))\nsql = f\"SELECT * FROM users WHERE note = '{a}'\"\nreturn found + rows(conn.execute(sql))",
+        TEXTS,
+        (OR,),
+    ),
+    _case(
+        "variable in a loop and a with",
+        "found = []\nfor name in [a, b]:\n    sql = f\"SELECT * FROM users WHERE name = '{name}'\"\n    with conn:\n        found += rows(conn.execute(sql))\nreturn found",
+        PAIRS,
+        (OR, 1),
+    ),
+    _case(
+        "percent d stays a number",
+        "return rows(conn.execute(\"SELECT * FROM users WHERE name = '%s' LIMIT %d\" % (a, b)))",
+        (("ann", 1), ("bob", 2)),
+        (OR, 9),
+    ),
+    _case(
+        "variable in parentheses with percent behind",
+        'sql = (\n    "SELECT * FROM users "\n    "WHERE name = \'%s\'"\n) % (\n    a,\n)\nreturn rows(conn.execute(sql))',
+        TEXTS,
+        (OR,),
+    ),
 )

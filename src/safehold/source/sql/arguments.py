@@ -24,7 +24,7 @@ _EXECUTES = frozenset(("execute", "scalar", "scalars", "stream", "stream_scalars
 class Addition:
     """What is written into a call, and the same done to its tree."""
 
-    span: Span
+    spans: tuple[Span, ...]
     transform: Callable[[], None]
 
 
@@ -87,6 +87,10 @@ def addition(
         raise NotProvenError("the statement has lines that would be lost")
     if isinstance(has, ast.Tuple | ast.List):
         return _extended(has, given, text, source)
+    if isinstance(has, ast.Dict) and has_names(sink, text):
+        return _more(has, given, source)
+    if isinstance(has, ast.Name) and has_names(sink, text):
+        return _with_names(has, given, source, module)
     if isinstance(has, ast.Name) and marks_in(text):
         return _wrapped(has, given, text, source, module)
     raise NotProvenError(f"add the values to `{ast.unparse(has)}` in the order of the statement")
@@ -95,6 +99,27 @@ def addition(
 def marks_in(text: str) -> list[int]:
     """Return where a statement has positional parameters already."""
     return [item.start for item in tokens(text) if item.kind == "mark" and item.text in ("?", "%s")]
+
+
+def has_names(sink: Sink, text: str) -> bool:
+    """Whether a call has values by name, and its statement the names."""
+    named = [item for item in tokens(text) if item.kind == "mark" and item.text[0] in ":%"]
+    named = [item for item in named if item.text != "%s"]
+    if not named or marks_in(text):
+        return False
+    has = existing(sink)
+    if isinstance(has, ast.Name) and sink.driver.style is Style.QMARK:  # a sequence does as well
+        found = [item.value for _, item in sink.called.scope.lookup(has.id)]
+        return bool(found) and all(isinstance(item, ast.Dict) for item in found)
+    return isinstance(has, ast.Dict | ast.Name)
+
+
+def _with_names(has: ast.Name, given: list[Given], source: Source, module: Module) -> Addition:
+    written = ", ".join(f'"{item.name}": {item.source}' for item in given)
+    keys: list[ast.expr | None] = [None, *(ast.Constant(value=item.name) for item in given)]
+    new = ast.Dict(keys=keys, values=[has, *(item.node for item in given)])
+    span = Span(*source.span(has), f"{{**{has.id}, {written}}}")
+    return Addition((span,), lambda: put(module, has, new))
 
 
 def _sequence(sink: Sink, given: list[Given], source: Source, comma: str) -> Addition:
@@ -112,10 +137,10 @@ def _sequence(sink: Sink, given: list[Given], source: Source, comma: str) -> Add
         at = end_of(last, call, source)
         keyword = ast.keyword(arg="params", value=new)
         return Addition(
-            Span(at, at, f"{comma}params={written}"), lambda: call.keywords.append(keyword)
+            (Span(at, at, f"{comma}params={written}"),), lambda: call.keywords.append(keyword)
         )
     at = end_of(sink.sql, call, source)
-    return Addition(Span(at, at, comma + written), lambda: call.args.insert(1, new))
+    return Addition((Span(at, at, comma + written),), lambda: call.args.insert(1, new))
 
 
 def _spread(call: ast.Call, given: list[Given], text: str, source: Source, comma: str) -> Addition:
@@ -126,7 +151,7 @@ def _spread(call: ast.Call, given: list[Given], text: str, source: Source, comma
     at = end_of(call.args[-1], call, source)
     elements = [item.node for item in given]
     written = comma + ", ".join(item.source for item in given)
-    return Addition(Span(at, at, written), lambda: call.args.extend(elements))
+    return Addition((Span(at, at, written),), lambda: call.args.extend(elements))
 
 
 def _extended(has: ast.Tuple | ast.List, given: list[Given], text: str, source: Source) -> Addition:
@@ -134,26 +159,28 @@ def _extended(has: ast.Tuple | ast.List, given: list[Given], text: str, source: 
     there = marks_in(text)
     if len(there) != len(has.elts) or any(isinstance(item, ast.Starred) for item in has.elts):
         raise NotProvenError("the parameters that it has do not match the statement")
-    slots = {sum(1 for at in there if at < item.place) for item in given}
-    if len(slots) != 1:
-        raise NotProvenError("add the values to the parameters in the order of the statement")
-    slot = slots.pop()
-    added = ", ".join(item.source for item in given)
-    elements = [item.node for item in given]
-    if not has.elts:
-        start, end = source.span(has)
-        span = Span(start + 1, end - 1, f"{added}," if isinstance(has, ast.Tuple) else added)
-    elif slot < len(has.elts):
-        at = source.span(has.elts[slot])[0]
-        span = Span(at, at, f"{added}, ")
-    else:
-        at = source.span(has.elts[-1])[1]
-        span = Span(at, at, f", {added}")
+    slots: dict[int, list[Given]] = {}
+    for item in given:
+        slots.setdefault(sum(1 for at in there if at < item.place), []).append(item)
+    spans = []
+    for slot, items in slots.items():
+        added = ", ".join(item.source for item in items)
+        if not has.elts:
+            start, end = source.span(has)
+            written = f"{added}," if isinstance(has, ast.Tuple) else added
+            spans.append(Span(start + 1, end - 1, written))
+        elif slot < len(has.elts):
+            at = source.span(has.elts[slot])[0]
+            spans.append(Span(at, at, f"{added}, "))
+        else:
+            at = source.span(has.elts[-1])[1]
+            spans.append(Span(at, at, f", {added}"))
 
     def extend() -> None:
-        has.elts[slot:slot] = elements
+        for slot, items in sorted(slots.items(), reverse=True):
+            has.elts[slot:slot] = [item.node for item in items]
 
-    return Addition(span, extend)
+    return Addition(tuple(spans), extend)
 
 
 def _wrapped(
@@ -172,7 +199,7 @@ def _wrapped(
     else:
         raise NotProvenError(f"add the values to `{has.id}` in the order of the statement")
     new = ast.Tuple(elts=every, ctx=ast.Load())
-    return Addition(Span(*source.span(has), written), lambda: put(module, has, new))
+    return Addition((Span(*source.span(has), written),), lambda: put(module, has, new))
 
 
 def _bound(
@@ -204,7 +231,7 @@ def _bound(
     keywords = [ast.keyword(arg=item.name, value=item.node) for item in given]
     func = ast.Attribute(value=call, attr="bindparams", ctx=ast.Load())
     bound = ast.Call(func=func, args=[], keywords=keywords)
-    return Addition(Span(end, end, f".bindparams({written})"), lambda: put(module, call, bound))
+    return Addition((Span(end, end, f".bindparams({written})"),), lambda: put(module, call, bound))
 
 
 def _mapping(
@@ -217,10 +244,16 @@ def _mapping(
         at = end_of(call, outer, source)
         new = ast.Dict(keys=keys, values=values)
         span = Span(at, at, f",{padding or ' '}{{{written}}}")
-        return Addition(span, lambda: outer.args.insert(1, new))
+        return Addition((span,), lambda: outer.args.insert(1, new))
     has = outer.args[1]
     if not isinstance(has, ast.Dict) or padding:
         raise NotProvenError(f"add the values to `{ast.unparse(has)}` by name")
+    return _more(has, given, source)
+
+
+def _more(has: ast.Dict, given: list[Given], source: Source) -> Addition:
+    """Put new values behind those of a mapping."""
+    written = ", ".join(f'"{item.name}": {item.source}' for item in given)
     if has.values:
         at = source.span(has.values[-1])[1]
         span = Span(at, at, f", {written}")
@@ -229,10 +262,10 @@ def _mapping(
         span = Span(start + 1, end - 1, written)
 
     def extend() -> None:
-        has.keys.extend(keys)
-        has.values.extend(values)
+        has.keys.extend(ast.Constant(value=item.name) for item in given)
+        has.values.extend(item.node for item in given)
 
-    return Addition(span, extend)
+    return Addition((span,), extend)
 
 
 def end_of(node: ast.AST, call: ast.Call, source: Source) -> int:

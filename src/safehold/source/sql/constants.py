@@ -19,9 +19,10 @@ _NUMBERS = frozenset(
     "int float len bool abs round ord id hash time time_ns monotonic ceil floor getint getfloat "
     "getboolean true false null".split()
 )
-_QUOTES = frozenset(
-    "ident quote_ident quote_identifier quote_name quote_schema Identifier quoted_name "
-    "format_table format_column compile".split()
+# What quotes an identifier, by its name: quote_name, escape_sqlite, _quote_id, qn, sql.Identifier.
+_QUOTES = re.compile(
+    r"_*(?:(?:quoted?|escaped?)_(?:id|ident|identifier|name|column|table|schema|sqlite)s?"
+    r"|qn|ident|Identifier|quoted_name|format_table|format_column|compile)"
 )
 _TEXTS = frozenset(
     "join lower upper strip lstrip rstrip title replace format dedent str repr sorted list tuple "
@@ -284,7 +285,7 @@ class Constants:
 
     def _call(self, node: ast.Call, scope: Scope, depth: int) -> bool:
         name = last_name(node.func)
-        if name in _NUMBERS or name in _QUOTES or name.startswith(("uuid", "utcnow")):
+        if name in _NUMBERS or _QUOTES.fullmatch(name) or name.startswith(("uuid", "utcnow")):
             return True
         if name == "quote" and isinstance(node.func, ast.Attribute):
             return "preparer" in last_name(node.func.value)

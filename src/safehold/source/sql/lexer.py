@@ -70,7 +70,7 @@ _TOKEN = re.compile(
     |(?P<dollar>\$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|\Z))
     |(?P<bracket>\[{HOLE}[^\]]*\]|\[\w[^\]]*{HOLE}[^\]]*\])
     |(?P<mark>\?\d*|%s|%\(\w+\)s|\$\d+|(?<![:\w]):\w+)
-    |(?P<word>[\w{HOLE}@\#$]+)
+    |(?P<word>(?:@{{1,2}}|\#{{1,2}})?[\w{HOLE}$][\w{HOLE}$\#]*)
     |(?P<operator><>|!=|<=|>=|==|\|\||::|->>|->|[~!@\#&|*/+<>=%^-]+)
     |(?P<punctuation>.)""",
     re.VERBOSE | re.DOTALL,
@@ -80,6 +80,7 @@ _COMPARED = frozenset(
 )
 _LIKE = frozenset(("LIKE", "ILIKE", "GLOB"))
 _CALCULATED = frozenset("+ - * / || %".split())
+_PLAIN = _COMPARED | _CALCULATED | {"->", "->>"}  # what has text on its right side
 _VALUE_AFTER = frozenset(("THEN", "ELSE", "LIMIT", "OFFSET", "ESCAPE", "SIMILAR"))
 _NAME_AFTER = frozenset(
     "FROM JOIN INTO UPDATE TABLE DATABASE SCHEMA INDEX VIEW TRIGGER SEQUENCE COLUMN CONSTRAINT "
@@ -89,8 +90,9 @@ _NAME_AFTER = frozenset(
 )
 _CLAUSES = frozenset(
     "SELECT FROM WHERE SET VALUES INTO BY HAVING LIMIT OFFSET ON USING RETURNING JOIN UNION "
-    "TABLE INDEX AS COLUMNS".split()
+    "TABLE INDEX AS COLUMNS PRAGMA".split()
 )
+_AGGREGATES = frozenset(("COUNT", "SUM", "MIN", "MAX", "AVG", "TOTAL", "ARRAY_AGG"))
 _TYPED = frozenset(("INTERVAL", "DATE", "TIME", "TIMESTAMP", "TIMESTAMPTZ"))
 _TAKES = frozenset(("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "VALUES", "MERGE"))
 _REFUSES = frozenset(
@@ -204,7 +206,7 @@ class _Reader:
         if clause in ("INTO", "TABLE", "INDEX"):
             return "COLUMNS"
         if index and self._tokens[index - 1].kind == "word" and before not in _NO_FUNCTION:
-            return "FUNCTION"
+            return "AGGREGATE" if before in _AGGREGATES else "FUNCTION"
         return self._levels[-1].opened_by if before in ("(", ",") else ""
 
     def _before(self, index: int) -> str:
@@ -257,8 +259,10 @@ class _Reader:
         if before == "AS":
             yield from (_of(token, at, Place.NAME) for at in places)
             return
+        left = self._tokens[index - 1] if index else token
+        is_strict = left.has_hole or (left.kind == "operator" and left.word not in _PLAIN)
         for at in places:
-            yield Position(at, Place.QUOTED, token.start, token.end, obstacle)
+            yield Position(at, Place.QUOTED, token.start, token.end, obstacle, is_strict)
 
     def _bare(self, token: Token, index: int) -> Position:
         before, after = self._before(index), self._after(index)
@@ -307,6 +311,8 @@ class _Reader:
             return _of(token, token.start, Place.LISTED if whole else Place.BARE)
         if level.opened_by == "VALUES":
             return self._strict(token) if whole else _of(token, token.start, Place.BARE)
+        if level.clause == "PRAGMA" or level.opened_by == "AGGREGATE":
+            return _of(token, token.start, Place.NAME)
         if level.opened_by == "FUNCTION":
             return self._strict(token)
         if level.clause in ("LIMIT", "OFFSET"):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import enum
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from safehold.source.entries import literal
-from safehold.source.scopes import Binding, How, Kind, Module, Scope
+from safehold.source.scopes import How, Kind, Module, Scope
+from safehold.source.sql.flow import reached
 from safehold.source.sql.templates import (
     Field,
     Values,
@@ -221,30 +222,39 @@ class Builder:
         if len(owners) != 1 or not assigned:
             return []
         owner = owners.pop()
+        known = reached(node, self._module) if owner is scope else None
+        if known is not None:
+            built = self._assigned(known.value, owner, node)
+            self._add(built, known.additions, owner, node)
+            return [built]
         added = self._additions(node.id, owner)
         values = []
         for binding in assigned[:6]:
-            built = self._assigned(binding, owner, node)
+            if binding.value is None:
+                continue
+            built = self._assigned(binding.value, owner, node)
             later = [item for item in added if item.lineno >= binding.line]
             if not built.is_text and not later:
                 continue
-            for item in later:
-                more = self.flatten(item.value, owner)
-                if more.is_text:
-                    more.parts.append(Part(item.value, owner, node))
-                built.add(more)
+            self._add(built, later, owner, node)
             if len(assigned) > 1 or len(found) - len(assigned) != len(later):
                 built.obstacle = built.obstacle or f"`{node.id}` has more than one value"
             values.append(built)
         return values
 
-    def _assigned(self, binding: Binding, owner: Scope, node: ast.Name) -> Built:
-        value = binding.value
-        if value is None:
-            return Built()
+    def _assigned(self, value: ast.expr, owner: Scope, node: ast.Name) -> Built:
         built = self.flatten(value, owner)
         built.parts.append(Part(value, owner, node))
         return built
+
+    def _add(
+        self, built: Built, added: Iterable[ast.AugAssign], owner: Scope, node: ast.Name
+    ) -> None:
+        for item in added:
+            more = self.flatten(item.value, owner)
+            if more.is_text:
+                more.parts.append(Part(item.value, owner, node))
+            built.add(more)
 
     def _additions(self, name: str, owner: Scope) -> list[ast.AugAssign]:
         """Return the `name += ...` of a function, in the order of their lines."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from safehold.source.rewrite import Change, NotProvenError, Span
 from safehold.source.scopes import Scope
-from safehold.source.sql.arguments import Given, addition, existing, free_names
+from safehold.source.sql.arguments import Given, addition, existing, free_names, has_names
 from safehold.source.sql.drivers import Style
 from safehold.source.sql.lexer import Place, Position, tokens
 from safehold.source.sql.pieces import Bit, Form, Part
@@ -55,6 +55,7 @@ class _Plan:
         self._statement = statement
         self._sink = statement.sink
         self._style = statement.sink.driver.style
+        self._is_named = False  # whether its parameters have names, where the driver has both
         self._built = statement.built
         self._builder = found.builder
         self._unit = unit
@@ -63,6 +64,9 @@ class _Plan:
 
     def change(self, rule: str) -> Change:
         self._check()
+        self._is_named = self._sink.kind is not Kind.TEXT and has_names(
+            self._sink, self._built.text
+        )
         parameters = list(self._parameters())
         actions = self._actions(parameters)
         renderer = Renderer(self._source, self._built.bits, actions)
@@ -85,7 +89,7 @@ class _Plan:
                 put(module, part.node, node)
             added.transform()
 
-        return Change(rule, (*(span for _, span, _ in parts), added.span), transform)
+        return Change(rule, (*(span for _, span, _ in parts), *added.spans), transform)
 
     def _edited(self) -> list[Part]:
         named = [part for part in self._built.parts if part.name is not None]
@@ -125,7 +129,7 @@ class _Plan:
 
     def _parameters(self) -> Iterator[_Parameter]:
         seen: set[int] = set()
-        taken = set(re.findall(r":(\w+)", self._built.text))
+        taken = set(re.findall(r"(?::|%\()(\w+)", self._built.text))
         number = self._highest()
         for spot in self._statement.spots:
             position = spot.position
@@ -162,6 +166,10 @@ class _Plan:
             return Mark(f":{name}")
         if self._style is Style.DOLLAR:
             return Mark(f"${number}")
+        if self._is_named and value.many:
+            raise NotProvenError("the values of IN need parameters of their own")
+        if self._is_named:
+            return Mark(f":{name}" if self._style is Style.QMARK else f"%({name})s")
         one = "?" if self._style is Style.QMARK else "%s"
         if not value.many:
             return Mark(one)
@@ -235,7 +243,13 @@ def _check_no_tuple(node: ast.expr, scope: Scope) -> None:
 def _shown(bit: Bit) -> object:
     if bit.hole is None:
         return bit.text
-    return ast.dump(bit.hole.value), bit.hole.conversion.replace("s", ""), bit.hole.spec
+    value, spec = ast.dump(bit.hole.value), bit.hole.spec
+    if bit.leaf is not None and bit.leaf.form is Form.PERCENT and spec in ("d", "i"):
+        whole = ast.Call(
+            func=ast.Name(id="int", ctx=ast.Load()), args=[bit.hole.value], keywords=[]
+        )
+        value, spec = ast.dump(whole), ""
+    return value, bit.hole.conversion.replace("s", ""), spec
 
 
 def _marked(mark: Mark | None) -> list[object]:

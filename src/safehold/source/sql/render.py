@@ -184,11 +184,16 @@ class Renderer:
         if leaf.form is Form.FSTRING:
             return unit.raw
         hole = bit.hole
-        if hole is None or hole.spec is None or (leaf.form is Form.PERCENT and hole.spec):
+        if hole is None or hole.spec is None:
             raise NotProvenError("a field of its template has no equal in a formatted string")
+        written = self._source.of(hole.value)
         conversion = f"!{hole.conversion}" if hole.conversion else ""
         spec = f":{hole.spec}" if hole.spec else ""
-        return _mark(Mark(f"{{{self._source.of(hole.value)}{conversion}{spec}}}", "field"), quote)
+        if leaf.form is Form.PERCENT and spec:
+            if hole.spec not in ("d", "i"):
+                raise NotProvenError("a field of its template has no equal in a formatted string")
+            written, spec = f"int({written})", ""
+        return _mark(Mark(f"{{{written}{conversion}{spec}}}", "field"), quote)
 
     def _sum(self, node: ast.BinOp) -> str:
         """Write `a + b + c` without the operands that are parameters now."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from safehold.source.rewrite import NotProvenError
 from safehold.source.scopes import Module
+from safehold.source.sql.flow import has_other_uses, reached
 from safehold.source.sql.statements import Statement
 
 _PURE = (ast.Name, ast.Constant, ast.expr_context)
@@ -30,20 +31,16 @@ def check_straight(statement: Statement, module: Module) -> None:
     name = named[0].name.id if named[0].name is not None else ""
     if named[0].scope is not sink.called.scope or not isinstance(sink.sql, ast.Name):
         raise NotProvenError(f"`{name}` is built in another function")
-    uses = [
-        scope for node, scope in module.loads.get(name, ())
-        if next((owner for owner, _ in scope.lookup(name)), None) is named[0].scope
-    ]  # fmt: skip
-    if len(uses) != 1:
+    known = reached(sink.sql, module)
+    if known is None:
+        raise NotProvenError(f"`{name}` has more than one value")
+    if has_other_uses(known, sink.sql, sink.called.scope, module):
         raise NotProvenError(f"`{name}` is used elsewhere too")
     block, start = _block(_statement_of(named[0].node, module), module)
     ancestors = list(_ancestors(sink.called.node, module))
     end = next((i for i, item in enumerate(block) if i > start and item in ancestors), None)
     if end is None:
         raise NotProvenError(f"`{name}` is built under a condition")
-    for part in named[1:]:
-        if _statement_of(part.node, module) not in block[start:end]:
-            raise NotProvenError(f"`{name}` is added to under a condition")
     inner = ancestors[: ancestors.index(block[end]) + 1]
     is_repeated = any(isinstance(item, _LOOPS) for item in inner)
     if any(isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) for item in inner):

@@ -61,6 +61,8 @@ class Values:
         if position.place is Place.LISTED:
             return self._listed(bits, holes[0])
         if position.place is Place.QUOTED:
+            if position.is_strict and self._driver.style is Style.NAMED:
+                raise NotProvenError("what stands beside the value may take no text")
             return self._quoted(bits[1:-1], bits[0].text)
         return self._bare(holes[0], position)
 
@@ -68,7 +70,8 @@ class Values:
         holes = [bit.hole for bit in bits if bit.hole is not None]
         name = _name(holes[0].value)
         if len(bits) == 1 and not holes[0].conversion and not holes[0].spec:
-            return Value(self._as_text(holes[0]), name)
+            is_text = any(bit.leaf is None for bit in bits)  # what is added to text is text
+            return Value(self._as_text(holes[0], is_text=is_text), name)
         parts: list[ast.expr] = []
         text, skip = "", False
         for bit in bits:
@@ -90,9 +93,10 @@ class Values:
         except ValueError as error:
             raise NotProvenError(f"a value cannot be written apart: {error}") from None
 
-    def _as_text(self, hole: Hole) -> str:
+    def _as_text(self, hole: Hole, *, is_text: bool) -> str:
         written = self._source.of(hole.value)
-        if self._driver.style is Style.DOLLAR or self._constants.is_string(hole.value, hole.scope):
+        is_text = is_text or self._constants.is_string(hole.value, hole.scope)
+        if is_text or self._driver.style is Style.DOLLAR:
             return written
         return f"str({written})"
 
