@@ -86,7 +86,7 @@ def addition(
     if padding:
         raise NotProvenError("the statement has lines that would be lost")
     if isinstance(has, ast.Tuple | ast.List):
-        return _extended(has, given, text, source)
+        return _extended(sink, has, given, text, source)
     if isinstance(has, ast.Dict) and has_names(sink, text):
         return _more(has, given, source)
     if isinstance(has, ast.Name) and has_names(sink, text):
@@ -154,11 +154,15 @@ def _spread(call: ast.Call, given: list[Given], text: str, source: Source, comma
     return Addition((Span(at, at, written),), lambda: call.args.extend(elements))
 
 
-def _extended(has: ast.Tuple | ast.List, given: list[Given], text: str, source: Source) -> Addition:
+def _extended(
+    sink: Sink, has: ast.Tuple | ast.List, given: list[Given], text: str, source: Source
+) -> Addition:
     """Put new values among the elements of a literal, where their places are."""
     there = marks_in(text)
     if len(there) != len(has.elts) or any(isinstance(item, ast.Starred) for item in has.elts):
         raise NotProvenError("the parameters that it has do not match the statement")
+    if not has.elts and sink.driver.style is Style.FORMAT:
+        raise NotProvenError("whether percent signs are doubled for no values is not known")
     slots: dict[int, list[Given]] = {}
     for item in given:
         slots.setdefault(sum(1 for at in there if at < item.place), []).append(item)

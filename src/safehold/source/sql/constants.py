@@ -142,7 +142,7 @@ class Constants:
 
     def _binding(self, name: str, owner: Scope, binding: Binding, depth: int) -> bool:
         if binding.alias is not None:
-            return bool(_CAPITALS.fullmatch(name)) or name == "NULL"
+            return name[:1].isupper() or bool(_CAPITALS.fullmatch(name))  # a constant or class
         if binding.how in (How.ASSIGN, How.LOOP) and binding.value is not None:
             return self._value(binding.value, owner, depth)
         if binding.how is How.PARAMETER or annotation_of(name, owner) is not None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from safehold.source.calls import names_of
 from safehold.source.entries import last_name
-from safehold.source.scopes import How, Kind, Module, Scope
-from safehold.source.sql.functions import annotation_of
+from safehold.source.scopes import How, Module, Scope
+from safehold.source.sql.functions import annotation_of, functions_of, methods_of, own_nodes
 
 
 class Style(enum.Enum):
@@ -25,12 +25,17 @@ class Style(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """One driver. ``double_quotes_values``: whether its databases take "x" for a string."""
+    """One driver.
+
+    ``double_quotes_values``: whether its databases take "x" for a string. ``backslashes``: whether
+    a backslash may hide the quote behind it.
+    """
 
     name: str
     modules: tuple[str, ...]
     style: Style
     double_quotes_values: bool = False
+    backslashes: bool = False
 
 
 DRIVERS: tuple[Driver, ...] = (
@@ -44,14 +49,26 @@ DRIVERS: tuple[Driver, ...] = (
     Driver("psycopg2", ("psycopg2", "psycopg2cffi"), Style.FORMAT),
     Driver("psycopg", ("psycopg", "psycopg_pool"), Style.FORMAT),
     Driver("asyncpg", ("asyncpg",), Style.DOLLAR),
-    Driver("PyMySQL", ("pymysql",), Style.FORMAT, double_quotes_values=True),
-    Driver("MySQLdb", ("MySQLdb",), Style.FORMAT, double_quotes_values=True),
-    Driver("mysql.connector", ("mysql.connector",), Style.FORMAT, double_quotes_values=True),
-    Driver("aiomysql", ("aiomysql", "asyncmy"), Style.FORMAT, double_quotes_values=True),
-    Driver("Django", ("django.db",), Style.FORMAT),
+    Driver("PyMySQL", ("pymysql",), Style.FORMAT, double_quotes_values=True, backslashes=True),
+    Driver("MySQLdb", ("MySQLdb",), Style.FORMAT, double_quotes_values=True, backslashes=True),
+    Driver(
+        "mysql.connector",
+        ("mysql.connector",),
+        Style.FORMAT,
+        double_quotes_values=True,
+        backslashes=True,
+    ),
+    Driver(
+        "aiomysql",
+        ("aiomysql", "asyncmy"),
+        Style.FORMAT,
+        double_quotes_values=True,
+        backslashes=True,
+    ),
+    Driver("Django", ("django.db",), Style.FORMAT, backslashes=True),
 )
-SQLALCHEMY = Driver("SQLAlchemy", ("sqlalchemy", "sqlmodel"), Style.NAMED)
-UNKNOWN = Driver("", (), Style.NONE, double_quotes_values=True)
+SQLALCHEMY = Driver("SQLAlchemy", ("sqlalchemy", "sqlmodel"), Style.NAMED, backslashes=True)
+UNKNOWN = Driver("", (), Style.NONE, double_quotes_values=True, backslashes=True)
 
 # What a connection, pool or cursor gives that belongs to the same driver.
 _GIVES = frozenset(
@@ -133,7 +150,7 @@ class Owners:
         elif name in _GIVES and (driver := self._full(func, scope)) is not None:
             yield driver
         else:
-            bodies = list(self._functions(func, scope))
+            bodies = list(functions_of(func, scope, self._module))
             for body in bodies:
                 yield from self._returned(body, depth)
             if not bodies:
@@ -158,33 +175,11 @@ class Owners:
             if isinstance(statement, ast.AnnAssign) and last_name(statement.target) == name:
                 found = True
                 yield self._annotated(statement.annotation, owner)
-        for body in self._methods(owner, name):
+        for body in methods_of(owner, name, self._module):
             found = True
             yield from self._returned(body, depth)
         if not values and not found:
             yield None
-
-    def _functions(self, func: ast.expr, scope: Scope) -> Iterator[Scope]:
-        """Yield the functions of this module that a call can mean."""
-        owner = scope.enclosing_class
-        if isinstance(func, ast.Name):
-            for item in self._module.scopes:
-                is_method = item.parent is not None and item.parent.kind is Kind.CLASS
-                is_named = getattr(item.node, "name", None) == func.id
-                if is_named and item.kind is Kind.FUNCTION and not is_method:
-                    yield item
-        elif (
-            isinstance(func, ast.Attribute)
-            and isinstance(func.value, ast.Name)
-            and func.value.id in ("self", "cls")
-            and owner is not None
-        ):
-            yield from self._methods(owner, func.attr)
-
-    def _methods(self, owner: Scope, name: str) -> Iterator[Scope]:
-        for item in self._module.scopes:
-            if item.parent is owner and getattr(item.node, "name", None) == name:
-                yield item
 
     def _returned(self, function: Scope, depth: int) -> Iterator[Driver | None]:
         """Yield the driver of what a function returns or yields."""
@@ -197,7 +192,7 @@ class Owners:
             yield note
             return
         found = False
-        for inner in _own_nodes(node):
+        for inner in own_nodes(node):
             if isinstance(inner, ast.Return | ast.Yield) and inner.value is not None:
                 found = True
                 yield from self._drivers(inner.value, function, depth)
@@ -245,13 +240,3 @@ def _modules(statement: ast.Import | ast.ImportFrom | None) -> Iterator[str]:
     elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
         yield statement.module
         yield from (f"{statement.module}.{alias.name}" for alias in statement.names)
-
-
-def _own_nodes(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.AST]:
-    """Yield the nodes of a function's body without those of functions in it."""
-    stack: list[ast.AST] = list(function.body)
-    while stack:
-        node = stack.pop()
-        yield node
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
-            stack.extend(ast.iter_child_nodes(node))

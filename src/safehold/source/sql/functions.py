@@ -1,10 +1,11 @@
-"""Parameters of functions: their annotations, defaults, and what a call gives them."""
+"""Functions of a module: which one is called, what it returns, and what it is given."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
-from safehold.source.scopes import Kind, Scope
+from safehold.source.scopes import Kind, Module, Scope
 
 
 def annotation_of(name: str, owner: Scope) -> ast.expr | None:
@@ -45,3 +46,50 @@ def default(node: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> ast.expr
         if item.arg == name:
             return default
     return None
+
+
+def functions_of(func: ast.expr, scope: Scope, module: Module) -> Iterator[Scope]:
+    """Yield the functions of this module that a call can mean."""
+    owner = scope.enclosing_class
+    if isinstance(func, ast.Name):
+        for item in module.scopes:
+            is_method = item.parent is not None and item.parent.kind is Kind.CLASS
+            is_named = getattr(item.node, "name", None) == func.id
+            if is_named and item.kind is Kind.FUNCTION and not is_method:
+                yield item
+    elif (
+        isinstance(func, ast.Attribute)
+        and isinstance(func.value, ast.Name)
+        and func.value.id in ("self", "cls")
+        and owner is not None
+    ):
+        yield from methods_of(owner, func.attr, module)
+
+
+def methods_of(owner: Scope, name: str, module: Module) -> Iterator[Scope]:
+    """Yield the methods of a class with a name."""
+    for item in module.scopes:
+        if item.parent is owner and getattr(item.node, "name", None) == name:
+            yield item
+
+
+def returns_of(function: Scope) -> list[ast.expr]:
+    """Return what a function returns, each place."""
+    node = function.node
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return []
+    return [
+        item.value
+        for item in own_nodes(node)
+        if isinstance(item, ast.Return) and item.value is not None
+    ]
+
+
+def own_nodes(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.AST]:
+    """Yield the nodes of a function's body without those of functions in it."""
+    stack: list[ast.AST] = list(function.body)
+    while stack:
+        node = stack.pop()
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            stack.extend(ast.iter_child_nodes(node))

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from safehold.source.sql.pieces import HOLE
+from safehold.source.sql.built import HOLE
 
 
 class Place(enum.Enum):
@@ -80,13 +80,15 @@ _COMPARED = frozenset(
 )
 _LIKE = frozenset(("LIKE", "ILIKE", "GLOB"))
 _CALCULATED = frozenset("+ - * / || %".split())
+_STRINGS = frozenset(("string", "double", "prefixed"))
 _PLAIN = _COMPARED | _CALCULATED | {"->", "->>"}  # what has text on its right side
 _VALUE_AFTER = frozenset(("THEN", "ELSE", "LIMIT", "OFFSET", "ESCAPE", "SIMILAR"))
 _NAME_AFTER = frozenset(
     "FROM JOIN INTO UPDATE TABLE DATABASE SCHEMA INDEX VIEW TRIGGER SEQUENCE COLUMN CONSTRAINT "
     "REFERENCES BY AS DESCRIBE TRUNCATE RENAME TO ADD DROP ALTER PRAGMA COLLATE ONLY VACUUM "
     "ANALYZE USING RETURNING SAVEPOINT ROLE USER TYPE DISTINCT SELECT EXISTS FUNCTION EXTENSION "
-    "PARTITION SHOW USE LANGUAGE OWNER DESC ASC NULLS FORMAT ENGINE COPY GRANT REVOKE".split()
+    "PARTITION SHOW USE LANGUAGE OWNER DESC ASC NULLS FORMAT ENGINE COPY GRANT REVOKE "
+    "CONCURRENTLY".split()
 )
 _CLAUSES = frozenset(
     "SELECT FROM WHERE SET VALUES INTO BY HAVING LIMIT OFFSET ON USING RETURNING JOIN UNION "
@@ -141,13 +143,15 @@ class _Level:
 
 
 def positions(
-    text: str, *, double_quotes_values: bool, is_fragment: bool = False
+    text: str, *, double_quotes_values: bool, backslashes: bool = False, is_fragment: bool = False
 ) -> list[Position]:
     """Return the position of every hole of a statement."""
     found = tokens(text)
     reader = _Reader(found, double_quotes_values=double_quotes_values)
     result = [item for index in range(len(found)) for item in reader.token(index)]
     obstacle = _no_parameters(found, is_fragment=is_fragment)
+    if backslashes and any("\\" in item.text for item in found if item.kind in _STRINGS):
+        obstacle = "what a backslash means depends on the database"
     if obstacle:
         result = [
             Position(item.at, item.place, item.start, item.end, obstacle, item.is_strict)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from safehold.source.rewrite import NotProvenError
-from safehold.source.sql.pieces import HOLE, Form
+from safehold.source.sql.built import HOLE, Form
 from safehold.source.sql.templates import Field, format_fields, percent_fields
 
 _HEAD = re.compile(r"([A-Za-z]*)(\"\"\"|'''|\"|')")

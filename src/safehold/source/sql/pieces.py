@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ast
-import enum
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from safehold.source.entries import literal
 from safehold.source.scopes import How, Kind, Module, Scope
+from safehold.source.sql.built import HOLE, Bit, Built, Form, Hole, Leaf, Part
 from safehold.source.sql.flow import reached
+from safehold.source.sql.functions import functions_of, returns_of
 from safehold.source.sql.templates import (
     Field,
     Values,
@@ -20,86 +21,9 @@ from safehold.source.sql.templates import (
     percent_values,
 )
 
-HOLE = "\ue000"  # stands for a hole in a text; a source that has it is not looked at
 _SAME = frozenset(("strip", "rstrip", "lstrip"))
 _DEPTH = 8
 _MOST = 60_000  # characters of one statement
-
-
-class Form(enum.Enum):
-    """How a string literal gets its holes."""
-
-    PLAIN = enum.auto()
-    FSTRING = enum.auto()
-    PERCENT = enum.auto()
-    FORMAT = enum.auto()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Leaf:
-    """A string literal, adjacent ones being one, and the expression that fills its holes."""
-
-    form: Form
-    node: ast.expr
-    whole: ast.expr
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Hole:
-    """What is put into a text. A `spec` of None is one that cannot be carried over."""
-
-    value: ast.expr
-    scope: Scope
-    conversion: str = ""
-    spec: str | None = ""
-
-    @property
-    def is_number(self) -> bool:
-        """Whether its format lets nothing but a number through."""
-        return bool(self.spec) and str(self.spec)[-1] in "bdeEfFgGioxXu"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Bit:
-    """One character of a text, or a hole; without a leaf, an operand of `+`."""
-
-    text: str
-    leaf: Leaf | None
-    hole: Hole | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Part:
-    """An expression that is part of a text; `name` is the variable that it came through."""
-
-    node: ast.expr
-    scope: Scope
-    name: ast.Name | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Built:
-    """A text with holes. `parts` are the expressions to edit; `obstacle` says why they are not."""
-
-    bits: list[Bit] = field(default_factory=list)
-    parts: list[Part] = field(default_factory=list)
-    obstacle: str = ""
-
-    @property
-    def text(self) -> str:
-        """The text, with HOLE for each hole."""
-        return "".join(bit.text for bit in self.bits)
-
-    @property
-    def is_text(self) -> bool:
-        """Whether anything but holes is known of it."""
-        return any(bit.hole is None for bit in self.bits)
-
-    def add(self, other: Built) -> None:
-        """Append another text."""
-        self.bits += other.bits
-        self.parts += other.parts
-        self.obstacle = self.obstacle or other.obstacle
 
 
 class Builder:
@@ -135,6 +59,10 @@ class Builder:
             return self._operation(node, scope, depth)
         if isinstance(node, ast.Call):
             return self._call(node, scope, depth)
+        if isinstance(node, ast.NamedExpr):
+            built = self.flatten(node.value, scope, depth + 1)
+            built.obstacle = built.obstacle or f"`{node.target.id}` is used elsewhere too"
+            return built if built.is_text else _unknown(node, scope)
         return _unknown(node, scope)
 
     def inlined(self, hole: Hole) -> Built | None:
@@ -170,12 +98,12 @@ class Builder:
                 built.add(inner)
             if built.is_text:
                 return built
-        if isinstance(node.op, ast.Mod) and isinstance(node.left, ast.BinOp | ast.JoinedStr):
-            built = self.flatten(node.left, scope, depth + 1)
-            if built.is_text:
-                built.bits.append(Bit(HOLE, None, Hole(node.right, scope, spec=None)))
-                built.obstacle = "% fills a text that is put together"
-                return built
+        if isinstance(node.op, ast.Mod):
+            text = self._template(node.left, scope, depth)
+            if text is not None:
+                leaf = Leaf(Form.PERCENT, node.left, node)
+                values = percent_values(node.right)
+                return _apart(_filled(text, leaf, percent_fields(text), values, scope))
         return _unknown(node, scope)
 
     def _call(self, node: ast.Call, scope: Scope, depth: int) -> Built:
@@ -185,6 +113,8 @@ class Builder:
             if func.attr == "format" and text is not None:
                 leaf = Leaf(Form.FORMAT, func.value, node)
                 return _filled(text, leaf, format_fields(text), format_values(node), scope)
+            if func.attr in ("format", "replace"):
+                return self._of_template(func, node, scope, depth)
             if func.attr == "join" and text is not None and len(node.args) == 1:
                 return self._joined(text, node, scope, depth)
             if func.attr in _SAME and not node.args:
@@ -192,7 +122,53 @@ class Builder:
         name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
         if name == "dedent" and len(node.args) == 1:
             return self._within(node.args[0], node, scope, depth)
-        return _unknown(node, scope)
+        return self._returned(func, scope, depth) or _unknown(node, scope)
+
+    def _of_template(self, func: ast.Attribute, node: ast.Call, scope: Scope, depth: int) -> Built:
+        """`TEMPLATE.format(...)`, `TEMPLATE.replace("NAME", name)`."""
+        text = self._template(func.value, scope, depth)
+        if text is None:
+            return _unknown(node, scope)
+        leaf = Leaf(Form.FORMAT, func.value, node)
+        if func.attr == "format":
+            return _apart(_filled(text, leaf, format_fields(text), format_values(node), scope))
+        old = literal(node.args[0]) if len(node.args) == 2 else None
+        if not old:
+            return _unknown(node, scope)
+        bits: list[Bit] = []
+        for index, piece in enumerate(text.split(old)):
+            if index:
+                bits.append(Bit(HOLE, None, Hole(node.args[1], scope)))
+            bits += [Bit(char, None) for char in piece]
+        return _apart(Built(bits))
+
+    def _template(self, node: ast.expr, scope: Scope, depth: int) -> str | None:
+        """Return the text that a constant of the module or class holds, or that is put together."""
+        if isinstance(node, ast.Name):
+            found = [item.value for _, item in scope.lookup(node.id)]
+            return None if len(found) != 1 or found[0] is None else literal(found[0])
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            for owner in self._module.scopes:
+                is_named = getattr(owner.node, "name", None) == node.value.id
+                is_own = node.value.id in ("self", "cls") and owner is scope.enclosing_class
+                if owner.kind is Kind.CLASS and (is_named or is_own):
+                    values = [item.value for item in owner.bindings.get(node.attr, ())]
+                    return None if len(values) != 1 or values[0] is None else literal(values[0])
+            return None
+        built = self.flatten(node, scope, depth + 1)
+        is_plain = built.is_text and not any(bit.hole is not None for bit in built.bits)
+        return built.text if is_plain else None
+
+    def _returned(self, func: ast.expr, scope: Scope, depth: int) -> Built | None:
+        """Return the text that a function of this module returns, when it has one return."""
+        for function in functions_of(func, scope, self._module):
+            found = returns_of(function)
+            if len(found) == 1:
+                built = self.flatten(found[0], function, depth + 1)
+                if built.is_text and any(bit.hole is not None for bit in built.bits):
+                    built.obstacle = "it is built in another function"
+                    return built
+        return None
 
     def _within(self, inner: ast.expr, node: ast.Call, scope: Scope, depth: int) -> Built:
         built = self.flatten(inner, scope, depth + 1)
@@ -293,6 +269,12 @@ def operands(node: ast.BinOp) -> list[ast.expr]:
         found.append(left.right)
         left = left.left
     return [left, *reversed(found)]
+
+
+def _apart(built: Built) -> Built:
+    """Say of a text that its template stands elsewhere."""
+    built.obstacle = built.obstacle or "its template is kept apart from the call"
+    return built
 
 
 def _unknown(node: ast.expr, scope: Scope) -> Built:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from safehold.source.rewrite import Change, NotProvenError, Span
 from safehold.source.scopes import Scope
 from safehold.source.sql.arguments import Given, addition, existing, free_names, has_names
+from safehold.source.sql.built import Bit, Form, Part
 from safehold.source.sql.drivers import Style
 from safehold.source.sql.lexer import Place, Position, tokens
-from safehold.source.sql.pieces import Bit, Form, Part
 from safehold.source.sql.render import Actions, Mark, Renderer, Source, comments, newlines
 from safehold.source.sql.sinks import Kind
 from safehold.source.sql.statements import VALUES, Statement, Statements

@@ -9,8 +9,9 @@ import tokenize
 from dataclasses import dataclass, field
 
 from safehold.source.rewrite import NotProvenError
+from safehold.source.sql.built import Bit, Form, Leaf
 from safehold.source.sql.literals import Unit, filled, string_tokens
-from safehold.source.sql.pieces import Bit, Form, Leaf, operands
+from safehold.source.sql.pieces import operands
 from safehold.source.text import Lines
 
 

@@ -97,6 +97,12 @@ def sinks(unit: Unit) -> Iterator[Sink]:
         yield from _of(called, Kind.OTHER, SQLALCHEMY, _DRIVER_SQL)
     for called in unit.calls(*_TEXTS):
         yield from _of(called, Kind.TEXT, SQLALCHEMY)
+    for called in unit.methods("text"):
+        if (
+            isinstance(called.node.func, ast.Attribute)
+            and last_name(called.node.func.value) == "db"
+        ):
+            yield from _of(called, Kind.TEXT, SQLALCHEMY)  # Flask-SQLAlchemy's
     for called in unit.calls(*_COLUMNS):
         yield from _of(called, Kind.OTHER, UNKNOWN, "literal_column takes constants; use literal()")
     for called in unit.calls(*_COMPOSED):

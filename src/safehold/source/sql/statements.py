@@ -6,9 +6,10 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from safehold.source.sql.built import HOLE, Bit, Built, Hole
 from safehold.source.sql.constants import Constants
 from safehold.source.sql.lexer import Place, Position, is_statement, positions
-from safehold.source.sql.pieces import HOLE, Bit, Builder, Built, Hole
+from safehold.source.sql.pieces import Builder
 from safehold.source.sql.sinks import Kind, Sink, sinks
 from safehold.source.unit import Unit
 
@@ -113,6 +114,7 @@ def _spots(sink: Sink, built: Built, constants: Constants) -> Iterator[Spot]:
     for position in positions(
         text,
         double_quotes_values=sink.driver.double_quotes_values,
+        backslashes=sink.driver.backslashes,
         is_fragment=sink.kind is Kind.TEXT,
     ):
         hole = holes.get(position.at)

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from safehold.source.entries import last_name, literal
 from safehold.source.rewrite import NotProvenError
 from safehold.source.scopes import How
+from safehold.source.sql.built import Bit, Hole
 from safehold.source.sql.constants import Constants
 from safehold.source.sql.drivers import Driver, Style
 from safehold.source.sql.lexer import Place, Position
-from safehold.source.sql.pieces import Bit, Builder, Hole
+from safehold.source.sql.pieces import Builder
 from safehold.source.sql.render import Source
 
 # A bare value with such a name may be a piece of SQL: a parameter would silently be another thing.
