@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -73,7 +74,8 @@ def _embedded(text: str) -> Iterator[bytes]:
     """Yield what a text encodes, if it begins like something that is loaded."""
     if len(text) < _SHORTEST:
         return
-    for one in {text, _JOINT.sub("", text)}:
+    joined = _joined(text)
+    for one in (text,) if len(joined) == len(text) else (text, joined):
         for found in _RUN.finditer(one):
             if len(found[0]) >= _SHORTEST:
                 yield from _decoded(found[0])
@@ -85,6 +87,21 @@ def _embedded(text: str) -> Iterator[bytes]:
             raw = _ESCAPE.sub(_character, escaped.encode("latin-1", "replace"))
             if _MAGIC.match(raw):
                 yield raw
+
+
+def _joined(text: str) -> str:
+    """Return a text in which literals beside each other are one.
+
+    Piece by piece, as a list of all pieces takes several times as much memory as the text.
+    """
+    found, at = io.StringIO(), 0
+    for match in _JOINT.finditer(text):
+        found.write(text[at : match.start()])
+        at = match.end()
+    if not at:
+        return text
+    found.write(text[at:])
+    return found.getvalue()
 
 
 def _literals(text: str) -> Iterator[str]:
