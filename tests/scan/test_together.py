@@ -11,9 +11,9 @@ import pytest
 
 from safehold.allow import PRESETS, AllowList
 from safehold.policy import Limits
-from safehold.scan import budget, inert, rules, scan_bytes, searching
+from safehold.scan import budget, inert, machine, rules, scan_bytes, searching
 from safehold.scan.budget import Budget, OutOfTime
-from safehold.scan.formats import otherwise, possible
+from safehold.scan.formats import joblib, otherwise, possible
 from safehold.scan.formats import pickle as pickle_format
 from safehold.scan.memo import Memo
 from safehold.scan.names import Names
@@ -190,6 +190,14 @@ def test_a_danger_counts_though_a_memo_takes_all_time(data, monkeypatch, asked):
     verdict, found = findings(data)
     assert verdict == "malicious"
     assert found >= {rules.DANGEROUS_GLOBAL.id, rules.LIMIT_EXCEEDED.id}
+
+
+def test_names_count_though_no_format_had_time_to_claim_the_stream(monkeypatch):
+    monkeypatch.setattr(machine, "MAX_OPCODES", 1)
+    monkeypatch.setattr(joblib, "is_wrapper", out_of_time)
+    verdict, found = findings(b"ca\nb\n0" + b"N0" * budget.STRIDE)
+    assert verdict == "suspicious"
+    assert found >= {rules.UNKNOWN_GLOBAL.id, rules.LIMIT_EXCEEDED.id}
 
 
 def test_a_danger_counts_though_what_follows_takes_all_time(monkeypatch, asked):

@@ -265,11 +265,14 @@ class Visit:
                     self.note(source, note.rule, note.message, note.offset, note.detail)
 
     def take_unread(self) -> None:
-        """Keep the dangers of the first stream where a limit ended all reading of its source."""
+        """Keep what the first stream did where a limit ended all reading of its source.
+
+        All of it if the stream itself was read up to a limit, for it is no other file by chance.
+        """
         if self.first is not None:
             source, first = self.first
             for note in first.judge.notes:
-                if note.counts_anyway:
+                if note.counts_anyway or first.outcome.status == "limit":
                     self.note(source, note.rule, note.message, note.offset, note.detail)
 
     def _are_weights(self, source: Source, nested: Iterable[Any]) -> bool:
