@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import pytest
 
@@ -526,3 +527,15 @@ def test_what_is_harmless_in_a_test_is_not_found_there(look):
     assert {item.rule.id for item in look(source, "app/run.py").findings} == {"SH501", "SH502"}
     assert look(source, "app/tests/run.py").findings == ()
     assert look("import pickle\npickle.load(x)\n", "app/tests/run.py").findings
+
+
+def test_names_that_stand_for_each_other_many_ways_end_soon(look):
+    names = [f"n{number}" for number in range(30)]
+    lines = [
+        f"{a} = {b} if k else {c}" for a, b, c in zip(names, names[1:], names[2:], strict=False)
+    ]
+    lines += [f"{a} = {b} or {c}" for b, a, c in zip(names, names[1:], names[2:], strict=False)]
+    source = "import os\nn29 = os.system\n" + "\n".join(lines) + "\nn0(text)\n"
+    started = time.process_time()
+    assert [item.rule.id for item in look(source).findings] == ["SH502"]
+    assert time.process_time() - started < 5

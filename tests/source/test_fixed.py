@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import time
 
 import pytest
 
 from safehold.source.fixed import Fixed
+from safehold.source.origins import is_from_outside
 from safehold.source.scopes import analyse
 
 FIXED = [
@@ -72,3 +74,14 @@ def test_everything_else_is_data(source):
 def test_a_name_that_means_itself_ends():
     assert not is_fixed("def f():\n    a = a + 'x'\n    use(a)")
     assert not is_fixed("def g():\n    return g()\nuse(g())")
+
+
+def test_names_that_mean_each_other_many_ways_end_soon():
+    lines = [f"a{n} = a{n - 1} + a{n + 1} if b else a{n - 2}" for n in range(2, 400)]
+    source = "a0 = a1 = 'x'\n" + "\n".join(lines) + "\nuse(a399 + a200)\n"
+    module = analyse(ast.parse(source))
+    (found,) = [item for item in module.calls if getattr(item[0].func, "id", "") == "use"]
+    started = time.process_time()
+    assert not Fixed(module).is_fixed(found[0].args[0], found[1])
+    assert not is_from_outside(found[0].args[0], found[1], module)
+    assert time.process_time() - started < 2

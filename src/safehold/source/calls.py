@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from safehold.source.scopes import Module, Scope
 
 _BUILTINS = frozenset(vars(builtins))
-_MOST_ALIASES = 20
+_MOST_ALIASES = 500
+_LONGEST_PATH = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +46,31 @@ class Called:
         )
 
 
-def names_of(node: ast.expr, scope: Scope, module: Module, depth: int = 0) -> Iterator[str]:
+def names_of(node: ast.expr, scope: Scope, module: Module) -> Iterator[str]:
     """Yield the full names that `pd.read_pickle`, `dump` or `getattr(os, "system")` can stand for.
 
     Names that a function or class of the module has bound to them stand for the same. What nobody
-    binds is of `builtins`, where that has it and no star import can.
+    binds is of `builtins`, where that has it and no star import can. Each name is followed once,
+    so that many bindings of names to each other take no longer than they are many.
     """
-    start, rest = _split(node)
-    if isinstance(start, ast.Name):
-        heads = _heads(start.id, scope, module, depth)
-    elif depth < _MOST_ALIASES:
-        heads = (
-            head
-            for part in _alternatives(start)
-            for head in names_of(part, scope, module, depth + 1)
-        )
-    else:
-        return
-    for head in heads:
-        yield ".".join([head, *rest])
+    left: list[tuple[ast.expr, Scope, tuple[str, ...]]] = [(node, scope, ())]
+    seen: set[tuple[ast.expr | Scope, str, tuple[str, ...]]] = set()
+    while left and len(seen) < _MOST_ALIASES:
+        value, where, below = left.pop()
+        start, path = _split(value)
+        rest = (*path, *below)
+        key: tuple[ast.expr | Scope, str, tuple[str, ...]] = (start, "", rest)
+        if isinstance(start, ast.Name):
+            key = (where, start.id, rest)
+        if key in seen or len(rest) > _LONGEST_PATH:
+            continue
+        seen.add(key)
+        left.extend((part, where, rest) for part in reversed(_alternatives(start)))
+        if isinstance(start, ast.Name):
+            heads, values = _bound(start.id, where, module)
+            for head in heads:
+                yield ".".join([head, *rest])
+            left.extend((part, owner, rest) for part, owner in reversed(values))
 
 
 def _split(node: ast.expr) -> tuple[ast.expr, list[str]]:
@@ -103,21 +110,25 @@ def attribute_by_name(node: ast.AST) -> tuple[ast.expr, str] | None:
     return None
 
 
-def _heads(name: str, scope: Scope, module: Module, depth: int) -> Iterator[str]:
-    bound = False
-    for owner, binding in scope.lookup(name):
-        bound = True
+def _bound(
+    name: str, scope: Scope, module: Module
+) -> tuple[list[str], list[tuple[ast.expr, Scope]]]:
+    """Return the full names that a name is imported as, and the values that it is given."""
+    heads: list[str] = []
+    values: list[tuple[ast.expr, Scope]] = []
+    bindings = list(scope.lookup(name))
+    for owner, binding in bindings:
         if binding.alias is not None:
             head = _imported(name, binding)
             if head is not None:
-                yield head
-        elif binding.value is not None and depth < _MOST_ALIASES:
-            if binding.how is How.ASSIGN:
-                yield from names_of(binding.value, owner, module, depth + 1)
-            elif binding.how is How.PARAMETER:
-                yield from names_of(binding.value, owner.parent or owner, module, depth + 1)
-    if not bound and name in _BUILTINS and not module.stars:
-        yield f"builtins.{name}"
+                heads.append(head)
+        elif binding.value is not None and binding.how is How.ASSIGN:
+            values.append((binding.value, owner))
+        elif binding.value is not None and binding.how is How.PARAMETER:
+            values.append((binding.value, owner.parent or owner))
+    if not bindings and name in _BUILTINS and not module.stars:
+        heads.append(f"builtins.{name}")
+    return heads, values
 
 
 def _imported(name: str, binding: Binding) -> str | None:

@@ -50,6 +50,7 @@ class Fixed:
 
     def __init__(self, module: Module) -> None:
         self._module = module
+        self._known: dict[ast.expr, bool] = {}
 
     def is_fixed(self, node: ast.expr | None, scope: Scope, depth: int = 0) -> bool:
         """Say whether the source shows all that an expression can be."""
@@ -57,10 +58,16 @@ class Fixed:
             return True
         if depth > _DEPTH:
             return False
+        if node not in self._known:
+            self._known[node] = False  # of what means itself
+            self._known[node] = self._judged(node, scope, depth + 1)
+        return self._known[node]
+
+    def _judged(self, node: ast.expr, scope: Scope, depth: int) -> bool:
         judge = _JUDGES.get(type(node))
         if judge is not None:
-            return judge(self, node, scope, depth + 1)
-        return self._all(_parts(node), scope, depth + 1) if type(node) in _MADE else False
+            return judge(self, node, scope, depth)
+        return self._all(_parts(node), scope, depth) if type(node) in _MADE else False
 
     def _all(self, nodes: Iterable[ast.expr | None], scope: Scope, depth: int) -> bool:
         return all(self.is_fixed(node, scope, depth) for node in nodes)
