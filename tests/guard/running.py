@@ -99,6 +99,7 @@ def _environ(home: Path) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "SAFEHOLD_SECRET_KEY": key(),
+        "SAFEHOLD_NO_NATIVE": os.environ.get("SAFEHOLD_NO_NATIVE", ""),
     }
 
 

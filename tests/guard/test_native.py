@@ -226,6 +226,31 @@ print("done")
     assert done.stdout == "done\n", done
 
 
+@_NEEDED
+def test_nothing_is_allowed_without_memory(home: Path) -> None:
+    pytest.importorskip("_testcapi")
+    script = f"""{_OWN}
+import _testcapi
+from safehold.guard.grants import live
+pickle.loads(own)
+calls = (
+    lambda: pickle.loads(own), lambda: pickle.dumps([1]), lambda: pickle.loads({_EVIL}),
+    lambda: pickle.loads(b"cdatetime\\ndate\\n."),
+)
+for start in range(1, 50):
+    for call in calls:
+        _testcapi.set_nomemory(start, start + 3)
+        try: call()
+        except Exception: pass
+        finally: _testcapi.remove_mem_hooks()
+        assert not live
+print(pickle.loads(own).value)
+"""
+    done = run(home, script, SAFEHOLD_NO_NATIVE="0")
+    assert done.stdout == "[1]\n", done
+    assert not (home / "MARK").exists()
+
+
 def test_a_load_within_a_load_is_judged_for_itself(home: Path, without: str) -> None:
     script = f"""{_OWN}
 class Loads(Own):
