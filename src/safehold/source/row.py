@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from safehold.source.rewrite import Change
     from safehold.source.scopes import Module, Scope
 
-    Condition = Callable[[ast.Call, Scope, Module], bool]
+    Condition = Callable[[ast.Call | None, Scope, Module], bool]
 
 
 class Use(enum.Enum):
@@ -63,8 +63,9 @@ class Library:
 
     With ``by_use`` the import stays, and each use that reads or writes gets the facade's name: for
     libraries of which this is a small part. ``only_if``: members that do so in calls for which
-    it says so, and are harmless in all others. ``files``: what becomes of those that lie there
-    already: they are sealed; or the program has to write them anew; or nothing, as they stay plain.
+    it says so, and are harmless in all others (of what is handed on, there is no call).
+    ``files``: what becomes of those that lie there already: they are sealed; or the program has to
+    write them anew; or nothing, as they stay plain.
     ``modules``: dotted names under which it is imported. ``reads``, ``writes``: public names
     and where they take the file from. ``memory``: names among them that work on bytes.
     ``value``: where a write takes the object from. ``beyond``: names, also of submodules, that

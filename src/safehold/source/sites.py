@@ -35,7 +35,10 @@ class Context(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One use. `member` is empty when the module itself is used."""
+    """One use. `member` is empty when the module itself is used.
+
+    `named` is the part of `node` that spells it: of `(read := pickle.load)`, `pickle.load`.
+    """
 
     node: ast.expr
     scope: Scope
@@ -45,6 +48,7 @@ class Site:
     library: Library
     member: str
     entries: tuple[Entry, ...]
+    named: ast.expr
     call: ast.Call | None = None
 
     @property
@@ -172,7 +176,7 @@ class Sites:
         origins = self.resolve(start, scope)
         if not origins:
             return
-        node, attributes = self._outermost(start)
+        node, named, attributes = self._outermost(start)
         by_member: dict[tuple[str, str], list[tuple[Entry, SourceRule, Library]]]
         by_member = defaultdict(list)
         for entry, dotted in origins:
@@ -191,11 +195,11 @@ class Sites:
                 use = Use.OTHER
             if member in library.same and not all(_is_submodule_import(item) for item in entries):
                 use = Use.BEYOND  # the facade has the name, but not the submodule
-            yield Site(node, scope, context, use, row, library, member, entries, call)
+            yield Site(node, scope, context, use, row, library, member, entries, named, call)
 
-    def _outermost(self, start: ast.expr) -> tuple[ast.expr, list[str]]:
+    def _outermost(self, start: ast.expr) -> tuple[ast.expr, ast.expr, list[str]]:
         """Climb from a name to the whole of `name.a.b`, through what only passes it on."""
-        node = start
+        node = named = start
         attributes: list[str] = []
         parents = self._module.parents
         while True:
@@ -206,8 +210,11 @@ class Sites:
             elif parent is not None and (inner := attribute_by_name(parent)) and inner[0] is node:
                 attributes.append(inner[1])
             elif not _passes_on(parent, node):
-                return node, attributes
-            node = cast("ast.expr", parent)
+                return node, named, attributes
+            else:
+                node = cast("ast.expr", parent)
+                continue
+            node = named = cast("ast.expr", parent)
 
     def _context(
         self, node: ast.expr, member: str, library: Library
@@ -234,7 +241,7 @@ class Sites:
         parent = self._module.parents.get(node)
         if call is None and isinstance(parent, ast.Call) and last_name(parent.func) == "partial":
             call = parent
-        return call is not None and condition(call, scope, self._module)
+        return condition(call, scope, self._module)
 
     def _quiet_context(self, node: ast.expr) -> Context:
         """Tell annotations, type checks and truth tests from real uses."""
@@ -264,7 +271,7 @@ class Sites:
             if site.context is Context.ALIAS and not self._is_used(site.node):
                 yield Site(
                     site.node, site.scope, Context.HANDED, site.use, site.row, site.library,
-                    site.member, site.entries,
+                    site.member, site.entries, site.named,
                 )  # fmt: skip
             else:
                 yield site

@@ -34,7 +34,7 @@ def use_changes(group: Group, module: Module, lines: Lines, utf8: bytes) -> Iter
     writer = _Writer(module, lines, utf8)
     used: dict[Entry, None] = {}
     for site in group.sites:
-        if site.member and site.use in (Use.READ, Use.WRITE) and site.context in _RENAMED:
+        if site.member and site.use in (Use.READ, Use.WRITE) and _is_renamed(site):
             used.update(dict.fromkeys(site.entries))
             yield from writer.use(site)
     for site in group.sites:
@@ -44,6 +44,11 @@ def use_changes(group: Group, module: Module, lines: Lines, utf8: bytes) -> Iter
                 yield change
     for entry in used:
         yield from writer.entry(entry)
+
+
+def _is_renamed(site: Site) -> bool:
+    """Whether the name is for more than a look at the function."""
+    return site.context in _RENAMED or site.named is not site.node
 
 
 class _Writer:
@@ -56,10 +61,10 @@ class _Writer:
 
     def use(self, site: Site) -> Iterator[Change]:
         """Give a use the facade's name; one that came in by name has it already."""
-        if isinstance(site.node, ast.Name):
+        if isinstance(site.named, ast.Name):
             return  # bound by an import or an assignment, which is a place of its own
         member = site.library.same.get(site.member, site.member)
-        if not self._is_module(_root(site.node), site.scope):
+        if not self._is_module(_root(site.named), site.scope):
             raise _refused(site, "what it is taken from can be something else")
         self._check_reached(site)
         yield self._named(site, f"{facade_name(site.library.facade)}.{member}", member)
@@ -131,7 +136,7 @@ class _Writer:
 
     def _named(self, site: Site, new: str, member: str) -> Change:
         """Replace an expression by a name: the first part of `torch.load`, else all of it."""
-        node = site.node
+        node = site.named
         facade = facade_name(site.library.facade)
         if (
             isinstance(node, ast.Attribute)

@@ -6,7 +6,6 @@ import ast
 from typing import TYPE_CHECKING
 
 from safehold.findings import Rule, Severity
-from safehold.source.entries import last_name
 from safehold.source.row import Argument, Example, Library, SourceRule
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ RULE = Rule(
 _IO = ("load", "save", "savez", "savez_compressed")
 
 
-def _may_pickle(call: ast.Call, scope: Scope, module: Module) -> bool:
+def _may_pickle(call: ast.Call | None, scope: Scope, module: Module) -> bool:
     """Whether a call may be part of a pair that pickles: one call of its module says that it does.
 
     What one of them writes another reads, so all of them move together.
@@ -42,13 +41,7 @@ def _may_pickle(call: ast.Call, scope: Scope, module: Module) -> bool:
         _allows(item.value)
         for node, _ in module.calls
         for item in node.keywords
-        if item.arg == "allow_pickle" and _is_of_numpy(node)
-    )
-
-
-def _is_of_numpy(call: ast.Call) -> bool:
-    return last_name(call.func) in _IO or (
-        last_name(call.func) == "partial" and bool(call.args) and last_name(call.args[0]) in _IO
+        if item.arg == "allow_pickle"  # an argument that nothing else has
     )
 
 

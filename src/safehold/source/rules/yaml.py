@@ -37,8 +37,13 @@ _SAFE = frozenset({"SafeLoader", "CSafeLoader", "BaseLoader", "CBaseLoader"})
 _DEPTH = 8
 
 
-def _is_unsafe(call: ast.Call, scope: Scope, module: Module) -> bool:
-    """Whether a load is given no loader, or one that is not known to build plain data alone."""
+def _is_unsafe(call: ast.Call | None, scope: Scope, module: Module) -> bool:
+    """Whether a load is given no loader, or one that is not known to build plain data alone.
+
+    What is handed on, without a call, may be given any.
+    """
+    if call is None:
+        return True
     loader = call.args[1] if len(call.args) > 1 else None
     for keyword in call.keywords:
         if keyword.arg == "Loader":
