@@ -151,6 +151,7 @@ COMPILED: dict[str, str] = {
     "numpy.ma.core:*": "masked arrays, made by ndarray",
     "numpy.random.*:*": "bit generators: integers as state, checked on set",
     "scipy.cluster.hierarchy:*": "a tree of numbers",
+    "scipy.cluster.hierarchy._hierarchy_impl:*": "the same from 1.18 on",
     "scipy.stats.*:*Result": "named tuples",
     "scipy.stats.*:*ResultBase": "named tuples",
     "scipy.stats._common:ConfidenceInterval": "a named tuple",
