@@ -288,6 +288,14 @@ def test_becomes_parameters_of_its_library(head, before, expected, look):
         ("", "self.execute(f'select {a} from')".replace("from", "menu")),
         ("sqlite3", "conn.execute('SELECT 1 FROM u WHERE n = ?', (a,))"),
         ("sqlite3", "conn.execute(f'SELECT 1 FROM {quote_name(a)}')"),
+        (
+            "sqlite3",
+            "class R:\n    def __init__(self, size: int):\n        self.size = size\n    def f(self):\n        conn.execute(f'CREATE TABLE u (v VECTOR({self.size}))')",
+        ),
+        (
+            "sqlite3",
+            "def size() -> int: ...\nconn.execute(f'CREATE TABLE u (v VECTOR({size() + 1}))')",
+        ),
         ("sqlite3", "def _q(t):\n    return f'SELECT 1 FROM {t}'\nconn.execute(_q('u'))"),
         (
             "sqlite3",
@@ -573,6 +581,7 @@ def test_does_nothing_to(head, body, look):
             ["SH201"],
             "does not show which driver",
         ),
+        ("sa", "sa.text(f\"NOTIFY changes, '{a}'\")", ["SH201"], "take no parameters"),
         ("sa", "sa.text(f\"SELECT 1 FROM u WHERE j @> '[{a}]'\")", ["SH201"], "no text"),
         ("sa", "sa.literal_column(f\"'{a}'\")", ["SH201"], "literal()"),
         ("sqlite3", "conn.execute(f'SELECT 1 FROM u ORDER BY {a}')", ["SH202"], ""),

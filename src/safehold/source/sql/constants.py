@@ -13,7 +13,7 @@ from functools import cached_property
 
 from safehold.source.entries import last_name, literal
 from safehold.source.scopes import Binding, How, Kind, Module, Scope
-from safehold.source.sql.functions import annotation_of, default, given, is_nested
+from safehold.source.sql.functions import annotation_of, default, functions_of, given, is_nested
 
 _NUMBERS = frozenset(
     "int float len bool abs round ord id hash time time_ns monotonic ceil floor getint getfloat "
@@ -81,9 +81,26 @@ class Constants:
         """Whether an expression is a number by what makes it or how it is annotated."""
         if isinstance(node, ast.Constant):
             return isinstance(node.value, int | float)
+        if isinstance(node, ast.BinOp):
+            return self.is_number(node.left, scope) and self.is_number(node.right, scope)
         if isinstance(node, ast.Call):
-            return last_name(node.func) in _NUMBERS
-        return self.annotation(node, scope).partition(" |")[0] in _ANNOTATED
+            found = list(functions_of(node.func, scope, self._module))
+            notes = [getattr(item.node, "returns", None) for item in found]
+            return last_name(node.func) in _NUMBERS or (
+                bool(found) and all(_is_numeric(note) for note in notes)
+            )
+        if isinstance(node, ast.Attribute) and (owner := scope.enclosing_class) is not None:
+            values = self._module.attributes.get((owner, node.attr), [])
+            is_own = isinstance(node.value, ast.Name) and node.value.id == "self"
+            return (
+                is_own
+                and bool(values)
+                and all(
+                    isinstance(value, ast.Name | ast.Constant) and self.is_number(value, where)
+                    for value, where in values
+                )
+            )
+        return _is_numeric(self.annotation(node, scope))
 
     def is_string(self, node: ast.expr, scope: Scope, depth: int = 0) -> bool:
         """Whether an expression is a string, and never None."""
@@ -357,6 +374,12 @@ class Constants:
     def _is_migration(self) -> bool:
         """Whether it is one of Alembic's: nobody imports those."""
         return {"revision", "down_revision"} <= set(self._module.scope.bindings)
+
+
+def _is_numeric(note: ast.expr | str | None) -> bool:
+    """Whether an annotation is of numbers, or None beside them."""
+    text = note if isinstance(note, str) else "" if note is None else ast.unparse(note)
+    return text.strip("'\"").removesuffix(" | None") in _ANNOTATED
 
 
 _MADE_OF_PARTS = (

@@ -165,12 +165,27 @@ def _no_parameters(found: list[Token], *, is_fragment: bool) -> str:
     words = [item.word for item in found if item.text not in "()"]
     if words and words[0] == "EXPLAIN":
         words = words[1:]
-    if not words or (words[0] in _REFUSES if is_fragment else words[0] not in _TAKES):
+    if not words or not (words[0] in _TAKES or (is_fragment and _is_condition(found))):
         return "statements of this kind take no parameters"
     ends = [index for index, item in enumerate(found) if item.text == ";"]
     if ends and ends[0] != len(found) - 1:
         return "several statements at once take no parameters"
     return ""
+
+
+def _is_condition(found: list[Token]) -> bool:
+    """Whether a text is no statement but a condition, as a query takes one: `name = ...`."""
+    if found[0].word in _REFUSES or len(found) < 2:
+        return False
+    second = found[1]
+    return (
+        found[0].text == "("
+        or found[0].word in ("NOT", "EXISTS")
+        or second.kind == "operator"
+        or second.text in (".", "(")
+        or second.word in _COMPARED
+        or second.word in ("IN", "NOT")
+    )
 
 
 class _Reader:
