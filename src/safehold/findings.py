@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 
@@ -38,13 +38,17 @@ class Confidence(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where: a file, a line (from 1) and column (from 1), or a byte offset in a member."""
+    """Where: a file, a line (from 1) and column (from 1), or a byte offset in a member.
+
+    ``anchor`` is a digest of the line's text, by which a baseline knows it where it has moved.
+    """
 
     path: str = ""
     line: int | None = None
     column: int | None = None
     offset: int | None = None
     member: str | None = None
+    anchor: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         text = self.path

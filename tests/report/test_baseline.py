@@ -261,7 +261,9 @@ def test_a_whole_one_is_none(tmp_path):
     assert len(Baseline.load(str(path), TODAY).entries) == 1
 
 
-def test_sources_are_known_by_what_is_found_in_them(tmp_path):
+@pytest.fixture
+def known(tmp_path):
+    """Say of each finding of a later source whether the baseline of an earlier one knows it."""
     from safehold.policy import default_policy
     from safehold.scan import FileReport, Verdict
     from safehold.source import audit_source
@@ -270,9 +272,46 @@ def test_sources_are_known_by_what_is_found_in_them(tmp_path):
         audit = audit_source(text, "a.py", default_policy(tmp_path))
         return FileReport(str(tmp_path / "a.py"), "python", Verdict.SUSPICIOUS, audit.findings)
 
-    one = b"import pickle\npickle.loads(b'')\n"
-    old = Baseline(str(tmp_path / "baseline.json"), {}, TODAY)
-    new = old.renewed([old.mark(report(one))], [str(tmp_path)])
+    def compare(before, after):
+        old = Baseline(str(tmp_path / "baseline.json"), {}, TODAY)
+        new = old.renewed([old.mark(report(before))], [str(tmp_path)])
+        assert not new.mark(report(before)).counts
+        return [item.known is not None for item in new.mark(report(after)).items]
 
-    assert not new.mark(report(b"# a comment\n" + one)).counts
-    assert new.mark(report(one + b"pickle.loads(b'')\n")).counts
+    return compare
+
+
+ONE = b"import pickle\npickle.loads(b'')\n"
+
+
+def test_a_finding_of_a_source_is_known_where_it_moves(known):
+    assert known(ONE, b"# a comment\n\n" + ONE) == [True]
+    moved = b"import pickle\ndef f():\n    pickle.loads(b'')  \n"
+    assert known(ONE, moved) == [True]
+
+
+def test_a_second_one_of_the_same_text_is_new(known):
+    assert known(ONE, ONE + b"pickle.loads(b'')\n") == [True, False]
+    assert known(ONE + b"pickle.loads(b'')\n", ONE) == [True]
+
+
+def test_another_text_is_new_although_as_many_are_found(known):
+    assert known(ONE, b"import pickle\npickle.loads(data)\n") == [False]
+    two = b"import pickle\npickle.loads(a)\npickle.loads(b)\n"
+    assert known(two, b"import pickle\npickle.loads(b)\npickle.loads(c)\n") == [True, False]
+
+
+def test_words_that_tell_of_a_line_do_not_make_it_new(known):
+    text = (
+        b"import os\nimport safehold.compat.pickle as pickle\ndef keep(v, p):\n"
+        b"    pickle.dump(v, open(p, 'wb'))\n    os.replace(p, p + 'x')\n"
+    )
+    assert known(text, b"#\n" + text) == [True]
+
+
+def test_another_secret_is_new_and_none_is_told_by_the_baseline(known):
+    one = b"SECRET_KEY = 'q9Zf3mB7xT2kLw8Rv5Yd'\n"
+    assert known(one, b"#\n" + one) == [True]
+    assert known(one, one.replace(b"q9Z", b"r8Y")) == [False]
+    weak = b"SECRET_KEY = 'changeme'\n"
+    assert known(weak, weak.replace(b"changeme", b"letmein")) == [True]  # as no guess is checked

@@ -71,14 +71,18 @@ def test_everything_else_is_data(source):
     assert not is_fixed(source)
 
 
-def test_a_name_that_means_itself_ends():
-    assert not is_fixed("def f():\n    a = a + 'x'\n    use(a)")
-    assert not is_fixed("def g():\n    return g()\nuse(g())")
+def test_a_name_that_means_itself_is_what_else_it_means():
+    assert is_fixed("a = 'x'\na = '/usr' + a\nuse(a)")
+    assert not is_fixed("a = b\na = '/usr' + a\nuse(a)")
+    assert not is_fixed("a = 'x'\na = b + a\nuse(a)")
+    assert is_fixed("def g(k):\n    return g(k) if k else 'x'\nuse(g(1))")
 
 
 def test_names_that_mean_each_other_many_ways_end_soon():
-    lines = [f"a{n} = a{n - 1} + a{n + 1} if b else a{n - 2}" for n in range(2, 400)]
-    source = "a0 = a1 = 'x'\n" + "\n".join(lines) + "\nuse(a399 + a200)\n"
+    lines = [f"a{n} = a{n - 1} + a{n + 1} if b else a{n - 2}" for n in range(2, 400)] + [
+        "a0 = data"
+    ]
+    source = "a0 = a1 = data\n" + "\n".join(lines) + "\nuse(a399 + a200)\n"
     module = analyse(ast.parse(source))
     (found,) = [item for item in module.calls if getattr(item[0].func, "id", "") == "use"]
     started = time.process_time()

@@ -6,7 +6,8 @@
 
 A finding is known when rule, path, member, fingerprint and the digest of the whole artifact are
 those of an entry, so a changed file is new. Sources change daily: there ``sha256`` is null and
-the fingerprint decides, which holds rule, message and the how-manieth of its kind in the file.
+the fingerprint decides, which holds rule, the text of the line without its spaces at both ends and
+the how-manieth of its kind in the file.
 Paths are URI references relative to the baseline's directory.
 
 Never known are findings of a file that could not be read or was not read to its end by a limit on

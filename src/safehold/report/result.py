@@ -133,8 +133,14 @@ def is_unread(item: Item) -> bool:
 
 
 def _identity(finding: Finding) -> str:
-    """Return what makes a finding the same one again, wherever in its file it has moved."""
+    """Return what makes a finding the same one again, wherever in its file it has moved.
+
+    In a source that is the text of its line, and which secret it is, if that can be told.
+    """
     member = finding.location.member
+    if finding.location.anchor:
+        secret = finding.detail.get("fingerprint", "")
+        return json.dumps([finding.rule.id, member, finding.location.anchor, secret])
     return json.dumps(
         [
             finding.rule.id,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import contextlib
 import gc
+import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -92,6 +94,9 @@ def _audit_notebook(
         return unreadable(path, str(error))
 
 
+_QUOTE = re.compile(r"[\"']")
+
+
 @contextlib.contextmanager
 def _collector_paused() -> Iterator[None]:
     """Keep the cycle collector from walking a growing syntax tree: half of the time goes there.
@@ -164,13 +169,22 @@ class _Check:
         after = self._applied()
         return FileAudit(
             self.unit.path,
-            tuple(sorted(self.findings, key=lambda item: item.location.line or 0)),
+            tuple(map(self._anchored, sorted(self.findings, key=_line_of))),
             tuple(self._edits(after)) if after is not None else (),
             tuple(sorted(set(self.diagnostics), key=lambda item: (item.line, item.message))),
             tuple(sorted(set(self.artifacts), key=lambda item: (item.line, item.pattern))),
             self.unit.text.data if after is not None else None,
             after,
         )
+
+    def _anchored(self, finding: Finding) -> Finding:
+        """Tie a finding to the text of its line, but for what can be a secret."""
+        text = self.unit.lines.text(finding.location.line or 1)
+        if finding.rule.id.startswith("SH3"):
+            text = _QUOTE.split(text, maxsplit=1)[0]
+        data = " ".join(text.split()).encode("utf-8", "surrogatepass")
+        anchor = hashlib.sha256(data).hexdigest()[:32]
+        return replace(finding, location=replace(finding.location, anchor=anchor))
 
     def _libraries(self) -> None:
         accesses = self.unit.accesses
@@ -303,6 +317,10 @@ class _Check:
                     remedy=remedy,
                 )
             )
+
+
+def _line_of(finding: Finding) -> int:
+    return finding.location.line or 0
 
 
 def _message(site: Site, shown: str | None) -> str:

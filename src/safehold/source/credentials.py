@@ -126,7 +126,7 @@ def is_secret(value: str, kind: Kind, name: str, *, paired: bool = False) -> boo
     if kind in (Kind.PASSWORD, Kind.KEY) and lower in _KNOWN and lower not in words_of(name):
         return paired or kind is Kind.KEY or lower not in ("secret", "default", "test", "tiger")
     if _is_of_words(text, name):
-        return paired and kind is Kind.PASSWORD and text == lower and lower.isalpha()
+        return paired and kind is Kind.PASSWORD and text == "password"
     if kind is Kind.KEY:
         return not text.isupper() or not _IDENTIFIER.fullmatch(text)
     if " " in text:

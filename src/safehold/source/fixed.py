@@ -50,18 +50,19 @@ class Fixed:
 
     def __init__(self, module: Module) -> None:
         self._module = module
-        self._known: dict[ast.expr, bool] = {}
+        self._seen: set[ast.expr] = set()
 
-    def is_fixed(self, node: ast.expr | None, scope: Scope, depth: int = 0) -> bool:
+    def is_fixed(self, node: ast.expr, scope: Scope) -> bool:
         """Say whether the source shows all that an expression can be."""
-        if node is None or isinstance(node, ast.Constant):
+        self._seen.clear()
+        return self._is(node, scope)
+
+    def _is(self, node: ast.expr | None, scope: Scope, depth: int = 0) -> bool:
+        """Every part has to be fixed; one that is asked about again has been, or is being."""
+        if node is None or isinstance(node, ast.Constant) or node in self._seen:
             return True
-        if depth > _DEPTH:
-            return False
-        if node not in self._known:
-            self._known[node] = False  # of what means itself
-            self._known[node] = self._judged(node, scope, depth + 1)
-        return self._known[node]
+        self._seen.add(node)
+        return depth <= _DEPTH and self._judged(node, scope, depth + 1)
 
     def _judged(self, node: ast.expr, scope: Scope, depth: int) -> bool:
         judge = _JUDGES.get(type(node))
@@ -70,7 +71,7 @@ class Fixed:
         return self._all(_parts(node), scope, depth) if type(node) in _MADE else False
 
     def _all(self, nodes: Iterable[ast.expr | None], scope: Scope, depth: int) -> bool:
-        return all(self.is_fixed(node, scope, depth) for node in nodes)
+        return all(self._is(node, scope, depth) for node in nodes)
 
     def of_name(self, node: ast.Name, scope: Scope, depth: int) -> bool:
         bindings = list(scope.lookup(node.id))
@@ -88,7 +89,7 @@ class Fixed:
         return (
             binding.how in (How.ASSIGN, How.LOOP)
             and binding.value is not None
-            and self.is_fixed(binding.value, owner, depth)
+            and self._is(binding.value, owner, depth)
         )
 
     def _is_changed(self, use: ast.Name, scope: Scope, depth: int) -> bool:
@@ -100,7 +101,7 @@ class Fixed:
             return parent.attr in _CHANGING and not self._all(parts, scope, depth)
         if isinstance(parent, ast.Subscript) and isinstance(parent.ctx, ast.Store):
             value = above.value if isinstance(above, ast.Assign) else None
-            return value is None or not self.is_fixed(value, scope, depth)
+            return value is None or not self._is(value, scope, depth)
         return False
 
     def of_attribute(self, node: ast.Attribute, scope: Scope, depth: int) -> bool:
@@ -115,7 +116,7 @@ class Fixed:
         bound = owner.bindings.get(node.attr, ())
         return (
             bool(given or bound)
-            and all(self.is_fixed(value, inner, depth) for value, inner in given)
+            and all(self._is(value, inner, depth) for value, inner in given)
             and all(self._binding(binding, owner, depth) for binding in bound)
         )
 
@@ -154,6 +155,8 @@ class Fixed:
             and _NUMERIC.fullmatch(left.value)
         ):
             return True
+        if isinstance(node.op, ast.Mult):  # a text so many times
+            return self._is(left, scope, depth)
         return self._all((left, node.right), scope, depth)
 
     def of_formatted(self, node: ast.FormattedValue, scope: Scope, depth: int) -> bool:
@@ -162,13 +165,13 @@ class Fixed:
             only = spec.values[0]
             if isinstance(only, ast.Constant) and _NUMERIC_SPEC.fullmatch(str(only.value)):
                 return True  # anything but a number raises
-        return self.is_fixed(node.value, scope, depth)
+        return self._is(node.value, scope, depth)
 
     def of_comprehension(
         self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp, _: Scope, depth: int
     ) -> bool:
         inner = next((item for item in self._module.scopes if item.node is node), None)
-        return inner is not None and self.is_fixed(node.elt, inner, depth)
+        return inner is not None and self._is(node.elt, inner, depth)
 
 
 _MADE = frozenset(

@@ -1,12 +1,13 @@
 """SH501: eval and exec of text that the source does not fix.
 
-Not followed: text that a fixed template and checked names make, which is a finding with less
-confidence; `compile` by itself, which runs nothing.
+Not found: definitions of functions and classes that are made from names of code, as decorators do,
+unless data from outside is in them; code objects; `compile` by itself, which runs nothing.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from safehold.findings import Confidence, Rule, Severity
@@ -14,7 +15,7 @@ from safehold.source.entries import last_name
 from safehold.source.fixed import Fixed
 from safehold.source.origins import is_from_outside
 from safehold.source.row import Example, Hint, Item, SourceRule
-from safehold.source.scopes import Scope
+from safehold.source.scopes import Binding, Scope
 from safehold.source.unit import Unit
 
 RULE = Rule(
@@ -39,44 +40,93 @@ _CODE_OBJECTS = frozenset(
     "co co_obj codeobj code_obj code_object bytecode _code condition_code compiled _compiled "
     "compiled_code _codeobj".split()
 )
+_DEFINITION = re.compile(r"\s*(?:async\s+)?(?:def|class|@)\s*[\w%{]")
+_DEPTH = 6
 _CALL = r"(?<!\w)%s\s*(?:[(\r\n;)]|,|$|\s(?:as|if|or|else)\b)"
 
 
 def _check(unit: Unit) -> Iterator[Item]:
-    """Yield the calls whose first argument is neither fixed nor code that was compiled."""
-    fixed = Fixed(unit.module)
+    """Yield the calls whose first argument is neither fixed nor a code object."""
     for called in unit.calls("builtins.eval", "builtins.exec"):
         text = called.argument(0, "source")
         if text is None and not called.is_open_ended:
             continue
-        if text is not None:
-            text = _compiled(text, called.scope, unit)
-            if last_name(text) in _CODE_OBJECTS:
-                continue
-            if fixed.is_fixed(text, called.scope):
-                continue
+        parts = [] if text is None else list(_texts(text, called.scope, unit))
+        if text is not None and not parts:
+            continue
+        outside = any(is_from_outside(part, scope, unit.module) for part, scope in parts)
+        if not outside and parts and all(_is_definition(part, scope) for part, scope in parts):
+            continue
         name = called.name.rpartition(".")[2]
-        outside = text is not None and is_from_outside(text, called.scope, unit.module)
+        origin = "that comes from outside" if outside else "that is not fixed in the source"
         yield Item(
             called.node,
-            f"{name} runs text that comes from outside" if outside
-            else f"{name} runs text that is not fixed in the source",
+            f"{name} runs text {origin}",
             confidence=Confidence.HIGH if outside else Confidence.MEDIUM,
             detail={"call": name},
-        )  # fmt: skip
+        )
 
 
-def _compiled(node: ast.expr, scope: Scope, unit: Unit) -> ast.expr:
-    """Return the text that `compile` has made code of, where that is what is run."""
-    made = node
+def _texts(node: ast.expr, scope: Scope, unit: Unit) -> Iterator[tuple[ast.expr, Scope]]:
+    """Yield the texts that are run and not fixed; of code, what `compile` has made it of."""
+    if last_name(node) in _CODE_OBJECTS or Fixed(unit.module).is_fixed(node, scope):
+        return
+    made = [(node, scope)]
     if isinstance(node, ast.Name):
-        found = [binding.value for _, binding in scope.lookup(node.id)]
-        if len(found) == 1 and found[0] is not None:
-            made = found[0]
-    for called in unit.calls("builtins.compile"):
-        if called.node is made and called.args:
-            return called.args[0]
-    return node
+        found = list(scope.lookup(node.id))
+        if any(_is_code(item, owner, node.id) for owner, item in found):
+            return
+        values = [(item.value, owner) for owner, item in found if item.value is not None]
+        if len(values) == len(found) and all(isinstance(item, ast.Call) for item, _ in values):
+            made = [(item, owner) for item, owner in values if not _is_changed(item, node.id)]
+    compiled = {called.node: called for called in unit.calls("builtins.compile")}
+    for value, owner in made:
+        call = compiled.get(value) if isinstance(value, ast.Call) else None
+        text = call.argument(0, "source") if call is not None else None
+        if text is None:
+            yield (node, scope) if len(made) == 1 else (value, owner)
+        elif not Fixed(unit.module).is_fixed(text, owner):
+            yield text, owner
+
+
+def _is_code(binding: Binding, owner: Scope, name: str) -> bool:
+    """A parameter that is annotated as a code object."""
+    arguments = getattr(owner.node, "args", None)
+    if binding.value is not None or not isinstance(arguments, ast.arguments):
+        return False
+    return any(
+        item.arg == name and item.annotation is not None
+        and last_name(item.annotation) == "CodeType"
+        for item in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+    )  # fmt: skip
+
+
+def _is_changed(value: ast.expr, name: str) -> bool:
+    """`code = code.replace(...)` or `CodeType(...)`: of a code object, another one."""
+    if not isinstance(value, ast.Call):
+        return False
+    func = value.func
+    return last_name(func) == "CodeType" or (
+        isinstance(func, ast.Attribute) and func.attr == "replace" and last_name(func.value) == name
+    )
+
+
+def _is_definition(node: ast.expr, scope: Scope, depth: int = 0) -> bool:
+    """Say whether a text begins as a function or class: code that is made from names of code."""
+    if depth > _DEPTH:
+        return False
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, str) and _DEFINITION.match(node.value) is not None
+    if isinstance(node, ast.JoinedStr):
+        return bool(node.values) and _is_definition(node.values[0], scope, depth + 1)
+    if isinstance(node, ast.BinOp):
+        return _is_definition(node.left, scope, depth + 1)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return node.func.attr == "format" and _is_definition(node.func.value, scope, depth + 1)
+    return isinstance(node, ast.Name) and any(
+        binding.value is not None and _is_definition(binding.value, owner, depth + 1)
+        for owner, binding in scope.lookup(node.id)
+    )
 
 
 EVALUATED = SourceRule(
@@ -108,6 +158,10 @@ EVALUATED = SourceRule(
         Example("def frame_query(frame, cursor, text):\n    cursor.exec(text)\n"
                 "    return frame.eval('a + b')\n"),
         Example("exec(compile('x = 1', 'setup', 'exec'))\n"),
+        Example("def setter(name):\n    space = {}\n"
+                "    exec('def set(it, value):\\n    it.%s = value' % name, space)\n"
+                "    return space['set']\n"),
+        Example("from types import CodeType\n\n\ndef run(code: CodeType):\n    exec(code)\n"),
         Example("def run(loader, space):\n    code_object = loader.get_code('m')\n"
                 "    exec(code_object, space)\n"),
     ),

@@ -1,4 +1,7 @@
-"""SH505: connections whose other end is not checked."""
+"""SH505: connections whose other end is not checked.
+
+Not found: code behind a condition about verification, as clients have it to offer the choice.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Iterator
 from safehold.findings import Confidence, Rule, Severity
 from safehold.source.row import Example, Hint, Item, SourceRule
 from safehold.source.unit import Unit
+from safehold.source.words import names_in, words_of
 
 RULE = Rule(
     id="SH505",
@@ -29,6 +33,10 @@ _REQUESTS = frozenset(
     "get post put patch delete head options request send stream Session Client AsyncClient "
     "HTTPTransport AsyncHTTPTransport merge_environment_settings ws_connect".split()
 )
+_CHOICES = frozenset(
+    "verify verified verification validate validated cert certs certificate certificates reqs "
+    "hostname insecure check pyopenssl unverified".split()
+)
 _UNCHECKED = {
     "ssl._create_unverified_context": "accepts any certificate",
     "ssl._create_stdlib_context": "accepts any certificate",
@@ -44,12 +52,13 @@ def _check(unit: Unit) -> Iterator[Item]:
     """Yield what switches verification off."""
     for name, what in _UNCHECKED.items():
         for called in unit.calls(name):
-            yield Item(called.node, f"{name} {what}", detail={"call": name})
+            if not _is_choice(called.node, unit):
+                yield Item(called.node, f"{name} {what}", detail={"call": name})
     for call, _ in unit.module.calls:
         yield from _keywords(call, unit)
     for assign in unit.nodes(ast.Assign):
         for target in assign.targets:
-            if isinstance(target, ast.Attribute | ast.Name):
+            if isinstance(target, ast.Attribute) and not _is_choice(assign, unit):
                 yield from _assigned(target, assign, unit)
 
 
@@ -90,23 +99,50 @@ def _last(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
-def _assigned(target: ast.Attribute | ast.Name, assign: ast.Assign, unit: Unit) -> Iterator[Item]:
-    name, value = _last(target), assign.value
+def _assigned(target: ast.Attribute, assign: ast.Assign, unit: Unit) -> Iterator[Item]:
+    name, value = target.attr, assign.value
     off = isinstance(value, ast.Constant) and value.value is False
-    shown = ""
-    if isinstance(target, ast.Attribute):
-        if name == "check_hostname" and off:
-            shown = "check_hostname = False"
-        elif name == "verify_mode" and _last(value) == "CERT_NONE":
-            shown = "verify_mode = CERT_NONE"
-        elif name == "verify" and off and unit.imported & _CLIENTS:
-            shown = "verify = False"
-        elif name == "_create_default_https_context" and _last(value).startswith("_create_unv"):
-            shown = "ssl._create_default_https_context"
+    shown = what = ""
+    if name == "check_hostname" and off and not _sets_mode(assign, unit):
+        shown, what = "check_hostname = False", "a certificate of any host"
+    elif name == "verify_mode" and _last(value) == "CERT_NONE":
+        shown, what = "verify_mode = CERT_NONE", "any certificate"
+    elif name == "verify" and off and unit.imported & _CLIENTS:
+        shown, what = "verify = False", "any certificate"
+    elif name == "_create_default_https_context" and _last(value).startswith("_create_unv"):
+        shown, what = "ssl._create_default_https_context", "any certificate from now on"
     if shown:
         confidence = Confidence.MEDIUM if name == "verify" else Confidence.HIGH
-        yield Item(assign, f"{shown} accepts any certificate", confidence=confidence,
-                   detail={"call": name})  # fmt: skip
+        yield Item(assign, f"{shown} accepts {what}", confidence=confidence, detail={"call": name})
+
+
+def _is_choice(node: ast.AST, unit: Unit) -> bool:
+    """Whether it stands behind a condition about verification: where that is set is the fault."""
+    above = unit.module.parents.get(node)
+    while above is not None and not isinstance(above, ast.FunctionDef | ast.AsyncFunctionDef):
+        if isinstance(above, ast.If | ast.IfExp):
+            words = {word for name in names_in(above.test) for word in words_of(name)}
+            if words & _CHOICES:
+                return True
+        above = unit.module.parents.get(above)
+    return False
+
+
+def _sets_mode(assign: ast.Assign, unit: Unit) -> bool:
+    """Whether the mode is set beside it, which tells more, or the value is put back later."""
+    above: ast.AST | None = assign
+    while above is not None and not isinstance(
+        above, ast.FunctionDef | ast.AsyncFunctionDef | ast.Module
+    ):
+        above = unit.module.parents.get(above)
+    for part in ast.walk(above or unit.module.tree):
+        if isinstance(part, ast.Attribute):
+            if part.attr == "verify_mode" and isinstance(part.ctx, ast.Store):
+                return True
+            if part.attr == "check_hostname" and isinstance(part.ctx, ast.Load):
+                return True
+    target = assign.targets[0]
+    return isinstance(target, ast.Attribute) and _last(target.value) == "self"
 
 
 UNVERIFIED = SourceRule(
@@ -128,7 +164,9 @@ UNVERIFIED = SourceRule(
         Example("import requests\n\nsession = requests.Session()\nsession.verify = False\n", (4,)),
         Example("import httpx\n\nclient = httpx.Client(\n    verify=False,\n)\n", (4,)),
         Example("import ssl\n\ncontext = ssl.create_default_context()\n"
-                "context.check_hostname = False\ncontext.verify_mode = ssl.CERT_NONE\n", (4, 5)),
+                "context.check_hostname = False\ncontext.verify_mode = ssl.CERT_NONE\n", (5,)),
+        Example("import ssl\n\ncontext = ssl.create_default_context()\n"
+                "context.check_hostname = False\n", (4,)),
         Example("import ssl, urllib.request\n\n"
                 "urllib.request.urlopen('https://a.test', context=ssl._create_unverified_context())"
                 "\n", (3,)),
@@ -144,6 +182,10 @@ UNVERIFIED = SourceRule(
         Example("import jwt\n\njwt.decode('token', verify=False)\n"),
         Example("import requests\n\n\ndef get(url, verify=False):\n"
                 "    return requests.get(url, verify=verify or True)\n"),
+        Example("import ssl\n\n\ndef context(verify=True):\n"
+                "    made = ssl.create_default_context()\n    if not verify:\n"
+                "        made.check_hostname = False\n        made.verify_mode = ssl.CERT_NONE\n"
+                "    return made\n"),
         Example("import ssl\n\ncontext = ssl.create_default_context()\n"
                 "context.verify_mode = ssl.CERT_REQUIRED\nprint(ssl.CERT_NONE)\n"),
         Example("import paramiko\n\nclient = paramiko.SSHClient()\n"
