@@ -581,6 +581,12 @@ def test_does_nothing_to(head, body, look):
             ["SH201"],
             "does not show which driver",
         ),
+        (
+            "sqlite3",
+            "conn.execute(\"SELECT 1 FROM u WHERE n = '%s'\" % (a, b))",
+            ["SH201"],
+            "do not match",
+        ),
         ("sa", "sa.text(f\"NOTIFY changes, '{a}'\")", ["SH201"], "take no parameters"),
         ("sa", "sa.text(f\"SELECT 1 FROM u WHERE j @> '[{a}]'\")", ["SH201"], "no text"),
         ("sa", "sa.literal_column(f\"'{a}'\")", ["SH201"], "literal()"),

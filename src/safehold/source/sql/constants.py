@@ -13,7 +13,15 @@ from functools import cached_property
 
 from safehold.source.entries import last_name, literal
 from safehold.source.scopes import Binding, How, Kind, Module, Scope
-from safehold.source.sql.functions import annotation_of, default, functions_of, given, is_nested
+from safehold.source.sql.expressions import MADE_OF_PARTS, parts_of
+from safehold.source.sql.functions import (
+    annotation_of,
+    default,
+    functions_of,
+    given,
+    is_nested,
+    is_numeric,
+)
 
 _NUMBERS = frozenset(
     "int float len bool abs round ord id hash time time_ns monotonic ceil floor getint getfloat "
@@ -29,8 +37,6 @@ _TEXTS = frozenset(
     "set enumerate reversed zip items values keys split dict range get frozenset text bool "
     "removeprefix removesuffix iter f max min pop".split()
 )
-_ANNOTATED = frozenset(("int", "float", "bool", "uuid.UUID", "UUID", "datetime", "date",
-                        "datetime.datetime", "datetime.date", "Decimal"))  # fmt: skip
 _COUNTED = re.compile(
     r"\s*SELECT\s+(?:@@|(?:COALESCE\(|IFNULL\()?(?:COUNT|SUM|AVG|(?:MAX|MIN)\(\w*id\b))",
     re.IGNORECASE,
@@ -73,8 +79,8 @@ class Constants:
         if isinstance(node, ast.ListComp | ast.GeneratorExp | ast.SetComp):
             inner = self._scopes.get(node)
             return inner is not None and self.is_constant(node.elt, inner, following)
-        return all(self.is_constant(part, scope, following) for part in _parts(node)) and bool(
-            isinstance(node, _MADE_OF_PARTS)
+        return all(self.is_constant(part, scope, following) for part in parts_of(node)) and bool(
+            isinstance(node, MADE_OF_PARTS)
         )
 
     def is_number(self, node: ast.expr, scope: Scope) -> bool:
@@ -87,7 +93,7 @@ class Constants:
             found = list(functions_of(node.func, scope, self._module))
             notes = [getattr(item.node, "returns", None) for item in found]
             return last_name(node.func) in _NUMBERS or (
-                bool(found) and all(_is_numeric(note) for note in notes)
+                bool(found) and all(is_numeric(note) for note in notes)
             )
         if isinstance(node, ast.Attribute) and (owner := scope.enclosing_class) is not None:
             values = self._module.attributes.get((owner, node.attr), [])
@@ -100,7 +106,7 @@ class Constants:
                     for value, where in values
                 )
             )
-        return _is_numeric(self.annotation(node, scope))
+        return is_numeric(self.annotation(node, scope))
 
     def is_string(self, node: ast.expr, scope: Scope, depth: int = 0) -> bool:
         """Whether an expression is a string, and never None."""
@@ -376,30 +382,7 @@ class Constants:
         return {"revision", "down_revision"} <= set(self._module.scope.bindings)
 
 
-def _is_numeric(note: ast.expr | str | None) -> bool:
-    """Whether an annotation is of numbers, or None beside them."""
-    text = note if isinstance(note, str) else "" if note is None else ast.unparse(note)
-    return text.strip("'\"").removesuffix(" | None") in _ANNOTATED
-
-
-_MADE_OF_PARTS = (
-    ast.JoinedStr, ast.FormattedValue, ast.Tuple, ast.List, ast.Set, ast.Dict, ast.BoolOp,
-    ast.IfExp, ast.UnaryOp, ast.Compare, ast.NamedExpr, ast.Starred,
-)  # fmt: skip
 _STRING_METHODS = frozenset(
     "strip lstrip rstrip lower upper title format join replace decode isoformat strftime "
     "capitalize zfill removeprefix removesuffix hexdigest casefold".split()
 )
-
-
-def _parts(node: ast.expr) -> list[ast.expr]:
-    """Return the expressions whose values an expression can have in it."""
-    if isinstance(node, ast.IfExp):
-        return [node.body, node.orelse]
-    if isinstance(node, ast.FormattedValue):
-        return [node.value]
-    if isinstance(node, ast.Compare):
-        return []  # True or False
-    if isinstance(node, ast.Dict):
-        return [*(key for key in node.keys if key is not None), *node.values]
-    return [item for item in ast.iter_child_nodes(node) if isinstance(item, ast.expr)]

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 from safehold.source.scopes import Kind, Module, Scope
 
+_ANNOTATED = frozenset(("int", "float", "bool", "uuid.UUID", "UUID", "datetime", "date",
+                        "datetime.datetime", "datetime.date", "Decimal"))  # fmt: skip
+
 
 def annotation_of(name: str, owner: Scope) -> ast.expr | None:
     """Return the annotation of a function's parameter."""
@@ -93,3 +96,9 @@ def own_nodes(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.
         yield node
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
             stack.extend(ast.iter_child_nodes(node))
+
+
+def is_numeric(note: ast.expr | str | None) -> bool:
+    """Whether an annotation is of numbers, or None beside them."""
+    text = note if isinstance(note, str) else "" if note is None else ast.unparse(note)
+    return text.strip("'\"").removesuffix(" | None") in _ANNOTATED

@@ -17,6 +17,7 @@ from safehold.source.sql.templates import (
     Values,
     format_fields,
     format_values,
+    is_matched,
     percent_fields,
     percent_values,
 )
@@ -87,8 +88,11 @@ class Builder:
 
     def _operation(self, node: ast.BinOp, scope: Scope, depth: int) -> Built:
         if isinstance(node.op, ast.Mod) and (text := literal(node.left)) is not None:
-            leaf = Leaf(Form.PERCENT, node.left, node)
-            return _filled(text, leaf, percent_fields(text), percent_values(node.right), scope)
+            leaf, fields = Leaf(Form.PERCENT, node.left, node), percent_fields(text)
+            built = _filled(text, leaf, fields, percent_values(node.right), scope)
+            if not is_matched(fields, node.right):
+                built.obstacle = "its template and its values do not match"
+            return built
         if isinstance(node.op, ast.Add):
             built = Built()
             for operand in operands(node):

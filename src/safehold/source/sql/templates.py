@@ -51,6 +51,16 @@ def percent_fields(text: str) -> list[Field] | None:
     return found
 
 
+def is_matched(fields: list[Field] | None, right: ast.expr) -> bool:
+    """Whether a `%` template has a field for each value; others fail when they run."""
+    found = [item for item in fields or () if not item.escape]
+    if not found:
+        return False
+    if isinstance(right, ast.Tuple):
+        return len(found) == len(right.elts) and all(item.key is None for item in found)
+    return len(found) == 1 or all(item.key is not None for item in found)
+
+
 def percent_values(right: ast.expr) -> Values:
     """Return what finds the value of a field on the right side of `%`."""
 
