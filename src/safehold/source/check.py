@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from safehold.findings import Confidence, Finding, Location, Severity
 from safehold.policy import Policy
+from safehold.source.doctests import audit_examples
 from safehold.source.entries import Libraries, find_entries
 from safehold.source.facades import Access, Accesses, accesses_of, facade_for
 from safehold.source.ignores import Ignores
@@ -166,6 +167,11 @@ class _Check:
             if row.check is not None:
                 for item in row.check(self.unit):
                     self._item(row, item)
+        for examples in audit_examples(self.unit, self._of_examples):
+            self.findings.extend(examples.findings)
+            self.diagnostics.extend(examples.diagnostics)
+            self.artifacts.extend(examples.artifacts)
+            self._plan(*examples.changes)
         after = self._applied()
         return FileAudit(
             self.unit.path,
@@ -185,6 +191,20 @@ class _Check:
         data = " ".join(text.split()).encode("utf-8", "surrogatepass")
         anchor = hashlib.sha256(data).hexdigest()[:32]
         return replace(finding, location=replace(finding.location, anchor=anchor))
+
+    def _of_examples(self, source: bytes) -> FileAudit:
+        """Look at the code of examples as at a module in the same place."""
+        wanted = PREFILTER.wanted(source)
+        rows = tuple(row for row in self.rows if row in wanted and row is not REFERENCE)
+        if not rows:  # of a reference, the name can be the module's
+            return FileAudit(self.unit.path)
+        text = decode(source)
+        try:
+            module = analyse(parse(text.utf8))
+        except UnreadableError:  # a doctest fails there, or expects the error
+            return FileAudit(self.unit.path)
+        unit = replace(self.unit, text=text, module=module, lines=Lines(text.utf8), refused=set())
+        return _Check(unit, rows).run()
 
     def _libraries(self) -> None:
         accesses = self.unit.accesses
