@@ -124,7 +124,7 @@ def test_unreadable_file_and_directory(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("reader", "data"), [
     ("safehold.scan.formats.tar.read", pickle.dumps({1, 2}, 0)),
-    ("safehold.scan.formats.joblib.read", pickle.dumps({1, 2})),
+    ("safehold.scan.formats.joblib.read", pickle.dumps({1, 2}, 0)),
     ("safehold.scan.plain.is_plain", GOOD),
 ])  # fmt: skip
 def test_reader_that_fails_is_an_error_and_not_the_end(tmp_path, monkeypatch, reader, data):
