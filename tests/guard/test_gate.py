@@ -8,12 +8,13 @@ import operator
 import pickle
 import socket
 import sys
+from _thread import get_ident
 from typing import Any
 
 import pytest
 
 from safehold.errors import Blocked
-from safehold.guard import entries, reaching
+from safehold.guard import entries, grants, reaching
 from safehold.guard.adapters import distributed
 from safehold.guard.gate import Gate
 from safehold.guard.grants import MINTED, UNTRUSTED, Held
@@ -138,3 +139,24 @@ def test_a_relative_is_of_the_same_user_over_the_loopback_interface() -> None:
     here, there = socket.socketpair()
     with here, there:
         assert not distributed._is_relative(here)
+
+
+@pytest.mark.parametrize("before", [None, grants.UNTRUSTED])
+def test_a_grant_ends_though_there_is_no_memory_for_what_follows(monkeypatch, before):
+    def fail() -> None:
+        raise MemoryError
+
+    def load() -> None:
+        monkeypatch.setattr(entries, "_forget_codes", fail)
+        entries._SPARE[1] = None
+
+    thread = get_ident()
+    try:
+        if before is not None:
+            grants.live[thread] = before
+        with pytest.raises(MemoryError):
+            entries.under(grants.CHANNEL, load)
+        assert grants.live.get(thread) is before
+    finally:
+        grants.live.pop(thread, None)
+        entries._SPARE.clear()

@@ -67,12 +67,12 @@ def under(grant: Grant, load: Callable[..., Any], *args: Any, **options: Any) ->
     try:
         return load(*args, **options)
     finally:
-        if _C_CACHE or _SPARE:
-            _forget_codes()
-        if before is None:
+        if before is None:  # first, as what follows may find no memory
             live.pop(thread, None)
         else:
             live[thread] = before
+        if _C_CACHE or _SPARE:
+            _forget_codes()
 
 
 containment.BEGINNINGS[id(under.__code__)] = under
