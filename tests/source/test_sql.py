@@ -12,6 +12,7 @@ from types import ModuleType
 import pytest
 
 from tests.source.sql_cases import CASES, ROWS
+from tests.work import is_linear
 
 SQL = {"SH201", "SH202", "SH203"}
 
@@ -610,3 +611,31 @@ def test_is_explained_and_left(head, body, rules, reason, look):
     assert audit.after is None
     assert audit.outcome == "diagnosed"
     assert reason in " ".join(item.remedy for item in audit.diagnostics)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        lambda size: (
+            "def f(a):\n"
+            + "    sql = f\"SELECT 1 FROM u WHERE n = '{a}'\"\n    conn.execute(sql)\n" * size
+        ),
+        lambda size: (
+            "def f(a):\n    sql = 'SELECT 1 FROM u WHERE 1'\n"
+            + "    sql += f\" OR n = '{a}'\"\n" * size
+            + "    conn.execute(sql)\n"
+        ),
+        lambda size: (
+            "def f(a):\n    conn.execute('SELECT 1 FROM u WHERE n = ' + a"
+            + " + ' OR n = ' + a" * size
+            + ")\n"
+        ),
+    ],
+    ids=["one name", "additions", "operands"],
+)
+def test_the_work_grows_with_the_source(source, look):
+    def make(size):
+        text = HEADS["sqlite3"] + source(size)
+        return lambda: look(text)
+
+    assert is_linear(make, 100)

@@ -6,6 +6,7 @@ import ast
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from safehold.source.calls import names_of
 from safehold.source.entries import last_name
@@ -86,6 +87,7 @@ class Owners:
     def __init__(self, module: Module) -> None:
         self._module = module
 
+    @cached_property
     def imported(self) -> tuple[Driver, ...]:
         """Return the drivers that the module imports."""
         names = {

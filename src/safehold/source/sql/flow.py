@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from safehold.source.scopes import Module, Scope
@@ -63,7 +65,7 @@ def _is_plain(parent: ast.AST, child: ast.stmt, block: list[ast.stmt], name: str
 
 def _block(parent: ast.AST, child: ast.stmt) -> list[ast.stmt]:
     for _, value in ast.iter_fields(parent):
-        if isinstance(value, list) and any(item is child for item in value):
+        if isinstance(value, list) and child in value:
             return value
     return [child]
 
@@ -100,12 +102,30 @@ def _names(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.ExceptHandler) and node.name == name
 
 
-def has_other_uses(known: Reached, sink: ast.Name, scope: Scope, module: Module) -> bool:
-    """Whether another use of a name may see the same assignment."""
-    for use, where in module.loads.get(sink.id, ()):
-        if use is sink or next((owner for owner, _ in where.lookup(use.id)), None) is not scope:
-            continue
-        other = reached(use, module)
-        if other is None or other.assignment is known.assignment:
-            return True
-    return False
+class Flow:
+    """The assignments that the uses of a module's names see, each asked about once."""
+
+    def __init__(self, module: Module) -> None:
+        self._module = module
+        self._seen: dict[ast.Name, Reached | None] = {}
+        self._uses: dict[tuple[str, Scope], Counter[ast.stmt | None]] = {}
+
+    def reached(self, use: ast.Name) -> Reached | None:
+        """Return the assignment that a use of a name sees; None when there may be several."""
+        if use not in self._seen:
+            self._seen[use] = reached(use, self._module)
+        return self._seen[use]
+
+    def is_only_use(self, known: Reached, use: ast.Name, scope: Scope) -> bool:
+        """Whether no other use of a name may see the same assignment."""
+        key = (use.id, scope)
+        if key not in self._uses:
+            self._uses[key] = Counter(self._assignments(use.id, scope))
+        counts = self._uses[key]
+        return not counts[None] and counts[known.assignment] == 1
+
+    def _assignments(self, name: str, scope: Scope) -> Iterator[ast.stmt | None]:
+        for use, where in self._module.loads.get(name, ()):
+            if next((owner for owner, _ in where.lookup(name)), None) is scope:
+                known = self.reached(use)
+                yield None if known is None else known.assignment

@@ -10,7 +10,7 @@ from dataclasses import replace
 from safehold.source.entries import literal
 from safehold.source.scopes import How, Kind, Module, Scope
 from safehold.source.sql.built import HOLE, Bit, Built, Form, Hole, Leaf, Part
-from safehold.source.sql.flow import reached
+from safehold.source.sql.flow import Flow
 from safehold.source.sql.functions import functions_of, returns_of
 from safehold.source.sql.templates import (
     Field,
@@ -32,6 +32,7 @@ class Builder:
 
     def __init__(self, module: Module) -> None:
         self._module = module
+        self.flow = Flow(module)
         self._added: dict[str, list[ast.AugAssign]] | None = None
 
     def texts(self, node: ast.expr, scope: Scope) -> list[Built]:
@@ -196,17 +197,18 @@ class Builder:
 
     def _values(self, node: ast.Name, scope: Scope) -> list[Built]:
         """Return what a variable of the same function can hold, with what `+=` adds to it."""
+        first = next((owner for owner, _ in scope.lookup(node.id)), None)
+        known = self.flow.reached(node) if first is scope else None
+        if known is not None:
+            built = self._assigned(known.value, scope, node)
+            self._add(built, known.additions, scope, node)
+            return [built]
         found = list(scope.lookup(node.id))
         owners = {owner for owner, _ in found}
         assigned = [binding for _, binding in found if binding.how is How.ASSIGN]
         if len(owners) != 1 or not assigned:
             return []
         owner = owners.pop()
-        known = reached(node, self._module) if owner is scope else None
-        if known is not None:
-            built = self._assigned(known.value, owner, node)
-            self._add(built, known.additions, owner, node)
-            return [built]
         added = self._additions(node.id, owner)
         values = []
         for binding in assigned[:6]:

@@ -57,6 +57,7 @@ class _Plan:
         self._style = statement.sink.driver.style
         self._is_named = False  # whether its parameters have names, where the driver has both
         self._built = statement.built
+        self._text = statement.built.text
         self._builder = found.builder
         self._unit = unit
         self._source = Source(unit.text.utf8, unit.lines)
@@ -64,9 +65,7 @@ class _Plan:
 
     def change(self, rule: str) -> Change:
         self._check()
-        self._is_named = self._sink.kind is not Kind.TEXT and has_names(
-            self._sink, self._built.text
-        )
+        self._is_named = self._sink.kind is not Kind.TEXT and has_names(self._sink, self._text)
         parameters = list(self._parameters())
         actions = self._actions(parameters)
         renderer = Renderer(self._source, self._built.bits, actions)
@@ -82,7 +81,7 @@ class _Plan:
         self._check_result([node for _, _, node in parts], actions)
         given = [Given(item.position.start, item.value.source, item.name) for item in parameters]
         module = self._unit.module
-        added = addition(self._sink, given, self._built.text, self._source, module, padding)
+        added = addition(self._sink, given, self._text, self._source, module, padding)
 
         def transform() -> None:
             for part, _, node in parts:
@@ -108,7 +107,7 @@ class _Plan:
         for spot in statement.spots:
             if spot.is_harmful and spot.position.place in VALUES and spot.position.obstacle:
                 raise NotProvenError(spot.position.obstacle)
-        check_straight(statement, self._unit.module)
+        check_straight(statement, self._builder.flow, self._unit.module)
         if self._sink.kind is not Kind.TEXT:
             self._check_kept()
 
@@ -129,7 +128,7 @@ class _Plan:
 
     def _parameters(self) -> Iterator[_Parameter]:
         seen: set[int] = set()
-        taken = set(re.findall(r"(?::|%\()(\w+)", self._built.text))
+        taken = set(re.findall(r"(?::|%\()(\w+)", self._text))
         number = self._highest()
         for spot in self._statement.spots:
             position = spot.position
@@ -146,7 +145,7 @@ class _Plan:
 
     def _highest(self) -> int:
         """Return the highest number of a `$1` that the statement has."""
-        marks = [item.text for item in tokens(self._built.text) if item.kind == "mark"]
+        marks = [item.text for item in tokens(self._text) if item.kind == "mark"]
         return max((int(mark[1:]) for mark in marks if mark[0] == "$"), default=0)
 
     def _check_single(self, bits: list[Bit]) -> None:
@@ -159,7 +158,7 @@ class _Plan:
                 _check_no_tuple(hole.value, hole.scope)
 
     def _mark(self, position: Position, value: Value, name: str, number: int) -> Mark:
-        text = self._built.text
+        text = self._text
         if self._style is Style.NAMED:
             if text[position.end : position.end + 1] == ":":
                 raise NotProvenError("a cast follows the value")

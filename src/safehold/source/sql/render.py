@@ -37,6 +37,11 @@ class Actions:
     after: dict[Bit, Mark] = field(default_factory=dict)
     doubled: bool = False
 
+    @property
+    def marks(self) -> tuple[dict[Bit, Mark], dict[Bit, Mark]]:
+        """The marks before and behind bits."""
+        return self.before, self.after
+
 
 class Source:
     """The source of one module, by nodes."""
@@ -149,10 +154,11 @@ class Renderer:
 
     def _body(self, leaf: Leaf, units: list[Unit], bits: list[Bit], quote: str) -> tuple[str, bool]:
         """Return what is between the quotes, and whether it has fields."""
-        marks = [*self._actions.before.items(), *self._actions.after.items()]
         is_formatted = any(
-            bit.hole is not None and bit not in self._actions.dropped for bit in bits
-        ) or any(mark.is_field and bit in bits for bit, mark in marks)
+            (bit.hole is not None and bit not in self._actions.dropped)
+            or any(bit in marks and marks[bit].is_field for marks in self._actions.marks)
+            for bit in bits
+        )
         body, index = "", 0
         for unit in units:
             if not unit.text:

@@ -151,7 +151,7 @@ def _guessed(called: Called, sql: ast.expr, kind: Kind, owners: Owners) -> Itera
     func = called.node.func
     name = last_name(func.value) if isinstance(func, ast.Attribute) else ""
     likely = name.strip("_").lower() in _LIKELY or name.endswith(("cursor", "conn", "connection"))
-    imported = owners.imported()
+    imported = owners.imported
     if called.name in _ASYNCPG and not likely and not imported:
         return
     reason = f"the module does not show which driver `{name or 'it'}` belongs to"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from safehold.source.rewrite import NotProvenError
 from safehold.source.scopes import Module
-from safehold.source.sql.flow import has_other_uses, reached
+from safehold.source.sql.flow import Flow
 from safehold.source.sql.statements import Statement
 
 _PURE = (ast.Name, ast.Constant, ast.expr_context)
@@ -18,7 +18,7 @@ _READ = (*_PURE, ast.Attribute, ast.Subscript)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 
 
-def check_straight(statement: Statement, module: Module) -> None:
+def check_straight(statement: Statement, flow: Flow, module: Module) -> None:
     """See that nothing happens between the parts of a statement and its call.
 
     Raises:
@@ -31,10 +31,10 @@ def check_straight(statement: Statement, module: Module) -> None:
     name = named[0].name.id if named[0].name is not None else ""
     if named[0].scope is not sink.called.scope or not isinstance(sink.sql, ast.Name):
         raise NotProvenError(f"`{name}` is built in another function")
-    known = reached(sink.sql, module)
+    known = flow.reached(sink.sql)
     if known is None:
         raise NotProvenError(f"`{name}` has more than one value")
-    if has_other_uses(known, sink.sql, sink.called.scope, module):
+    if not flow.is_only_use(known, sink.sql, sink.called.scope):
         raise NotProvenError(f"`{name}` is used elsewhere too")
     block, start = _block(_statement_of(named[0].node, module), module)
     ancestors = list(_ancestors(sink.called.node, module))
@@ -45,8 +45,10 @@ def check_straight(statement: Statement, module: Module) -> None:
     is_repeated = any(isinstance(item, _LOOPS) for item in inner)
     if any(isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) for item in inner):
         raise NotProvenError(f"`{name}` is built in another function")
+    between = block[start + 1 : end + 1]
+    given = set(_given(between))
     for value in _moved(statement):
-        _check_value(value, block[start + 1 : end + 1], is_repeated=is_repeated)
+        _check_value(value, given, is_near=len(between) == 1, is_repeated=is_repeated)
 
 
 def _moved(statement: Statement) -> Iterator[ast.expr]:
@@ -55,22 +57,30 @@ def _moved(statement: Statement) -> Iterator[ast.expr]:
             yield bit.hole.value
 
 
-def _check_value(value: ast.expr, between: list[ast.stmt], *, is_repeated: bool) -> None:
+def _given(between: list[ast.stmt]) -> Iterator[str]:
+    """Yield what some statements give a value: names, `.attributes` and `names[...]`."""
+    for node in (inner for statement in between for inner in ast.walk(statement)):
+        if isinstance(getattr(node, "ctx", None), ast.Store | ast.Del):
+            if isinstance(node, ast.Name):
+                yield node.id
+            elif isinstance(node, ast.Attribute):
+                yield f".{node.attr}"
+            elif isinstance(node, ast.Subscript):
+                yield getattr(node.value, "id", "")
+
+
+def _check_value(value: ast.expr, given: set[str], *, is_near: bool, is_repeated: bool) -> None:
     """See that a value is the same before and after some statements."""
     nodes = list(ast.walk(value))
     allowed = _PURE if is_repeated else _READ
-    shown = ast.unparse(value)
-    if not all(isinstance(node, allowed) for node in nodes) and (len(between) > 1 or is_repeated):
+    if not (is_near and not is_repeated) and not all(isinstance(node, allowed) for node in nodes):
+        shown = ast.unparse(value)
         raise NotProvenError(f"`{shown}` is computed before the statement is executed")
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
-    attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-    for node in (inner for statement in between for inner in ast.walk(statement)):
-        if isinstance(getattr(node, "ctx", None), ast.Store | ast.Del) and (
-            (isinstance(node, ast.Name) and node.id in names)
-            or (isinstance(node, ast.Attribute) and node.attr in attributes)
-            or (isinstance(node, ast.Subscript) and getattr(node.value, "id", "") in names)
-        ):
-            raise NotProvenError(f"`{shown}` changes before the statement is executed")
+    names.update(f".{node.attr}" for node in nodes if isinstance(node, ast.Attribute))
+    if names & given:
+        shown = ast.unparse(value)
+        raise NotProvenError(f"`{shown}` changes before the statement is executed")
 
 
 def _statement_of(node: ast.AST, module: Module) -> ast.stmt:
