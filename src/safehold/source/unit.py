@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _Node = TypeVar("_Node", bound=ast.AST)
 _Made = TypeVar("_Made")
-_TESTS = frozenset({"test", "tests", "testing", "conftest.py", "unittests", "testdata"})
+_TESTS = frozenset("test tests testing conftest.py unittests testdata benchmarks".split())
 _PARTIAL = ("functools.partial", "functools.partialmethod")
 
 
@@ -127,4 +127,8 @@ def is_test(path: str) -> bool:
     """Say whether a path is of a test, by its names."""
     parts = PurePosixPath(path).parts
     name = parts[-1] if parts else ""
-    return not _TESTS.isdisjoint(parts) or name.startswith("test_") or name.endswith("_test.py")
+    return (
+        not _TESTS.isdisjoint(parts)
+        or name.startswith(("test_", "_test_"))
+        or name.endswith("_test.py")
+    )

@@ -1,7 +1,8 @@
 """SH501: eval and exec of text that the source does not fix.
 
 Not found: definitions of functions and classes that are made from names of code, as decorators do,
-unless data from outside is in them; code objects; `compile` by itself, which runs nothing.
+unless data from outside is in them; annotations; code objects; `compile` by itself, which runs
+nothing.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import re
 from collections.abc import Iterator
 
 from safehold.findings import Confidence, Rule, Severity
+from safehold.source.calls import Called
 from safehold.source.entries import last_name
-from safehold.source.fixed import Fixed
+from safehold.source.fixed import Fixed, is_checked
 from safehold.source.origins import is_from_outside
 from safehold.source.row import Example, Hint, Item, SourceRule
 from safehold.source.scopes import Binding, Scope
 from safehold.source.unit import Unit
+from safehold.source.words import words_of
 
 RULE = Rule(
     id="SH501",
@@ -42,6 +45,7 @@ _CODE_OBJECTS = frozenset(
 )
 _DEFINITION = re.compile(r"\s*(?:async\s+)?(?:def|class|@)\s*[\w%{]")
 _DEPTH = 6
+_ANNOTATIONS = frozenset({"annotation", "annotations", "hints", "forward"})
 _CALL = r"(?<!\w)%s\s*(?:[(\r\n;)]|,|$|\s(?:as|if|or|else)\b)"
 
 
@@ -51,11 +55,15 @@ def _check(unit: Unit) -> Iterator[Item]:
         text = called.argument(0, "source")
         if text is None and not called.is_open_ended:
             continue
+        if text is not None and is_checked(text, called.node, unit.module, called.scope):
+            continue
         parts = [] if text is None else list(_texts(text, called.scope, unit))
         if text is not None and not parts:
             continue
         outside = any(is_from_outside(part, scope, unit.module) for part, scope in parts)
         if not outside and parts and all(_is_definition(part, scope) for part, scope in parts):
+            continue
+        if not outside and _is_annotation(called, unit):
             continue
         name = called.name.rpartition(".")[2]
         origin = "that comes from outside" if outside else "that is not fixed in the source"
@@ -74,7 +82,10 @@ def _texts(node: ast.expr, scope: Scope, unit: Unit) -> Iterator[tuple[ast.expr,
     made = [(node, scope)]
     if isinstance(node, ast.Name):
         found = list(scope.lookup(node.id))
-        if any(_is_code(item, owner, node.id) for owner, item in found):
+        if any(_is_code(item, owner, node.id) for owner, item in found) or any(
+            _last_parent(use, unit).startswith("co_") and inner is scope
+            for use, inner in unit.module.loads.get(node.id, ())
+        ):
             return
         values = [(item.value, owner) for owner, item in found if item.value is not None]
         if len(values) == len(found) and all(isinstance(item, ast.Call) for item, _ in values):
@@ -89,6 +100,11 @@ def _texts(node: ast.expr, scope: Scope, unit: Unit) -> Iterator[tuple[ast.expr,
             yield text, owner
 
 
+def _last_parent(use: ast.Name, unit: Unit) -> str:
+    parent = unit.module.parents.get(use)
+    return parent.attr if isinstance(parent, ast.Attribute) else ""
+
+
 def _is_code(binding: Binding, owner: Scope, name: str) -> bool:
     """A parameter that is annotated as a code object."""
     arguments = getattr(owner.node, "args", None)
@@ -96,7 +112,7 @@ def _is_code(binding: Binding, owner: Scope, name: str) -> bool:
         return False
     return any(
         item.arg == name and item.annotation is not None
-        and last_name(item.annotation) == "CodeType"
+        and "CodeType" in ast.unparse(item.annotation)
         for item in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
     )  # fmt: skip
 
@@ -111,6 +127,19 @@ def _is_changed(value: ast.expr, name: str) -> bool:
     )
 
 
+def _is_annotation(called: Called, unit: Unit) -> bool:
+    """Say whether the names around speak of annotations, which are text of the program itself."""
+    names = []
+    node: ast.AST | None = called.node
+    while node is not None and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        if isinstance(node, ast.Assign):
+            names += [last_name(target) for target in node.targets]
+        node = unit.module.parents.get(node)
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        names += [node.name, *(item.arg for item in node.args.args)]
+    return not _ANNOTATIONS.isdisjoint(word for name in names for word in words_of(name))
+
+
 def _is_definition(node: ast.expr, scope: Scope, depth: int = 0) -> bool:
     """Say whether a text begins as a function or class: code that is made from names of code."""
     if depth > _DEPTH:
@@ -121,8 +150,14 @@ def _is_definition(node: ast.expr, scope: Scope, depth: int = 0) -> bool:
         return bool(node.values) and _is_definition(node.values[0], scope, depth + 1)
     if isinstance(node, ast.BinOp):
         return _is_definition(node.left, scope, depth + 1)
+    if isinstance(node, ast.Call) and last_name(node.func) == "dedent" and node.args:
+        return _is_definition(node.args[0], scope, depth + 1)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        if node.func.attr == "join" and node.args:
+            return _is_definition(node.args[0], scope, depth + 1)
         return node.func.attr == "format" and _is_definition(node.func.value, scope, depth + 1)
+    if isinstance(node, ast.List | ast.Tuple):
+        return bool(node.elts) and _is_definition(node.elts[0], scope, depth + 1)
     return isinstance(node, ast.Name) and any(
         binding.value is not None and _is_definition(binding.value, owner, depth + 1)
         for owner, binding in scope.lookup(node.id)
@@ -161,6 +196,9 @@ EVALUATED = SourceRule(
         Example("def setter(name):\n    space = {}\n"
                 "    exec('def set(it, value):\\n    it.%s = value' % name, space)\n"
                 "    return space['set']\n"),
+        Example("def flag(text):\n    if text in ('True', 'False'):\n        return eval(text)\n"),
+        Example("def resolve(annotation, space):\n    return eval(annotation, space)\n"),
+        Example("def load(module):\n    exec(f'from {module.__name__} import *')\n"),
         Example("from types import CodeType\n\n\ndef run(code: CodeType):\n    exec(code)\n"),
         Example("def run(loader, space):\n    code_object = loader.get_code('m')\n"
                 "    exec(code_object, space)\n"),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from safehold.findings import Confidence, Rule, Severity
 from safehold.source.calls import Called
-from safehold.source.fixed import Fixed
+from safehold.source.fixed import Fixed, is_checked
 from safehold.source.origins import is_from_outside
 from safehold.source.row import Example, Hint, Item, SourceRule
 from safehold.source.unit import Unit
@@ -58,7 +58,10 @@ def _check(unit: Unit) -> Iterator[Item]:
             continue
         if isinstance(command, ast.List | ast.Tuple) and command.elts:
             command = command.elts[0]  # the rest are the shell's own $0, $1
-        if command is not None and fixed.is_fixed(command, called.scope):
+        if command is not None and (
+            fixed.is_fixed(command, called.scope)
+            or is_checked(command, called.node, unit.module, called.scope)
+        ):
             continue
         outside = command is not None and is_from_outside(command, called.scope, unit.module)
         yield Item(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from safehold.findings import Rule, Severity
@@ -28,6 +29,9 @@ _NAMES = ("tempfile.mktemp",)
 def _check(unit: Unit) -> Iterator[Item]:
     """Yield the calls that give a name without a file."""
     for called in unit.calls(*_NAMES):
+        prefix = called.argument(1, "prefix")
+        if prefix is not None and "pipe" in ast.unparse(prefix):
+            continue  # the name of a pipe of Windows, which is no file
         message = f"{called.name} gives a name that anybody can take before it is used"
         yield Item(called.node, message, detail={"call": called.name})
 
