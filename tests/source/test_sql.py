@@ -297,6 +297,12 @@ def test_becomes_parameters_of_its_library(head, before, expected, look):
             "sqlite3",
             "def size() -> int: ...\nconn.execute(f'CREATE TABLE u (v VECTOR({size() + 1}))')",
         ),
+        (
+            "sqlite3",
+            "def op(t):\n    if t:\n        return '='\n    return '<'\nconn.execute(f'SELECT 1 FROM u WHERE n {op(a)} 1')",
+        ),
+        ("sqlite3", "n = a.replace('\"', '\"\"')\nconn.execute(f'SELECT 1 FROM \"{n}\"')"),
+        ("sqlite3", "n = 'u' + uuid.uuid4().hex\nconn.execute(f'CREATE TABLE {n} (i INT)')"),
         ("sqlite3", "def _q(t):\n    return f'SELECT 1 FROM {t}'\nconn.execute(_q('u'))"),
         (
             "sqlite3",

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from safehold.source.entries import last_name, literal
 from safehold.source.scopes import Binding, How, Kind, Module, Scope
-from safehold.source.sql.expressions import MADE_OF_PARTS, parts_of
+from safehold.source.sql.expressions import MADE_OF_PARTS, is_clock, is_counted, parts_of
 from safehold.source.sql.functions import (
     annotation_of,
     default,
@@ -21,6 +21,7 @@ from safehold.source.sql.functions import (
     given,
     is_nested,
     is_numeric,
+    returns_of,
 )
 
 _NUMBERS = frozenset(
@@ -29,7 +30,8 @@ _NUMBERS = frozenset(
 )
 # What quotes an identifier, by its name: quote_name, escape_sqlite, _quote_id, qn, sql.Identifier.
 _QUOTES = re.compile(
-    r"_*(?:(?:quoted?|escaped?)_(?:id|ident|identifier|name|column|table|schema|sqlite)s?"
+    r"_*(?:(?:\w+_)?(?:quoted?|escaped?|sanitize|valid)_(?:id|ident|identifier|name|column|table"
+    r"|schema|sqlite|sqlite_name)s?"
     r"|qn|ident|Identifier|quoted_name|format_table|format_column|compile)"
 )
 _TEXTS = frozenset(
@@ -37,14 +39,11 @@ _TEXTS = frozenset(
     "set enumerate reversed zip items values keys split dict range get frozenset text bool "
     "removeprefix removesuffix iter f max min pop".split()
 )
-_COUNTED = re.compile(
-    r"\s*SELECT\s+(?:@@|(?:COALESCE\(|IFNULL\()?(?:COUNT|SUM|AVG|(?:MAX|MIN)\(\w*id\b))",
-    re.IGNORECASE,
-)
 _SCHEMA = re.compile(r"__tablename__|_meta|__table__|db_table")
 _CAPITALS = re.compile(r"_*[A-Z][A-Z0-9_]+")
 _DEPTH = 12
 _REQUESTS = frozenset("GET POST PUT PATCH DELETE COOKIES META FILES REQUEST DATA HEADERS".split())
+_DOUBLED = (['"', '""'], ["`", "``"], ["]", "]]"])
 _GROWS = frozenset(("append", "extend", "insert", "add", "update"))
 
 
@@ -269,6 +268,8 @@ class Constants:
             return self.is_constant(node.value, scope, depth)
         if _SCHEMA.search(ast.unparse(node)) or self._is_in_capitals(node, scope):
             return True
+        if node.attr == "hex" and isinstance(node.value, ast.Call):
+            return last_name(node.value.func).startswith("uuid")
         if not isinstance(node.value, ast.Name):
             return False
         if node.value.id in ("self", "cls") and (owner := scope.enclosing_class) is not None:
@@ -310,12 +311,14 @@ class Constants:
         name = last_name(node.func)
         if name in _NUMBERS or _QUOTES.fullmatch(name) or name.startswith(("uuid", "utcnow")):
             return True
+        if name == "replace" and [literal(item) for item in node.args] in _DOUBLED:
+            return True  # of a quoted identifier
         if name == "quote" and isinstance(node.func, ast.Attribute):
             return "preparer" in last_name(node.func.value)
         if name in ("scalar", "scalar_one") and isinstance(node.func, ast.Attribute):
-            return self._is_counted(node.func.value, scope)
+            return is_counted(node.func.value, scope)
         if name in ("isoformat", "strftime", "timestamp", "hexdigest"):
-            return self._is_clock(node.func, scope)
+            return is_clock(node.func, scope)
         skipped = 1 if name in ("get", "pop") else 0  # the key chooses among constants
         parts = [*node.args[skipped:], *(item.value for item in node.keywords)]
         if isinstance(node.func, ast.Attribute):
@@ -326,30 +329,18 @@ class Constants:
             parts.append(node.func.value)
         if name in _TEXTS:
             return all(self.is_constant(part, scope, depth) for part in parts)
-        return name == "map" and len(node.args) == 2 and last_name(node.args[0]) in _NUMBERS
+        if name == "map" and len(node.args) == 2 and last_name(node.args[0]) in _NUMBERS:
+            return True
+        return self._gives_constants(node.func, scope, depth)
 
-    def _is_counted(self, node: ast.expr, scope: Scope) -> bool:
-        """Whether it is the result of a constant statement that counts something."""
-        if isinstance(node, ast.Name):
-            found = [item.value for _, item in scope.lookup(node.id)]
-            if len(found) != 1 or found[0] is None:
-                return False
-            node = found[0]
-        if not isinstance(node, ast.Call) or last_name(node.func) != "execute" or not node.args:
-            return False
-        statement = node.args[0]
-        if isinstance(statement, ast.Call) and last_name(statement.func) == "text":
-            statement = statement.args[0] if statement.args else statement
-        return bool(_COUNTED.match(literal(statement) or ""))
-
-    def _is_clock(self, func: ast.expr, scope: Scope) -> bool:
-        """Whether it is a method of the present time."""
-        value = func.value if isinstance(func, ast.Attribute) else func
-        if isinstance(value, ast.Name):
-            found = [item.value for _, item in scope.lookup(value.id)]
-            if len(found) == 1 and found[0] is not None:
-                value = found[0]
-        return isinstance(value, ast.Call) and last_name(value.func) in ("now", "today", "utcnow")
+    def _gives_constants(self, func: ast.expr, scope: Scope, depth: int) -> bool:
+        """Whether a function of this module returns nothing but constants."""
+        found = [
+            (value, function)
+            for function in functions_of(func, scope, self._module)
+            for value in returns_of(function)
+        ]
+        return bool(found) and all(self.is_constant(value, owner, depth) for value, owner in found)
 
     def _is_repeated(self, node: ast.BinOp, scope: Scope, depth: int) -> bool:
         """`"?" * n`, `["%s"] * len(ids)`: the count does no harm."""
