@@ -56,9 +56,7 @@ def audit_source(
     """
     if path.endswith(SUFFIX):
         return _audit_notebook(data, path, policy, here, neighbours, prefilter)
-    rows = prefilter.wanted(data)
-    if rows and is_test(path):
-        rows = tuple(row for row in rows if row.in_tests)
+    rows = (prefilter.in_tests if is_test(path) else prefilter).wanted(data)
     if not rows:
         return FileAudit(path)
     with _collector_paused():

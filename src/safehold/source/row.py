@@ -48,6 +48,16 @@ class Hint:
         flags = re.IGNORECASE if any_case else 0
         return cls(needle.encode(), re.compile(around.encode(), flags), any_case)
 
+    def holds(self, text: bytes) -> bool:
+        """Say whether the hint is anywhere in a source."""
+        where = text.lower() if self.any_case else text
+        at = where.find(self.needle)
+        while at >= 0:
+            if self.around.match(text, at):
+                return True
+            at = where.find(self.needle, at + len(self.needle))
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class Argument:

