@@ -101,6 +101,71 @@ def test_a_frame_is_sealed_and_the_hardened_service_reads_it(tree):
     assert (tree / "models" / "next.pkl").read_bytes().startswith(b"SFH1")
 
 
+@pytest.mark.extras
+@pytest.mark.parametrize("directory", ["models", "data"])
+def test_arrays_are_sealed_or_converted_and_the_hardened_service_reads_them(tree, directory):
+    numpy = pytest.importorskip("numpy")
+    write(
+        tree,
+        "app/arrays.py",
+        "import numpy as np\n\n\ndef read(name):\n"
+        f"    return np.load(f'{directory}/{{name}}', allow_pickle=True)\n\n\n"
+        f"def keep(value):\n    np.save('{directory}/next.npy', value)\n",
+    )
+    (tree / directory).mkdir(exist_ok=True)
+    numbers, objects = numpy.arange(6.0).reshape(2, 3), numpy.array([{"a": 1}, None], dtype=object)
+    numpy.save(tree / directory / "numbers.npy", numbers)
+    numpy.savez(tree / directory / "both.npz", a=numbers, b=numbers[0])
+    numpy.save(tree / directory / "objects.npy", objects)
+    before = contents(tree)
+
+    main(["harden", str(tree), "--write"])
+
+    for name in ("numbers.npy", "both.npz", "objects.npy"):
+        assert (tree / directory / name).read_bytes().startswith(b"SFH1"), name
+    code = (
+        "from app.arrays import *; print(read('numbers.npy').tolist(), "
+        "read('both.npz')['b'].tolist(), read('objects.npy').tolist()); "
+        "keep(read('numbers.npy')); print(read('next.npy').shape)"
+    )
+    expected = "[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]] [0.0, 1.0, 2.0] [{'a': 1}, None]\n(2, 3)\n"
+    assert in_service(tree, code) == expected
+    (tree / directory / "next.npy").unlink()
+    main(["migrate", str(tree), "--rollback"])
+    assert contents(tree) == before
+
+
+@pytest.mark.extras
+def test_a_checkpoint_is_sealed_and_the_hardened_service_reads_it(tree):
+    torch = pytest.importorskip("torch")
+    write(
+        tree,
+        "app/net.py",
+        "import torch\n\n\ndef read(path):\n    return torch.load(path)\n\n\n"
+        "def keep(value, path):\n    torch.save(value, path)\n",
+    )
+    (tree / "models").mkdir(exist_ok=True)
+    torch.save({"w": torch.ones(2)}, tree / "models" / "net.pt")
+
+    main(["harden", str(tree), "--write"])
+
+    assert (tree / "models" / "net.pt").read_bytes().startswith(b"SFH1")
+    code = (
+        "from app.net import *; net = read('models/net.pt'); keep(net, 'models/next.pt'); "
+        "print(read('models/next.pt')['w'].tolist())"
+    )
+    assert in_service(tree, code) == "[1.0, 1.0]\n"
+
+
+@pytest.mark.extras
+def test_a_checkpoint_that_no_facade_reads_stays(tree):
+    torch = pytest.importorskip("torch")
+    (tree / "models").mkdir(exist_ok=True)
+    torch.save({"w": torch.ones(2)}, tree / "models" / "net.pt")
+    main(["harden", str(tree), "--write"])
+    assert (tree / "models" / "net.pt").read_bytes().startswith(b"PK")
+
+
 def test_the_blocks_of_a_shelve_database_are_left_alone(tree, capsys):
     path = write(tree, "store/jobs.dat", pickle.dumps({"a": 1}))
     write(tree, "store/jobs.dir", "'a', (0, 20)\n")

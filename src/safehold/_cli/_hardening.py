@@ -14,7 +14,7 @@ from safehold._cli._zones import allowing, at_hand_in, extended, trusted_code
 from safehold.allow import AllowList
 from safehold.artifacts import Store
 from safehold.artifacts import rules as artifact_rules
-from safehold.artifacts.codecs import CODECS, Reading, codec_named
+from safehold.artifacts.codecs import CODECS, Encoded, Reading, codec_named
 from safehold.artifacts.marks import Marks
 from safehold.artifacts.writing import is_read_by
 from safehold.context import Context
@@ -114,12 +114,12 @@ def make_plan(
         if finding.rule.id == UNKNOWN_GLOBAL.id
     }
     own = own_classes(root, unknown) | frozenset(allow)
+    reads = Reads.of(before.sources)
     reports = [
         _again(report, policy, own) if report.findings and own else report
         for report in before.artifacts
-        if is_code_carrying(report)
+        if is_code_carrying(report) or reads.reads_as(report)
     ]
-    reads = Reads.of(before.sources)
     at_hand = at_hand_in(before)
     steps = [_placed(report, policy, reads, own) for report in reports]
     found = [step.path for step in steps if _holds_objects_outside(step, policy)]
@@ -187,9 +187,8 @@ def _placed(report: FileReport, policy: Policy, reads: Reads, own: frozenset[str
         return Step("leave", report.path, "a link that leads out of the tree")
     stem, dot, _ = report.path.rpartition(".dat")
     if dot and (policy.root / f"{stem}.dir").exists():  # its blocks are pickles
-        return Step(
-            "leave", report.path, "belongs to a shelve or dbm database, which has no facade"
-        )
+        reason = "belongs to a shelve or dbm database, whose values the service has to write anew"
+        return Step("leave", report.path, reason)
     return _step(report, policy, reads, own)
 
 
@@ -207,6 +206,8 @@ def _step(report: FileReport, policy: Policy, reads: Reads, own: frozenset[str])
         return Step(
             "quarantine", report.path, reason, remedy=_quarantine_remedy(report, policy, own)
         )
+    if (kind := reads.reads_as(report)) and not is_code_carrying(report):
+        return _step_of_arrays(report, policy, kind)
     wrapper, _, kind = report.format.rpartition("+")
     name = PurePosixPath(report.path).name
     codec = "joblib" if kind == "joblib" or _is_joblib_name(name) else "pickle"
@@ -224,6 +225,30 @@ def _step(report: FileReport, policy: Policy, reads: Reads, own: frozenset[str])
     if external and plain_value(policy, report.path, codec, packing) is not None:
         return Step("convert", report.path, "plain data", codec, packing)
     return Step("seal", report.path, f"clean {report.format}", codec, packing)
+
+
+def _step_of_arrays(report: FileReport, policy: Policy, kind: str) -> Step:
+    """Decide about a file that the facade of torch or numpy reads."""
+    if kind == "torch":
+        return Step("seal", report.path, "clean torch", "pickle")
+    if not report.globals and plain_value(policy, report.path, kind, "") is not None:
+        return Step("convert", report.path, "arrays of numbers", kind)
+    if kind == "npy" and pickle_of_array(policy.root / report.path):
+        return Step("seal", report.path, "array of objects", "npy")
+    reason = f"{report.format} with arrays that have no sealed form here; write it anew"
+    return Step("leave", report.path, reason)
+
+
+def pickle_of_array(path: Path) -> bytes:
+    """Return the pickle that a npy file of objects is behind its header; empty if it is none.
+
+    NumPy's format: magic, version, length of the header, header, and then a pickle of the array.
+    """
+    data = path.read_bytes()
+    size = 2 if data[6:7] == b"\x01" else 4
+    start = 8 + size + int.from_bytes(data[8 : 8 + size], "little")
+    header, stream = data[8 + size : start], data[start:]
+    return stream if data.startswith(b"\x93NUMPY") and b"|O" in header else b""
 
 
 def _quarantine_remedy(report: FileReport, policy: Policy, own: frozenset[str]) -> str:
@@ -356,6 +381,10 @@ def _apply(step: Step, journal: Journal, store: Store, hold: Context) -> None:
     elif step.as_bytes:
         data = store.seal_bytes(path.read_bytes(), codec=step.codec)
         journal.replace(path, data)
+    elif step.codec == "npy":
+        stream = pickle_of_array(path)
+        journal.adopt(path)
+        store.dump(object(), path, prefer="pickle", encode=lambda: Encoded([stream], raw=True))
     elif step.action == "seal":
         journal.adopt(path)
         store.seal(path, codec=step.codec, packing=packing)

@@ -21,6 +21,7 @@ class Reads:
     files: tuple[str, ...]  # of a handle or path
     contents: tuple[str, ...]  # of a file's content, handed on as bytes
     foreign: tuple[str, ...]  # of bytes that come from elsewhere
+    libraries: frozenset[str]  # of reads by torch and numpy
 
     @classmethod
     def of(cls, audits: Iterable[FileAudit]) -> Reads:
@@ -34,6 +35,7 @@ class Reads:
             files=_places(item for item in reads if item.detail.get("input") == "file"),
             contents=_places(item for item in reads if item.detail.get("input") == "content"),
             foreign=_places(item for item in reads if item.detail.get("input") == "bytes"),
+            libraries=frozenset(str(item.detail.get("call")).partition(".")[0] for item in reads),
         )
 
     def is_as_bytes(self, path: str) -> bool | None:
@@ -44,6 +46,21 @@ class Reads:
         if self.contents and not self.files:
             return True
         return None if self.contents else False
+
+    def reads_as(self, report: FileReport) -> str:
+        """Return what the facade of torch or numpy takes a file for; empty if none reads it.
+
+        Where the source does not show what is read, a file of objects is taken for one of those.
+        """
+        kind = report.format.rpartition("+")[2]
+        codec = {"torch": "torch", "npy": "npy", "npz": "npy"}.get(kind)
+        if codec is None:
+            return ""
+        if any(use.codec == codec and _fits(report.path, use) for use in self.uses):
+            return kind
+        if codec == "torch":
+            return kind if "torch" in self.libraries else ""
+        return kind if "numpy" in self.libraries and report.globals else ""
 
     def without_facade(self, report: FileReport) -> str:
         """Return which call that stays as it is reads or writes a file; empty for none."""

@@ -22,6 +22,9 @@ from safehold.source.scopes import Module
 from safehold.source.sites import Context, Site
 from safehold.source.values import Values, names_model
 
+# What a library's files are, where they are not pickles.
+_KINDS = {"joblib": "joblib", "torch": "torch", "numpy": "npy"}
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -49,7 +52,7 @@ class Access:
         return ArtifactUse(
             pattern=self.shown.pattern,
             kind="read" if self.site.use is Use.READ else "write",
-            codec="joblib" if self.site.library.name == "joblib" else "pickle",
+            codec=_KINDS.get(self.site.library.name, "pickle"),
             is_model=self.is_model,
             line=self.site.line,
             via=self.shown.via,
