@@ -90,11 +90,6 @@ class Unit:
         return dict(found)
 
     @cached_property
-    def called(self) -> frozenset[str]:
-        """All full names that are called."""
-        return frozenset(self._calls)
-
-    @cached_property
     def _calls(self) -> dict[str, list[Called]]:
         found: dict[str, list[Called]] = defaultdict(list)
         for node, scope in self.module.calls:
