@@ -187,3 +187,15 @@ def test_control_characters_of_a_source_do_not_reach_the_terminal(service, capsy
     (service / "app.py").write_bytes(b"# \x1b[2J\x07\n" + UNSAFE)
     main(["migrate", str(service)])
     assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("output", ["sarif", "html"])
+def test_documents_for_code_scanning_and_for_people(service, capsys, output):
+    assert main(["migrate", str(service), "--format", output]) == 1
+    assert "import safehold.compat.pickle as pickle" in capsys.readouterr().out
+    assert main(["migrate", str(service), "--format", output, "--write"]) == 0
+    assert "import safehold.compat.pickle as pickle" in capsys.readouterr().out
+    assert b"compat" in (service / "app.py").read_bytes()
+    assert main(["migrate", str(service), "--rollback", "--format", output]) == 2
+    assert "text or json" in capsys.readouterr().err
+    assert main(["migrate", str(service), "--rollback"]) == 0

@@ -233,10 +233,11 @@ def _printed(
 
 
 def _print_lines(entry: Entry, *, quiet: bool) -> None:
+    from safehold._cli._text import encodable
     from safehold.report.formats.text import lines_of
 
     for line in lines_of(entry, colour=_wants_colour(), quiet=quiet):
-        print(_encodable(line))
+        print(encodable(line))
 
 
 def _print(result: Result, options: argparse.Namespace) -> None:
@@ -244,7 +245,9 @@ def _print(result: Result, options: argparse.Namespace) -> None:
     if options.output != STDOUT:
         return
     if options.format != "text":
-        sys.stdout.write(_encodable(_document(options.format, result)))
+        from safehold._cli._text import encodable
+
+        sys.stdout.write(encodable(_document(options.format, result)))
         return
     if options.write_baseline:
         for entry in result.entries:
@@ -264,11 +267,6 @@ def _document(form: str, result: Result) -> str:
     from safehold.report import formats
 
     return formats.FORMATS[form].render(result)
-
-
-def _encodable(text: str) -> str:
-    encoding = sys.stdout.encoding or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _wants_colour() -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from safehold.policy import Policy
+    from safehold.report.migration import Migration
     from safehold.source import FileAudit, RollbackReport
 
 HELP = """Rewrite Python sources so that pickle and joblib calls go through safehold's facades.
@@ -18,11 +19,11 @@ reported with its line and remedy and stays as it is. Sources only: `safehold ha
 seals the artifacts that they read. --rollback undoes the newest run of migrate or harden,
 finished or killed."""
 
+FORMATS: Final = ("text", "json", "sarif", "html")
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    from safehold._cli import _shared
-
     parser.add_argument("path", metavar="PATH", help="a directory, or one file")
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--write", action="store_true", help="make the changes, with a journal")
@@ -35,7 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="take zones from this policy (default: what SAFEHOLD_POLICY names, else "
         "PATH/safehold.toml, else the policy that `safehold harden` would write)",
     )
-    _shared.add_format(parser)
+    parser.add_argument("--format", choices=FORMATS, default="text", help="output format")
     parser.add_argument(
         "--exclude",
         action="append",
@@ -47,9 +48,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb; exit code 1 while something is to be changed or done by hand."""
+    import os
     from pathlib import Path
 
-    from safehold._cli import _shared
+    from safehold.report.migration import Migration
 
     path = Path(options.path)
     root = path if path.is_dir() else path.parent
@@ -59,11 +61,9 @@ def run(options: argparse.Namespace) -> int:
     audits = list(_audits(path, _policy(options, root), options))
     if options.write:
         audits = list(_written(root, audits))
-    if options.format == "json":
-        _shared.print_json(_as_json(audits, written=options.write))
-    else:
-        _print_text(audits, written=options.write)
-    return _exit_code(audits, written=options.write)
+    migration = Migration(tuple(audits), str(root), os.getcwd(), written=options.write)
+    _print(migration, options.format)
+    return migration.code
 
 
 def _policy(options: argparse.Namespace, root: Path) -> Policy:
@@ -121,8 +121,12 @@ def _written(root: Path, audits: Iterable[FileAudit]) -> Iterator[FileAudit]:
 
 def _roll_back(root: Path, output: str) -> int:
     from safehold._cli import CLEAN, ERROR, FINDINGS, _shared
+    from safehold.errors import ConfigError
     from safehold.source import rollback
 
+    if output not in ("text", "json"):
+        message = f"--rollback tells what it did as text or json, not as {output}"
+        raise ConfigError(message)
     report = rollback(root)
     if output == "json":
         names = ("runs", "restored", "kept", "problems")
@@ -147,39 +151,40 @@ def _print_rollback(report: RollbackReport) -> None:
         print(f"rolled back run {run_id}: {_count(len(set(report.restored)), 'path')} restored")
 
 
-def _exit_code(audits: Iterable[FileAudit], *, written: bool) -> int:
-    from safehold._cli import CLEAN, FINDINGS
+def _print(migration: Migration, output: str) -> None:
+    import sys
 
-    left = any(
-        not audit.is_settled or (audit.after is not None and not written) for audit in audits
-    )
-    return FINDINGS if left else CLEAN
+    from safehold._cli import _shared
+
+    if output == "json":
+        _shared.print_json(_as_json(migration))
+    elif output == "sarif":
+        from safehold.report import migration_sarif
+
+        sys.stdout.write(migration_sarif.render(migration))
+    elif output == "html":
+        from safehold._cli._text import encodable
+        from safehold.report import migration_page
+
+        sys.stdout.write(encodable(migration_page.render(migration)))
+    else:
+        _print_text(migration)
 
 
-def _as_json(audits: list[FileAudit], *, written: bool) -> dict[str, Any]:
+def _as_json(migration: Migration) -> dict[str, Any]:
     return {
         "schema": 1,
-        "files": [audit.as_json() for audit in audits],
-        "summary": {**_totals(audits), "written": written},
+        "files": [audit.as_json() for audit in migration.audits],
+        "summary": {**migration.totals, "written": migration.written},
     }
 
 
-def _totals(audits: list[FileAudit]) -> dict[str, int]:
-    totals = {"files": len(audits), "migrated": 0, "diagnosed": 0, "unchanged": 0}
-    for audit in audits:
-        totals[audit.outcome] += 1
-    return totals | {
-        "calls": sum(len(audit.findings) for audit in audits),
-        "edits": sum(len(audit.edits) for audit in audits),
-        "diagnostics": sum(len(audit.diagnostics) for audit in audits),
-    }
-
-
-def _print_text(audits: list[FileAudit], *, written: bool) -> None:
+def _print_text(migration: Migration) -> None:
     from safehold._cli import _shared
     from safehold.source import diff
 
-    for audit in audits:
+    written = migration.written
+    for audit in migration.audits:
         if audit.after is not None and written:
             print(_shared.printable(f"migrated: {audit.path}"))
         for line in () if written else diff(audit):
@@ -189,7 +194,7 @@ def _print_text(audits: list[FileAudit], *, written: bool) -> None:
             message = f"{audit.path}:{item.line}: {item.rule} {kind}{item.message}"
             print(_shared.printable(message))
             print(_shared.printable(f"    {item.remedy}"))
-    totals = _totals(audits)
+    totals = migration.totals
     verb = "migrated" if written else "to migrate (nothing changed; use --write)"
     print(
         f"{_count(totals['files'], 'file')}: {totals['migrated']} {verb}, "

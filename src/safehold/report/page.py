@@ -36,6 +36,8 @@ h3 { font-size: 1rem; margin: 0; overflow-wrap: anywhere; }
 .medium, .error { border-left-color: var(--mild); } .low { border-left-color: var(--cool); }
 .clean { border-left-color: var(--good); } .info { border-left-color: var(--dim); }
 code { font: .875em ui-monospace, monospace; overflow-wrap: anywhere; }
+pre { font: .875em/1.5 ui-monospace, monospace; overflow-x: auto; margin: .5rem 0; }
+.added { color: var(--good); } .removed { color: var(--bad); } .place { color: var(--dim); }
 table { border-collapse: collapse; width: 100%; margin-top: .5rem; }
 td, th { text-align: left; vertical-align: top; padding: .25rem .5rem;
   border-top: 1px solid var(--line); overflow-wrap: anywhere; }

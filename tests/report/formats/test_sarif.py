@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 import pytest
 
 from safehold.findings import Finding, Location
+from safehold.report import sarif_run
 from safehold.report.baseline import Baseline
 from safehold.report.formats import sarif
 from safehold.report.result import Item, Origin, Result, Suppression, entry_of
@@ -206,14 +207,14 @@ def noise(rule, number, letters):
 
 
 def test_limits_are_below_those_of_github():
-    assert sarif._MOST_RESULTS <= 25_000
-    assert sarif._MOST_COMPRESSED < 10 * 10**6
+    assert sarif_run.MOST_RESULTS <= 25_000
+    assert sarif_run.MOST_COMPRESSED < 10 * 10**6
 
 
 @pytest.mark.parametrize(("results", "size"), [(100, 10**6), (25_000, 50_000)])
 def test_no_file_keeps_what_is_worse_from_being_shown(monkeypatch, results, size):
-    monkeypatch.setattr(sarif, "_MOST_RESULTS", results)
-    monkeypatch.setattr(sarif, "_MOST_COMPRESSED", size)
+    monkeypatch.setattr(sarif_run, "MOST_RESULTS", results)
+    monkeypatch.setattr(sarif_run, "MOST_COMPRESSED", size)
     made = result_of(noise(UNREADABLE_STREAM, 300, 500), scan_bytes(EVIL, "/base/e.pkl"))
 
     text = sarif.render(made)

@@ -11,70 +11,52 @@ first and of each file its first findings last, and a notification says how many
 
 from __future__ import annotations
 
-import re
-import zlib
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from itertools import starmap
+from typing import Any
 
-from safehold._version import __version__
-from safehold.findings import Location, Rule, Severity
+from safehold.findings import Location
 from safehold.report.names import member_uri, uri_of
 from safehold.report.result import SOURCE_FORMAT, Entry, Item, Origin, Result
-from safehold.report.shown import escaped, json_text
-
-_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
-_ROOT: Final = "%SRCROOT%"
-_LEVELS: Final = {
-    Severity.CRITICAL: "error",
-    Severity.HIGH: "error",
-    Severity.MEDIUM: "warning",
-    Severity.LOW: "note",
-    Severity.INFO: "note",
-}
-# https://docs.github.com/en/code-security/code-scanning/troubleshooting-sarif-uploads
-_MOST_RESULTS: Final = 25_000
-_MOST_COMPRESSED: Final = 9_000_000
-_LONGEST_MESSAGE: Final = 1000
-_PLACEHOLDER: Final = re.compile(r"\{(\d+)\}")
+from safehold.report.sarif_run import (
+    LEVELS,
+    LONGEST_MESSAGE,
+    MOST_RESULTS,
+    ROOT,
+    Tool,
+    document,
+    fitting,
+    plain_text,
+)
+from safehold.report.shown import escaped
 
 
 def render(result: Result) -> str:
     """Return the document: one run."""
-    return json_text({"$schema": _SCHEMA, "version": "2.1.0", "runs": [_Run(result).as_json()]})
+    return document(_Run(result).as_json())
 
 
 class _Run:
     """Rules and artifacts get their index when a result first names them."""
 
     def __init__(self, result: Result) -> None:
-        # All of safehold has rules; whoever writes another format does without most of it.
-        from safehold.report.rules import all_rules
-
         self.result = result
-        used = {
-            item.finding.rule.id: item.finding.rule
-            for entry in result.entries
-            for item in entry.items
-        }
-        rules = used | {rule.id: rule for rule in all_rules()}
-        self.rules = [rules[name] for name in sorted(rules)]
-        self.indices = {rule.id: index for index, rule in enumerate(self.rules)}
-        self.weaknesses = sorted({rule.cwe for rule in self.rules})
+        self.tool = Tool(item.finding.rule for entry in result.entries for item in entry.items)
         self.artifacts: list[dict[str, Any]] = []
         self.places: dict[tuple[str, str | None], int] = {}
 
     def as_json(self) -> dict[str, Any]:
         rows = _by_weight(self.result.entries)
-        results = list(self._fitting(rows))
+        results = list(fitting(starmap(self._result, rows)))
         run: dict[str, Any] = {
-            "tool": {"driver": self._driver()},
+            "tool": {"driver": self.tool.driver()},
             "automationDetails": {"id": f"{escaped(self.result.category)}/"},
             "columnKind": "unicodeCodePoints",
             "originalUriBaseIds": {
-                _ROOT: {"description": {"text": "The directory in which the scan was started."}}
+                ROOT: {"description": {"text": "The directory in which the scan was started."}}
             },
             "invocations": [self._invocation(len(rows) - len(results))],
-            "taxonomies": [self._taxonomy()],
+            "taxonomies": [self.tool.taxonomy()],
             "artifacts": self.artifacts,
             "results": results,
             "properties": {"summary": self.result.summary},
@@ -83,69 +65,11 @@ class _Run:
             run["versionControlProvenance"] = [self._provenance(self.result.origin)]
         return run
 
-    def _driver(self) -> dict[str, Any]:
-        return {
-            "name": "safehold",
-            "semanticVersion": __version__,
-            "rules": [self._rule(rule) for rule in self.rules],
-            "supportedTaxonomies": [{"name": "CWE", "index": 0}],
-        }
-
-    def _rule(self, rule: Rule) -> dict[str, Any]:
-        text = f"{rule.why} Remedy: {rule.remedy}"
-        links = "".join(f"\n- <{reference}>" for reference in rule.references)
-        described: dict[str, Any] = {
-            "id": rule.id,
-            "name": "".join(word.capitalize() for word in rule.name.split("-")),
-            "shortDescription": {"text": rule.title},
-            "fullDescription": {"text": rule.why},
-            "help": {
-                "text": text,
-                "markdown": f"{rule.why}\n\n**Remedy:** {rule.remedy}\n{links}".rstrip(),
-            },
-            "defaultConfiguration": {"level": _LEVELS[rule.severity]},
-            "relationships": [
-                {
-                    "target": {
-                        "id": str(rule.cwe),
-                        "index": self.weaknesses.index(rule.cwe),
-                        "toolComponent": {"name": "CWE", "index": 0},
-                    },
-                    "kinds": ["superset"],
-                }
-            ],
-            "properties": {
-                "tags": ["security", f"external/cwe/cwe-{rule.cwe:03}"],
-                "precision": "high",
-                "security-severity": f"{rule.score:.1f}",
-                "cvss": rule.cvss,
-            },
-        }
-        if rule.references:
-            described["helpUri"] = rule.references[0]
-        return described
-
-    def _taxonomy(self) -> dict[str, Any]:
-        return {
-            "name": "CWE",
-            "organization": "MITRE",
-            "informationUri": "https://cwe.mitre.org/",
-            "isComprehensive": False,
-            "shortDescription": {"text": "The MITRE Common Weakness Enumeration"},
-            "taxa": [
-                {
-                    "id": str(number),
-                    "helpUri": f"https://cwe.mitre.org/data/definitions/{number}.html",
-                }
-                for number in self.weaknesses
-            ],
-        }
-
     def _invocation(self, left_out: int) -> dict[str, Any]:
         told = [
             {
                 "level": "error",
-                "message": {"text": _text(item.finding.message)},
+                "message": {"text": plain_text(item.finding.message)},
                 "locations": [self._location(entry, item)],
             }
             for entry in self.result.entries
@@ -156,44 +80,35 @@ class _Run:
             text = f"{left_out} further findings are not listed here; --format json has them all"
             told.append({"level": "warning", "message": {"text": text}})
         told += [
-            {"level": "note", "message": {"text": _text(f"baseline: {line}")}}
+            {"level": "note", "message": {"text": plain_text(f"baseline: {line}")}}
             for line in self.result.stale
         ]
         made: dict[str, Any] = {
             "executionSuccessful": not any(entry.failed for entry in self.result.entries),
             "exitCode": self.result.code,
-            "toolExecutionNotifications": told[:_MOST_RESULTS],
+            "toolExecutionNotifications": told[:MOST_RESULTS],
         }
         if self.result.made is not None:
             made["endTimeUtc"] = f"{self.result.made:%Y-%m-%dT%H:%M:%SZ}"
         return made
 
-    def _fitting(self, rows: Sequence[tuple[Entry, Item]]) -> Iterator[dict[str, Any]]:
-        packer, size = zlib.compressobj(), 0
-        for entry, item in rows[:_MOST_RESULTS]:
-            row = self._result(entry, item)
-            size += len(packer.compress(json_text(row).encode()))
-            if size > _MOST_COMPRESSED:
-                return
-            yield row
-
     def _result(self, entry: Entry, item: Item) -> dict[str, Any]:
         finding = item.finding
         row: dict[str, Any] = {
             "ruleId": finding.rule.id,
-            "ruleIndex": self.indices[finding.rule.id],
+            "ruleIndex": self.tool.indices[finding.rule.id],
             "kind": "fail",
-            "level": _LEVELS[finding.severity],
-            "message": {"text": _text(finding.message)},
+            "level": LEVELS[finding.severity],
+            "message": {"text": plain_text(finding.message)},
             "locations": [self._location(entry, item)],
             "partialFingerprints": {"safehold/v1": item.fingerprint},
             "properties": {
                 "verdict": str(entry.report.verdict),
                 "severity": finding.severity.label,
                 "confidence": finding.confidence.label,
-                "remedy": _text(finding.remedy),
+                "remedy": plain_text(finding.remedy),
                 "detail": {
-                    escaped(key): escaped(value)[:_LONGEST_MESSAGE]
+                    escaped(key): escaped(value)[:LONGEST_MESSAGE]
                     for key, value in finding.detail.items()
                 },
             },
@@ -236,7 +151,7 @@ class _Run:
         where = item.finding.location
         if region := _bytes(where.offset) if where.line is None else _lines(where):
             place["region"] = region
-        return {"id": 1, "physicalLocation": place, "message": {"text": _text(f"in {member}")}}
+        return {"id": 1, "physicalLocation": place, "message": {"text": plain_text(f"in {member}")}}
 
     def _at(self, entry: Entry) -> dict[str, Any]:
         location = self._uri(entry)
@@ -244,7 +159,7 @@ class _Run:
 
     def _uri(self, entry: Entry) -> dict[str, Any]:
         uri = uri_of(entry.report.path, self.result.root)
-        return {"uri": uri} if "://" in uri else {"uri": uri, "uriBaseId": _ROOT}
+        return {"uri": uri} if "://" in uri else {"uri": uri, "uriBaseId": ROOT}
 
     def _artifact(self, entry: Entry, member: str | None = None) -> int:
         key = (entry.report.path, member)
@@ -270,7 +185,7 @@ class _Run:
         row = {
             "repositoryUri": origin.repository,
             "revisionId": origin.revision,
-            "mappedTo": {"uriBaseId": _ROOT},
+            "mappedTo": {"uriBaseId": ROOT},
         }
         return row | ({"branch": escaped(origin.branch)} if origin.branch else {})
 
@@ -302,12 +217,3 @@ def _lines(where: Location) -> dict[str, int]:
 
 def _bytes(offset: int | None) -> dict[str, int]:
     return {} if offset is None else {"byteOffset": max(offset, 0)}
-
-
-def _text(text: str) -> str:
-    """Return a message in which nothing is a link or a placeholder, as SARIF's text can have."""
-    shown = escaped(text)
-    if len(shown) > _LONGEST_MESSAGE:
-        shown = shown[:_LONGEST_MESSAGE] + "..."
-    shown = shown.replace("](", "]\\x28")  # readers differ in how brackets are escaped
-    return _PLACEHOLDER.sub(r"{{\1}}", shown)
