@@ -11,7 +11,7 @@ import pytest
 from safehold.policy import default_policy
 from safehold.report import migration_page, migration_sarif
 from safehold.report.migration import Migration
-from safehold.source import audit_tree
+from safehold.source import audit_tree, comment_line, with_comment
 
 SCHEMA = Path(__file__).parent / "data" / "sarif-2.1.0-rtm.5.json"
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[31m\u202e##[error]{0}](javascript:1).py"
@@ -31,8 +31,10 @@ def root(tmp_path):
     return tmp_path
 
 
-def migration(root, *, written=False) -> Migration:
+def migration(root, *, written=False, comment="") -> Migration:
     audits = tuple(audit_tree(root, policy=default_policy(root), migrated_alone=True))
+    if comment:
+        audits = tuple(with_comment(audit, comment_line(comment)) for audit in audits)
     return Migration(audits, str(root), str(root), written=written)
 
 
@@ -82,8 +84,9 @@ def applied(source: bytes, encoding: str, replacements) -> bytes:
     return "".join(lines).encode(encoding)
 
 
-def test_the_fix_of_a_file_gives_what_migration_writes(root):
-    made = migration(root)
+@pytest.mark.parametrize("comment", ["", "words"])
+def test_the_fix_of_a_file_gives_what_migration_writes(root, comment):
+    made = migration(root, comment=comment)
     fixes = [fix for row in run_of(made)["results"] for fix in row.get("fixes", ())]
 
     assert len(fixes) == sum(audit.after is not None for audit in made.audits) == 3

@@ -38,6 +38,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", choices=FORMATS, default="text", help="output format")
     parser.add_argument(
+        "--comment",
+        metavar="TEXT",
+        type=_comment,
+        help="add one comment line with TEXT to each module that is migrated, after its shebang, "
+        "encoding cookie and docstring (default: none)",
+    )
+    parser.add_argument(
         "--exclude",
         action="append",
         default=[],
@@ -46,12 +53,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _comment(text: str) -> str:
+    from safehold.source import comment_line
+
+    try:
+        return comment_line(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def run(options: argparse.Namespace) -> int:
     """Run the verb; exit code 1 while something is to be changed or done by hand."""
     import os
     from pathlib import Path
 
     from safehold.report.migration import Migration
+    from safehold.source import with_comment
 
     path = Path(options.path)
     root = path if path.is_dir() else path.parent
@@ -59,6 +76,8 @@ def run(options: argparse.Namespace) -> int:
         path.stat()  # "nothing to roll back" would hide a wrong path
         return _roll_back(root, options.format)
     audits = list(_audits(path, _policy(options, root), options))
+    if options.comment:
+        audits = [with_comment(audit, options.comment) for audit in audits]
     if options.write:
         audits = list(_written(root, audits))
     migration = Migration(tuple(audits), str(root), os.getcwd(), written=options.write)
@@ -115,7 +134,7 @@ def _written(root: Path, audits: Iterable[FileAudit]) -> Iterator[FileAudit]:
             else:
                 diagnostics = (*audit.diagnostics, problem)
                 yield dataclasses.replace(
-                    audit, edits=(), diagnostics=diagnostics, before=None, after=None
+                    audit, edits=(), diagnostics=diagnostics, before=None, after=None, added=0
                 )
 
 

@@ -17,7 +17,7 @@ from safehold.report.migration import Migration
 from safehold.report.names import uri_of
 from safehold.report.sarif_run import LEVELS, ROOT, Tool, document, fitting, plain_text
 from safehold.source import Diagnostic, Edit, FileAudit
-from safehold.source.text import Lines, decode
+from safehold.source.unified import Changes
 
 _CATEGORY: Final = "safehold-migrate/"
 
@@ -148,19 +148,21 @@ def _fingerprint(rule: str, message: str, seen: Counter[str]) -> str:
 
 
 def _replacements(audit: FileAudit) -> Iterator[dict[str, Any]]:
-    """Yield each line that an edit changes, whole; edits never add or remove lines."""
-    if audit.before is None or audit.after is None:
+    """Yield each line that changes, whole; a line that is added stands before another one."""
+    lines = Changes.of(audit)
+    if lines is None:
         return
-    before, after = Lines(decode(audit.before).utf8), Lines(decode(audit.after).utf8)
-    for line in range(1, before.count + 1):
-        old, new = before.text(line), after.text(line)
-        if old != new:
-            yield {
-                "deletedRegion": {
-                    "startLine": line,
-                    "startColumn": 1,
-                    "endLine": line,
-                    "endColumn": len(old) + 1,
-                },
-                "insertedContent": {"text": new},
-            }
+    changed = lines.changed()
+    for line in sorted({*changed, lines.added} - {0}):
+        old = lines.before.text(line) if line in changed else ""
+        new = lines.new(line) if line in changed else ""
+        head = lines.after.whole(line) if line == lines.added else ""
+        yield {
+            "deletedRegion": {
+                "startLine": line,
+                "startColumn": 1,
+                "endLine": line,
+                "endColumn": len(old) + 1,
+            },
+            "insertedContent": {"text": head + new},
+        }

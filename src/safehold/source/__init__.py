@@ -8,6 +8,7 @@ of imports, edits as spans, proof that nothing else changed.
 from __future__ import annotations
 
 from safehold.source.check import audit_source
+from safehold.source.comment import comment_line, with_comment
 from safehold.source.journal import Journal
 from safehold.source.members import Members
 from safehold.source.outcome import ArtifactUse, Diagnostic, Edit, FileAudit
@@ -28,8 +29,10 @@ __all__ = [
     "audit_file",
     "audit_source",
     "audit_tree",
+    "comment_line",
     "diff",
     "migrate_file",
     "rollback",
     "runs",
+    "with_comment",
 ]

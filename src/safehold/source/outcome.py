@@ -69,7 +69,10 @@ class ArtifactUse:
 
 @dataclass(frozen=True, slots=True)
 class FileAudit:
-    """The result for one file; `before` and `after` are bytes only when it would change."""
+    """The result for one file; `before` and `after` are bytes only when it would change.
+
+    ``added`` is the number of the one line of `after` that `before` has not; 0 when there is none.
+    """
 
     path: str
     findings: tuple[Finding, ...] = ()
@@ -78,6 +81,7 @@ class FileAudit:
     artifacts: tuple[ArtifactUse, ...] = ()
     before: bytes | None = None
     after: bytes | None = None
+    added: int = 0
 
     @property
     def outcome(self) -> Outcome:

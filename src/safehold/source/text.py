@@ -47,7 +47,7 @@ def parse_encoding(data: bytes) -> str:
         UnreadableError: unknown codec, or a cookie that contradicts the byte order mark.
     """
     marked = data.startswith(codecs.BOM_UTF8)
-    name = _cookie(data[3:] if marked else data)
+    name, _ = _cookie(data[3:] if marked else data)
     if name is None:
         return "utf-8"
     try:
@@ -59,20 +59,25 @@ def parse_encoding(data: bytes) -> str:
     return codec
 
 
-def _cookie(data: bytes) -> str | None:
+def cookie_line(data: bytes) -> int:
+    """Return the number of the line that names the encoding, 0 when none does; no mark before."""
+    return _cookie(data)[1]
+
+
+def _cookie(data: bytes) -> tuple[str | None, int]:
     start = 0
-    for _ in range(2):
+    for number in (1, 2):
         end = _NEWLINE.search(data, start)
         line = data[start : end.start() if end else len(data)]
         if match := _COOKIE.match(line):
             name = match[1].decode("ascii")
             spelled = name[:12].lower().replace("_", "-")
             odd = _ODD_SPELLING.match(spelled + "-")
-            return odd[1] if odd else name
+            return (odd[1] if odd else name), number
         if end is None or not _COMMENT_OR_BLANK.fullmatch(line):
-            return None
+            break
         start = end.end()
-    return None
+    return None, 0
 
 
 @cache
@@ -131,6 +136,9 @@ class Lines:
 
     def text(self, line: int) -> str:
         """Return one line without its newline."""
+        return self.whole(line).rstrip("\r\n")
+
+    def whole(self, line: int) -> str:
+        """Return one line with its newline."""
         end = self._starts[line] if line < len(self._starts) else len(self._utf8)
-        piece = self._utf8[self._starts[line - 1] : end]
-        return piece.rstrip(b"\r\n").decode("utf-8", "replace")
+        return self._utf8[self._starts[line - 1] : end].decode("utf-8", "replace")
