@@ -65,11 +65,14 @@ def _file(audit: FileAudit, opened: str) -> Iterator[str]:
     if lines:
         yield f"<pre>{''.join(map(_line, lines))}</pre>"
     if audit.diagnostics:
-        yield "<table><thead><tr><th>line</th><th>rule</th><th>what</th><th>remedy</th></tr>"
+        yield (
+            "<table><thead><tr><th class='short'>line</th><th class='short'>rule</th>"
+            "<th>what</th><th>remedy</th></tr>"
+        )
         yield "</thead><tbody>"
         for item in audit.diagnostics:
             note = "" if item.is_open else '<span class="tag">note</span> '
-            yield f"<tr><td>{item.line}</td><td>{text(item.rule)}</td>"
+            yield f"<tr><td class='short'>{item.line}</td><td class='short'>{text(item.rule)}</td>"
             yield f"<td>{note}{text(item.message)}</td><td>{text(item.remedy)}</td></tr>"
         yield "</tbody></table>"
     yield "</details>"

@@ -41,6 +41,7 @@ pre { font: .875em/1.5 ui-monospace, monospace; overflow-x: auto; margin: .5rem 
 table { border-collapse: collapse; width: 100%; margin-top: .5rem; }
 td, th { text-align: left; vertical-align: top; padding: .25rem .5rem;
   border-top: 1px solid var(--line); overflow-wrap: anywhere; }
+td.short, th.short { white-space: nowrap; overflow-wrap: normal; }
 .tag { background: var(--soft); border-radius: .25rem; padding: 0 .4rem; font-size: .85rem;
   white-space: nowrap; }
 .known { color: var(--dim); }
