@@ -147,6 +147,10 @@ def test_thousand_generated_keys_pass(name):
     assert refused == []
 
 
+def test_a_random_key_with_runs_in_it_passes():
+    assert weakness(b"D6AF444C827364F888821983DEFFA423") is None
+
+
 @pytest.mark.parametrize("size", range(1, MIN_KEY_BYTES))
 def test_short_random_key_is_refused(size):
     assert weakness(secrets.token_bytes(size)) is not None
