@@ -20,6 +20,7 @@ __all__ = [
     "add_format",
     "add_policy",
     "has_policy",
+    "jobs",
     "load_context",
     "load_policy",
     "print_info",
@@ -40,6 +41,17 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
 def add_format(parser: argparse.ArgumentParser) -> None:
     """Add ``--format text|json``."""
     parser.add_argument("--format", choices=("text", "json"), default="text", help="output format")
+
+
+def jobs(text: str) -> int:
+    """Parse the number of ``--jobs``."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < -1 or number == 0:
+        raise argparse.ArgumentTypeError("a positive number, or -1 for all cores")
+    return number
 
 
 def load_policy(options: argparse.Namespace) -> Policy:

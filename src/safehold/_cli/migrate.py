@@ -24,6 +24,8 @@ FORMATS: Final = ("text", "json", "sarif", "html")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
+    from safehold._cli import _shared
+
     parser.add_argument("path", metavar="PATH", help="a directory, or one file")
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--write", action="store_true", help="make the changes, with a journal")
@@ -43,6 +45,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=_comment,
         help="add one comment line with TEXT to each module that is migrated, after its shebang, "
         "encoding cookie and docstring (default: none)",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=_shared.jobs,
+        default=1,
+        metavar="N",
+        help="processes that look at sources; -1 for all cores (default: 1)",
     )
     parser.add_argument(
         "--exclude",
@@ -110,6 +119,7 @@ def _audits(path: Path, policy: Policy, options: argparse.Namespace) -> Iterator
                 exclude=options.exclude,
                 progress=lambda name: tell("sources", name),
                 migrated_alone=True,
+                jobs=options.jobs,
             )
     else:
         path.stat()  # a missing file is an error, not a finding

@@ -49,7 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--jobs",
-        type=_jobs,
+        type=_shared.jobs,
         metavar="N",
         help="workers to use; -1 for all cores (default: 1, or all of another backend)",
     )
@@ -80,16 +80,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="GLOB",
         help="leave out names, or paths below a directory, that match; may be repeated",
     )
-
-
-def _jobs(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < -1 or number == 0:
-        raise argparse.ArgumentTypeError("a positive number, or -1 for all cores")
-    return number
 
 
 def run(options: argparse.Namespace) -> int:

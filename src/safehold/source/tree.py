@@ -23,7 +23,7 @@ from safehold.source.check import MIGRATED_ALONE, PREFILTER, audit_source, unrea
 from safehold.source.journal import Journal
 from safehold.source.neighbours import Neighbours
 from safehold.source.outcome import Diagnostic, FileAudit
-from safehold.source.prefilter import Prefilter
+from safehold.source.parallel import batches, in_workers
 from safehold.source.rules.unreadable import LARGEST, UNREADABLE
 
 SKIPPED = frozenset(
@@ -45,7 +45,24 @@ class _Candidate:
     problem: str | None = None
 
 
-def audit_tree(
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How the files of a tree are looked at; `offset` is the tree's place below the policy's."""
+
+    policy: Policy
+    offset: str
+    migrated_alone: bool
+
+    def neighbours(self) -> Neighbours:
+        return Neighbours(str(self.policy.root))
+
+    def at(self, batch: Sequence[_Candidate]) -> list[FileAudit | None]:
+        """Look at several files, in a worker."""
+        neighbours = self.neighbours()
+        return [_audit(candidate, self, neighbours) for candidate in batch]
+
+
+def audit_tree(  # noqa: PLR0913  all but the root are options by keyword
     root: str | Path,
     *,
     policy: Policy,
@@ -54,30 +71,62 @@ def audit_tree(
     keep: Callable[[str], bool] | None = None,
     follow: bool = False,
     migrated_alone: bool = False,
+    jobs: int = 1,
 ) -> Iterator[FileAudit]:
     """Yield the result for every source file below a directory, ordered by path.
 
     `exclude` holds globs that are matched against the path relative to the root and against
     each name in it. `progress` is called with each path before it is read, `keep` before that: it
     says whether to read it. With `follow`, files outside the tree that links lead to are read;
-    with `migrated_alone`, what `safehold migrate` has no part in is not looked for.
+    with `migrated_alone`, what `safehold migrate` has no part in is not looked for. With `jobs`
+    other than 1, so many processes look (-1: one for each core); results and their order are the
+    same, and `progress` is called when a file is done.
 
     Raises:
+        ConfigError: a worker was ended.
+        MissingExtra: `jobs` is given, and joblib is not installed.
         OSError: the root itself cannot be read.
     """
     top = os.path.realpath(root)
-    offset = _offset(top, policy)
+    look = _Look(policy, _offset(top, policy), migrated_alone)
     os.scandir(top).close()
-    neighbours = Neighbours(str(policy.root))
+    if jobs != 1:
+        yield from _in_parallel(top, tuple(exclude), look, jobs, progress, keep, follow=follow)
+        return
+    neighbours = look.neighbours()
     for candidate in _candidates(top, tuple(exclude), follow=follow):
         if keep is not None and not keep(candidate.relative):
             continue
         if progress is not None:
             progress(candidate.relative)
-        prefilter = MIGRATED_ALONE if migrated_alone else PREFILTER
-        audit = _audit(candidate, policy, offset, neighbours, prefilter)
+        audit = _audit(candidate, look, neighbours)
         if audit is not None:
             yield audit
+
+
+def _in_parallel(
+    top: str,
+    exclude: tuple[str, ...],
+    look: _Look,
+    jobs: int,
+    progress: Callable[[str], None] | None,
+    keep: Callable[[str], bool] | None,
+    *,
+    follow: bool,
+) -> Iterator[FileAudit]:
+    wanted = [
+        candidate
+        for candidate in _candidates(top, exclude, follow=follow)
+        if keep is None or keep(candidate.relative)
+    ]
+    shared = batches(wanted, jobs)
+    answers = in_workers(look.at, shared, jobs, lambda candidate: candidate.relative)
+    for batch, audits in zip(shared, answers, strict=True):
+        for candidate, audit in zip(batch, audits, strict=True):
+            if progress is not None:
+                progress(candidate.relative)
+            if audit is not None:
+                yield audit
 
 
 def find_sources(
@@ -94,10 +143,8 @@ def audit_file(
     """Look at one file, whatever it is called; `name` is the path to report."""
     real = os.path.realpath(path)
     relative = os.path.basename(real) if name is None else name
-    offset = _offset(os.path.dirname(real), policy)
-    prefilter = MIGRATED_ALONE if migrated_alone else PREFILTER
-    neighbours = Neighbours(str(policy.root))
-    audit = _audit(_Candidate(real, relative), policy, offset, neighbours, prefilter)
+    look = _Look(policy, _offset(os.path.dirname(real), policy), migrated_alone)
+    audit = _audit(_Candidate(real, relative), look, look.neighbours())
     return FileAudit(relative) if audit is None else audit
 
 
@@ -134,13 +181,7 @@ def _offset(top: str, policy: Policy) -> str:
     return "" if relative == "." else relative
 
 
-def _audit(
-    candidate: _Candidate,
-    policy: Policy,
-    offset: str,
-    neighbours: Neighbours,
-    prefilter: Prefilter,
-) -> FileAudit | None:
+def _audit(candidate: _Candidate, look: _Look, neighbours: Neighbours) -> FileAudit | None:
     if candidate.problem is not None:
         return unreadable(candidate.relative, candidate.problem)
     if candidate.is_outside:
@@ -155,9 +196,13 @@ def _audit(
         return unreadable(candidate.relative, f"larger than {limit // 2**20} MiB")
     if not data:
         return FileAudit(candidate.relative) if candidate.is_named else None
-    here = posixpath.join(offset, candidate.relative) if offset else candidate.relative
     return audit_source(
-        data, candidate.relative, policy, here=here, neighbours=neighbours, prefilter=prefilter
+        data,
+        candidate.relative,
+        look.policy,
+        here=posixpath.join(look.offset, candidate.relative),
+        neighbours=neighbours,
+        prefilter=MIGRATED_ALONE if look.migrated_alone else PREFILTER,
     )
 
 
