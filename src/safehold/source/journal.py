@@ -68,10 +68,14 @@ class Journal:
             step("begin: directory")
             directory.mkdir(mode=0o700)
             journal = cls(real, directory, step)
-            step("begin: entries")
-            journal._append(JournalEntry("begin"))
-            for path in (directory, home, home.parent, real):
-                sync_directory(path)
+            try:
+                step("begin: entries")
+                journal._append(JournalEntry("begin"))
+                for path in (directory, home, home.parent, real):
+                    sync_directory(path)
+            except BaseException:
+                journal.close()
+                raise
         return journal
 
     def __enter__(self) -> Self:
@@ -169,10 +173,16 @@ class Journal:
         self._unsettled.append((number, real, backup))
 
     def commit(self) -> None:
-        """End the run; it can still be rolled back."""
-        self._settle()
-        self._announce(JournalEntry("commit"))
-        self.close()
+        """End the run; it can still be rolled back, also when its end could not be noted.
+
+        Raises:
+            OSError: the end could not be noted: the run counts as cut off.
+        """
+        try:
+            self._settle()
+            self._announce(JournalEntry("commit"))
+        finally:
+            self.close()  # with it the lock, without which nobody in this process could roll back
 
     def close(self) -> None:
         """Close the file of entries without ending the run."""

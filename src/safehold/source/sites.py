@@ -284,8 +284,11 @@ class Sites:
         ):
             return False
         dies = not isinstance(parent, ast.arguments)
+        # `pickle = pickle` in a class body reads the outer name: others read the class's attribute.
+        itself = value.id if isinstance(value, ast.Name) else None
         return all(
-            (scope, name) in self._read or (dies and scope.kind is Kind.FUNCTION)
+            ((scope, name) in self._read and not (scope.kind is Kind.CLASS and name == itself))
+            or (dies and scope.kind is Kind.FUNCTION)
             for scope, name in self._aliases[value]
         )
 

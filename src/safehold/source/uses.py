@@ -102,6 +102,8 @@ class _Writer:
         for entry in site.entries:
             if entry.form not in (Form.IMPORT, Form.ROOT, Form.MEMBER):
                 raise _refused(site, "its import cannot be followed")
+            if self._is_declared_elsewhere(entry):
+                raise _refused(site, "its import binds a name of another scope")
             scope: Scope | None = site.scope
             while scope is not None and scope is not entry.scope:
                 if name in scope.bindings or name in scope.elsewhere:
@@ -110,6 +112,18 @@ class _Writer:
             hidden = entry.scope.kind is Kind.CLASS and site.scope is not entry.scope
             if scope is None or hidden or not self._is_free(entry.scope, name, site.library):
                 raise _refused(site, f"{name} cannot be imported for it")
+
+    def _is_declared_elsewhere(self, entry: Entry) -> bool:
+        """Whether an import stands where its name is `global` or `nonlocal`, and no other is."""
+        if entry.alias is None:
+            return False
+        name = entry.alias.asname or entry.alias.name.partition(".")[0]
+        line = entry.node.lineno
+        return any(
+            name in scope.elsewhere and scope.node.lineno <= line <= (scope.node.end_lineno or line)
+            for scope in self._module.scopes
+            if isinstance(scope.node, ast.stmt)
+        )
 
     def _is_module(self, node: ast.expr, scope: Scope, depth: int = 0) -> bool:
         """Whether an expression is the library, or None, whatever happened before."""
