@@ -1,6 +1,6 @@
 # Each target creates what it needs; nothing is assumed but Python 3.11+, pip, make and git.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs reference bench bench-detection harden lock clean venv
+.PHONY: help demo test lint format docs reference bench bench-detection bench-migrate harden lock clean venv
 .PHONY: test-extras test-core test-extras-forking test-core-forking
 .DELETE_ON_ERROR:
 
@@ -62,6 +62,9 @@ bench: .venv/.installed ## measure against plain calls and against peers
 bench-detection: .venv/.installed .venv-peers/.locked .venv-middle/.locked .venv-older/.locked ## write docs/explanation/detection.md: what peers detect, and what we do
 	$(BIN)/python -m bench.detection
 
+bench-migrate: .venv/.installed .venv-migrated/.installed ## migrate libraries that persist objects: their own tests must pass as before
+	$(BIN)/python -m bench.migrate $(ARGS)
+
 # Exit code 1 means findings, which is what one runs this for: only an error stops make.
 harden: .venv/.installed ## harden your own checkout: make harden APP=DIR [REPORT=DIR] [WRITE=1]
 	@test -n "$(APP)" || \
@@ -70,14 +73,14 @@ harden: .venv/.installed ## harden your own checkout: make harden APP=DIR [REPOR
 	    $(if $(filter 1,$(WRITE)),--write) || test $$? -eq 1
 
 lock: .venv-lock/.installed ## write requirements/*.txt anew, without releases of the last week
-	cd requirements && for name in core dev pip peers middle older; do \
+	cd requirements && for name in core dev pip peers middle older migrated; do \
 	    ../.venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	        --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
 	        --exclude-newer '7 days' $$name.in --output-file $$name.txt \
 	    || exit; done
 
 clean: ## remove environments, caches and what was built
-	rm -rf .venv .venv-core .venv-lock .venv-peers .venv-middle .venv-older build site var src/*.egg-info
+	rm -rf .venv .venv-core .venv-lock .venv-peers .venv-middle .venv-older .venv-migrated build site var src/*.egg-info
 	rm -f src/safehold/guard/_native.*.so
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src tests scripts bench examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
@@ -118,6 +121,13 @@ NATIVE = $(addprefix src/safehold/guard/,_native.c _entries.c _native.h)
 	$(@D)/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
+# The environment of bench-migrate: what the tests of the libraries import.
+.venv-migrated/.locked: requirements/migrated.txt requirements/pip.txt
+	$(new_venv)
+	$(@D)/bin/python -m pip install --quiet --require-hashes -r requirements/pip.txt
+	$(@D)/bin/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
 # Environments of bench-detection, without safehold.
 .venv-peers/.locked .venv-middle/.locked .venv-older/.locked: .venv-%/.locked: requirements/%.txt requirements/pip.txt
 	$(new_venv)
@@ -125,7 +135,7 @@ NATIVE = $(addprefix src/safehold/guard/,_native.c _entries.c _native.h)
 	$(@D)/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
-.venv-core/.installed: .venv-core/.locked pyproject.toml setup.py src/safehold/_version.py $(NATIVE)
+.venv-core/.installed .venv-migrated/.installed: %/.installed: %/.locked pyproject.toml setup.py src/safehold/_version.py $(NATIVE)
 	$(INSTALL_SAFEHOLD)
 	@touch $@
 

@@ -333,3 +333,18 @@ def test_pickled_list_carries_names_and_not_what_they_resolved_to() -> None:
     assert pickle.dumps(allow) == fresh
     assert b"Fraction" in fresh
     assert pickle.loads(fresh) == allow
+
+
+@pytest.mark.parametrize("name", ["jinja2.runtime.Undefined", "diskcache.core.Cache"])
+def test_what_caches_and_templates_store_of_themselves_is_allowed_under_everything_alone(name):
+    module, _, qualname = name.rpartition(".")
+    assert AllowList.of(["*"]).permits(module, qualname)
+    assert not AllowList.of().permits(module, qualname)
+    assert dangers.lookup(module, qualname) is not None
+    for other in (
+        ("jinja2.environment", "Template"),
+        ("jinja2.runtime", "Undefined.__class__"),
+        ("jinja2.utils", "import_string"),
+        ("diskcache.core", "pickle.loads"),
+    ):
+        assert not AllowList.of(["*"]).permits(*other)

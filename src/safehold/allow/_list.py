@@ -19,6 +19,14 @@ from safehold.errors import ConfigError, TypeNotAllowed
 RULES = {**_arguments.RULES, **_tensors.RULES}
 STAND_INS = {**_arguments.STAND_INS, **_tensors.STAND_INS}
 _EVERYTHING = "*"
+# Of packages that run templates or open files: the classes that they store of themselves.
+_RESTORED = frozenset({
+    "diskcache.core:Cache", "diskcache.core:Constant", "diskcache.core:Disk",
+    "diskcache.fanout:FanoutCache", "diskcache.persistent:Deque",
+    "diskcache.persistent:Index", "jinja2.runtime:ChainableUndefined",
+    "jinja2.runtime:DebugUndefined", "jinja2.runtime:StrictUndefined", "jinja2.runtime:Undefined",
+    "jinja2.utils:LRUCache", "jinja2.utils:missing",
+})  # fmt: skip
 _GETATTR = ("builtins", "getattr")
 # numpy 2 renamed its private package; the old one warns, and old files still name it.
 _MOVED = ("numpy.core", "numpy._core")
@@ -27,7 +35,7 @@ _MOVED = ("numpy.core", "numpy._core")
 class AllowList:
     """The names an artifact may carry; equal for equal names, never changed after it is made.
 
-    ``everything`` permits all names but those in `safehold.dangers`.
+    ``everything`` permits all names but those in `safehold.dangers`, and of these a few classes.
     """
 
     __slots__ = ("_called", "_classes", "_functions", "_own", "_resolved", "everything", "names")
@@ -90,7 +98,7 @@ class AllowList:
         A name of the policy's own, and any name under ``"*"``, has the wider role "class".
         """
         found = self._exact(*self._spelled(module, qualname))
-        if found is None and self.everything and dangers.lookup(module, qualname) is None:
+        if found is None and self.everything and _is_restored(module, qualname):
             return "class"
         return found
 
@@ -176,10 +184,14 @@ class AllowList:
             return instead
         found = _walk(_imported(module, qualname), module, qualname)
         name = f"{module}:{qualname}"
-        if name not in self._classes and name not in self._functions:
+        if not any(name in names for names in (self._classes, self._functions, _RESTORED)):
             own = f"{module}.{qualname}" in self._own
             _check_origin(found, module, qualname, inherited=not own)
         return _boosters.guarded(found, module, qualname) or found
+
+
+def _is_restored(module: str, qualname: str) -> bool:
+    return f"{module}:{qualname}" in _RESTORED or dangers.lookup(module, qualname) is None
 
 
 def stand_in(module: str, qualname: str) -> Any:

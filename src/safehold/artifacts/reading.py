@@ -22,7 +22,7 @@ from safehold.artifacts.container import Expected, Header, Sealed
 from safehold.artifacts.marks import Mark, Marks
 from safehold.artifacts.rules import UNTRUSTED_CALLER
 from safehold.artifacts.sidecar import SUFFIX
-from safehold.artifacts.target import Recorded, Target
+from safehold.artifacts.target import Recorded, Target, follows_renames
 from safehold.context import Context
 from safehold.errors import (
     Blocked,
@@ -177,7 +177,7 @@ class Reader:
 
     def check_context(self, header: Header, target: Target) -> None:
         """Raise WrongContext for another name, position or a codec the zone does not have."""
-        if header.name != target.name or header.at != target.at:
+        if header.at != target.at or not self._is_named(header, target):
             message = (
                 f"sealed as {header.name or 'bytes in memory'} at position {header.at}, read as "
                 f"{target} at position {target.at}"
@@ -186,6 +186,16 @@ class Reader:
         if header.codec not in target.zone.codecs or header.codec not in CODECS:
             message = f"codec {header.codec!r} is not one of zone {target.zone.name!r}"
             raise WrongContext(message)
+
+    def _is_named(self, header: Header, target: Target) -> bool:
+        """Whether the seal is the file's, or one without a name that a rename brought there.
+
+        A file that was ever sealed under its own name has to be so.
+        """
+        if header.name == target.name:
+            return True
+        renamed = not header.name and follows_renames(target.zone)
+        return renamed and self.newest(target) is None
 
     def _check_caller(self, header: Header, target: Target) -> None:
         policy = self._hold.policy
@@ -272,9 +282,9 @@ class Reader:
         return header.generation
 
     def _remember(self, sealed: Sealed, target: Target) -> None:
-        if not target.has_mark:
-            return
         header = sealed.header
+        if not target.has_mark or not header.name:
+            return
         key, mark = (header.zone, header.name), Mark(header.generation, sealed.artifact)
         if self.seen.get(key) == mark:
             return  # this process has stored or seen the mark

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any, NamedTuple, Self
 
 from safehold.artifacts.codecs import CODECS
@@ -12,6 +13,13 @@ from safehold.errors import ConfigError, DecodeError, EncodeError, SafeholdError
 from safehold.events import Event, Recorder
 from safehold.paths import Place
 from safehold.policy import MEMORY, Zone
+
+# Names that programs write under before they rename: those of `tempfile`, and the usual endings.
+_TEMPORARY = re.compile(
+    r"(?:.*/)?(?:\.?tmp[a-z0-9_]{8}[^/]*"
+    r"|(?:[^/]*[._-])?(?:tmp|temp)(?:[._-][^/]*)?"
+    r"|[^/]+(?:\.(?:part|partial|new|swp)|~))"
+)
 
 
 class Target(NamedTuple):
@@ -38,10 +46,20 @@ class Target(NamedTuple):
 
 
 def target_of_place(hold: Context, place: Place, at: int = 0) -> Target:
-    """Bind a real path to its zone; outside the root the name is the absolute path."""
+    """Bind a real path to its zone; outside the root the name is the absolute path.
+
+    In a zone that allows every class, a temporary name is none: the file may be renamed.
+    """
     zone = hold.policy.zone_for(place.relative)
     name = _text(place.real if place.relative is None else place.relative)
+    if follows_renames(zone) and _TEMPORARY.fullmatch(name):
+        name = ""
     return Target(zone, name, at, place.real)
+
+
+def follows_renames(zone: Zone) -> bool:
+    """Say whether a seal may come from a temporary name: in zones of caches, ``allow = ["*"]``."""
+    return zone.name != MEMORY.name and "*" in zone.allow
 
 
 def target_named(zone: str, name: str) -> Target:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from safehold.allow import AllowList
 from safehold.artifacts import container, sidecar
 from safehold.artifacts.codecs import CODECS, Encoded, codec_named, plain_encoder
 from safehold.artifacts.container import Buffer, Header, Sealed
+from safehold.artifacts.ids import is_equal, new_id
 from safehold.artifacts.marks import Mark, Marks
 from safehold.artifacts.reading import Reader
 from safehold.artifacts.target import Recorded, Target, check_codec, codec_for
@@ -258,7 +258,6 @@ class _Sealing:
         *,
         detached: bool = False,
     ) -> None:
-        self.artifact = os.urandom(16)
         self.size = 0
         self._key = hold.keyring.signing
         self._align = align
@@ -269,6 +268,7 @@ class _Sealing:
         if detached:  # the plain file is one segment, without gaps
             whole = sum(length for length, _ in self._segments)
             self._segments = [(whole, draft.encoded.segments)]
+        equal = is_equal(target, self._key, self._segments)
         self.header = Header(
             v=1,
             suite=self._key.suite,
@@ -276,7 +276,7 @@ class _Sealing:
             zone=target.zone.name,
             name=target.name,
             generation=generation,
-            created=int(time.time()),
+            created=0 if equal else int(time.time()),
             codec=draft.codec,
             segments=[length for length, _ in self._segments],
             libs=dict(draft.encoded.libs),
@@ -286,6 +286,7 @@ class _Sealing:
             raw=draft.encoded.raw or detached,
             expires=draft.expires,
         )
+        self.artifact = new_id(self.header, self._segments, self._key, equal=equal)
 
     def pieces(self) -> Iterator[Buffer]:
         for piece in container.sealed_chunks(

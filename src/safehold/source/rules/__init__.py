@@ -16,6 +16,7 @@ from safehold.source.rules.numpy import NUMPY
 from safehold.source.rules.others import OTHERS
 from safehold.source.rules.pandas import PANDAS
 from safehold.source.rules.pickle import PICKLE
+from safehold.source.rules.pickletools import PICKLETOOLS
 from safehold.source.rules.reference import REFERENCE
 from safehold.source.rules.secret import SECRET
 from safehold.source.rules.serializers import SERIALIZERS
@@ -36,6 +37,7 @@ RULES: tuple[SourceRule, ...] = (
     PICKLE,
     CPICKLE,
     UNDERPICKLE,
+    PICKLETOOLS,
     JOBLIB,
     TORCH,
     NUMPY,
