@@ -104,6 +104,8 @@ LIBRARIES = (
         "4c042a3d39c9af4fa24497da76697fb4fff7abe6af04bcf55f099e0c23bc2c67",
         tests="persistqueue/tests",
         options=("--ignore=persistqueue/tests/test_mysqlqueue.py",),  # needs a server
+        # It compares a file with the bytes of dumps; a seal is bound to its file.
+        unmet=("persistqueue.tests.test_queue.TestPersist::test_protocol",),
     ),
     Library(
         "sqlitedict",

@@ -35,7 +35,7 @@ def test_other_values_zones_and_codecs_have_other_ids(tmp_path):
 
 def test_an_equal_value_shows_in_no_file_and_not_when_it_is_large(tmp_path):
     world = make_world(tmp_path)
-    large = b"x" * 2**22
+    large = b"x" * 2**24
     assert world.store.dumps(large) != world.store.dumps(large)
     paths = [tmp_path / "models" / name for name in ("a.pkl", "b.pkl")]
     for path in paths:

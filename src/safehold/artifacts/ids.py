@@ -17,7 +17,7 @@ from safehold.artifacts.target import Target
 from safehold.keys import Key
 
 _LENGTH = 16
-_LARGEST = 2**21
+_LARGEST = 2**23
 """Keys are rarely larger; of values the content would be hashed twice."""
 _PLAIN_SECRET = frozenset({"HS256", "GMAC", "BLAKE3"})
 """Not AES256GCM, and not ED25519: of a key pair nothing secret can be derived."""
