@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import os
 import pickle
+import shutil
 import re
 import subprocess
 import sys
@@ -131,6 +132,7 @@ def test_arrays_are_sealed_or_converted_and_the_hardened_service_reads_them(tree
     expected = "[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]] [0.0, 1.0, 2.0] [{'a': 1}, None]\n(2, 3)\n"
     assert in_service(tree, code) == expected
     (tree / directory / "next.npy").unlink()
+    shutil.rmtree(tree / "app" / "__pycache__", ignore_errors=True)
     main(["migrate", str(tree), "--rollback"])
     assert contents(tree) == before
 
