@@ -9,7 +9,7 @@ import joblib
 import numpy as np
 import pytest
 
-from safehold._cli._hardening import plain_value
+from safehold._cli._converting import plain_value
 from safehold.policy import default_policy
 from tests.bypasses.payloads import Raw, named, stream, value
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from safehold._cli._hardening import POLICY_NAME, Done, Plan, Step
+from safehold._cli._converting import Step
+from safehold._cli._hardening import POLICY_NAME, Done, Plan
 from safehold.policy.toml import render_policy
 from safehold.source import diff
 

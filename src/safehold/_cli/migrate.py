@@ -1,4 +1,4 @@
-"""``safehold migrate``: point unsafe calls at the facades, or undo that."""
+"""``safehold migrate``: point unsafe calls at the facades, convert what they read, or undo that."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 HELP = """Rewrite Python sources so that pickle and joblib calls go through safehold's facades.
 Shows a diff and changes nothing without --write. What cannot be rewritten without risk is
-reported with its line and remedy and stays as it is. Sources only: `safehold harden` also
-seals the artifacts that they read. --rollback undoes the newest run of migrate or harden,
-finished or killed."""
+reported with its line and remedy and stays as it is. With --data the files that these calls
+read are sealed or converted too, and each original is kept beside as FILE.unsealed until
+--finalize removes it. --rollback undoes the newest run of migrate or harden, finished or
+killed."""
 
 FORMATS: Final = ("text", "json", "sarif", "html")
 
@@ -31,6 +32,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     action.add_argument("--write", action="store_true", help="make the changes, with a journal")
     action.add_argument(
         "--rollback", action="store_true", help="undo the newest run below PATH, to the byte"
+    )
+    action.add_argument(
+        "--finalize",
+        action="store_true",
+        help="verify what was converted once more and remove the originals, for good",
+    )
+    parser.add_argument(
+        "--data",
+        action="extend",
+        nargs="+",
+        metavar="DIR",
+        help="also seal or convert the files below DIR, and those that a call names, which the "
+        "scanner finds clean; may be repeated",
     )
     parser.add_argument(
         "--policy",
@@ -84,12 +98,22 @@ def run(options: argparse.Namespace) -> int:
     if options.rollback:
         path.stat()  # "nothing to roll back" would hide a wrong path
         return _roll_back(root, options.format)
-    audits = list(_audits(path, _policy(options, root), options))
+    if options.finalize:
+        from safehold._cli import _migrating
+
+        return _migrating.finalize(options, root, _policy(options, root))
+    policy = _policy(options, root)
+    audits = list(_audits(path, policy, options))
     if options.comment:
         audits = [with_comment(audit, options.comment) for audit in audits]
-    if options.write:
+    data = None
+    if options.data:
+        from safehold._cli import _migrating
+
+        audits, data = _migrating.with_data(options, root, policy, audits)
+    elif options.write:
         audits = list(_written(root, audits))
-    migration = Migration(tuple(audits), str(root), os.getcwd(), written=options.write)
+    migration = Migration(tuple(audits), str(root), os.getcwd(), written=options.write, data=data)
     _print(migration, options.format)
     return migration.code
 
@@ -128,9 +152,7 @@ def _audits(path: Path, policy: Policy, options: argparse.Namespace) -> Iterator
 
 def _written(root: Path, audits: Iterable[FileAudit]) -> Iterator[FileAudit]:
     """Make the planned changes; what could not be written becomes a diagnostic."""
-    import dataclasses
-
-    from safehold.source import Journal, migrate_file
+    from safehold.source import Journal, carry_out
 
     audits = list(audits)
     if not any(audit.after is not None for audit in audits):
@@ -138,14 +160,7 @@ def _written(root: Path, audits: Iterable[FileAudit]) -> Iterator[FileAudit]:
         return
     with Journal.begin(root) as journal:
         for audit in audits:
-            problem = migrate_file(journal, root, audit)
-            if problem is None:
-                yield audit
-            else:
-                diagnostics = (*audit.diagnostics, problem)
-                yield dataclasses.replace(
-                    audit, edits=(), diagnostics=diagnostics, before=None, after=None, added=0
-                )
+            yield carry_out(journal, root, audit)
 
 
 def _roll_back(root: Path, output: str) -> int:
@@ -201,11 +216,14 @@ def _print(migration: Migration, output: str) -> None:
 
 
 def _as_json(migration: Migration) -> dict[str, Any]:
-    return {
+    document = {
         "schema": 1,
         "files": [audit.as_json() for audit in migration.audits],
         "summary": {**migration.totals, "written": migration.written},
     }
+    if migration.data is not None:
+        document["data"] = [file.as_json() for file in migration.data]
+    return document
 
 
 def _print_text(migration: Migration) -> None:
@@ -223,12 +241,22 @@ def _print_text(migration: Migration) -> None:
             message = f"{audit.path}:{item.line}: {item.rule} {kind}{item.message}"
             print(_shared.printable(message))
             print(_shared.printable(f"    {item.remedy}"))
+    for file in migration.data or ():
+        kept = f"; original in {file.original}" if file.original else ""
+        print(_shared.printable(f"{file.outcome} {file.path}: {file.reason}{kept}"))
+        if file.remedy:
+            print(_shared.printable(f"    {file.remedy}"))
     totals = migration.totals
     verb = "migrated" if written else "to migrate (nothing changed; use --write)"
     print(
         f"{_count(totals['files'], 'file')}: {totals['migrated']} {verb}, "
         f"{totals['diagnosed']} with something left by hand, {totals['unchanged']} unchanged"
     )
+    if migration.data is not None:
+        settled = sum(file.outcome not in ("leave", "left", "failed") for file in migration.data)
+        verb = "sealed or converted" if written else "to seal or convert"
+        rest = len(migration.data) - settled
+        print(f"{_count(len(migration.data), 'data file')}: {settled} {verb}, {rest} left")
 
 
 def _count(number: int, noun: str) -> str:

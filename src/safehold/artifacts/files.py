@@ -115,10 +115,10 @@ class Files:
         check_time(first.header)
         check_generation(first, at.target, min_generation, newest)
 
-    def containers(self, path: StrPath) -> list[Sealed]:
+    def containers(self, path: StrPath, *, packing: Packing | None = None) -> list[Sealed]:
         """Return every container of a file, verified. Raises as load, but for Rollback."""
         with self._opened("inspect", path) as at:
-            return self._containers(at)
+            return self._containers(at, packing)
 
     def _containers(
         self, at: OpenedFile, packing: Packing | None = None, *, revoked: bool = False

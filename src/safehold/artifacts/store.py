@@ -264,11 +264,16 @@ class Store(Signatures):
 
     def verify_bytes(self, data: Buffer, *, zone: str = "memory") -> None:
         """Verify bytes of a zone that belong to no path. Raises as loads."""
+        self.container(data, zone=zone)
+
+    def container(self, data: Buffer, *, zone: str = "memory") -> Sealed:
+        """Return the verified container in bytes of a zone; nothing is decoded. Raises as loads."""
         target = Target(self._hold.policy.zone_named(zone), "")
         with Recorded(self._hold.recorder, "verify", target) as entry:
             sealed = container.verify_bytes(data, self._reader.expected(target))
             self._reader.check_context(sealed.header, target)
             entry.header(sealed.header)
+            return sealed
 
     def seal_bytes(self, data: bytes, *, codec: str, zone: str = "memory") -> bytes:
         """Seal the bytes of a plain file for code that reads it as bytes. Raises as seal."""

@@ -31,6 +31,8 @@ from safehold.source import FileAudit, audit_tree
 from safehold.source.tree import SKIPPED
 
 QUARANTINE_SUFFIX = ".quarantined"
+ORIGINAL_SUFFIX = ".unsealed"
+"""End of the name of an original that lies beside what it was sealed or converted to."""
 
 Progress = Callable[[str, str], None]
 """(stage, path): called for every file."""
@@ -102,7 +104,7 @@ def assess(
         policy.limits,
         allow=allow,
         own=own,
-        exclude=(*exclude, *SKIPPED, f"*{QUARANTINE_SUFFIX}"),
+        exclude=(*exclude, *SKIPPED, f"*{QUARANTINE_SUFFIX}", f"*{ORIGINAL_SUFFIX}"),
         hub_names=False,  # each is a path to act on
     ):
         tell("artifacts", report.path)
@@ -188,13 +190,14 @@ def _seals(
     for report in sealed:
         tell("seals", report.path)
         try:
-            _verify(store, hold.policy.root / report.path, report.format)
+            verify_sealed(store, hold.policy.root / report.path, report.format)
         except (SafeholdError, OSError) as error:
             message = f"{type(error).__name__}: {error}"
             yield Finding.of(artifact_rules.BROKEN_SEAL, message, Location(path=report.path))
 
 
-def _verify(store: Store, path: Path, form: str) -> None:
+def verify_sealed(store: Store, path: Path, form: str) -> None:
+    """Verify a file that the scanner calls `form`. Raises as `Store.verify`."""
     wrapper, _, kind = form.rpartition("+")
     packing = PACKINGS.get(wrapper) if kind == _SEALED_FORMAT else None
     if packing is not None:

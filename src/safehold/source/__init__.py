@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from safehold.source.check import audit_source
 from safehold.source.comment import comment_line, with_comment
+from safehold.source.finalizing import FinalReport, finalize
 from safehold.source.journal import Journal
 from safehold.source.members import Members
 from safehold.source.outcome import ArtifactUse, Diagnostic, Edit, FileAudit
 from safehold.source.records import Run, runs
-from safehold.source.tree import audit_file, audit_tree, migrate_file
+from safehold.source.tree import audit_file, audit_tree, carry_out, migrate_file
 from safehold.source.undo import RollbackReport, rollback
 from safehold.source.unified import diff
 
@@ -22,6 +23,7 @@ __all__ = [
     "Diagnostic",
     "Edit",
     "FileAudit",
+    "FinalReport",
     "Journal",
     "Members",
     "RollbackReport",
@@ -29,8 +31,10 @@ __all__ = [
     "audit_file",
     "audit_source",
     "audit_tree",
+    "carry_out",
     "comment_line",
     "diff",
+    "finalize",
     "migrate_file",
     "rollback",
     "runs",

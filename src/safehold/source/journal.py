@@ -18,7 +18,6 @@ import fcntl
 import hashlib
 import itertools
 import os
-import shutil
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -27,9 +26,8 @@ from typing import Any, Self
 
 from safehold.errors import ConfigError
 from safehold.paths import replace_file
-from safehold.source.records import ENTRIES, JournalEntry, home_of, runs
-
-_BLOCK = 2**20
+from safehold.source.copies import digest_of, link_or_copy, sync_directory, temporary_of
+from safehold.source.records import ENTRIES, JournalEntry, half_final, home_of, runs
 
 Step = Callable[[str], None]
 
@@ -172,6 +170,42 @@ class Journal:
         self._announce(JournalEntry("adopt", name, number, backup, **_kept(status)))
         self._unsettled.append((number, real, backup))
 
+    def keep(self, path: str | Path, beside: str | Path) -> None:
+        """Give a file that is about to be replaced a second name, under which it stays.
+
+        Raises:
+            FileExistsError: that name is taken. OSError: the file is missing.
+        """
+        real, name = self._locate(path)
+        target, to = self._locate(beside)
+        digest = digest_of(real)
+        if digest is None:
+            raise OSError(errno.EINVAL, "not a regular file that can be read", str(real))
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        number = next(self._numbers)
+        self._announce(JournalEntry("keep", name, number, to=to, after=digest))
+        self._step(f"keep {name}")
+        temporary = temporary_of(target)
+        try:
+            link_or_copy(real, temporary)
+            os.rename(temporary, target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_directory(target.parent)
+
+    def put_back(self, path: str | Path, beside: str | Path) -> None:
+        """Undo what was done to a file since `keep`. Raises OSError."""
+        real, _ = self._locate(path)
+        target, _ = self._locate(beside)
+        self._step("put back")
+        if os.path.lexists(real) and os.path.samestat(os.lstat(real), os.lstat(target)):
+            os.unlink(target)  # a rename between two names of one file does nothing
+        else:
+            os.replace(target, real)
+        sync_directory(real.parent)
+
     def commit(self) -> None:
         """End the run; it can still be rolled back, also when its end could not be noted.
 
@@ -210,11 +244,7 @@ class Journal:
         backup = f"{number:06d}"
         kept = self.directory / backup
         self._step(f"back up {name}")
-        try:
-            os.link(real, kept)
-        except OSError:
-            # Another device, no links on this file system, or links to others' files forbidden.
-            copy_file(real, kept)
+        link_or_copy(real, kept)
         sync_directory(self.directory)
         return number, backup, status
 
@@ -295,6 +325,8 @@ def _refuse_unfinished(root: Path) -> None:
     for run in runs(root):
         if run.is_active:
             raise ConfigError(f"another run on {root} is still working (run {run.id})")
+        if run.is_final:
+            raise ConfigError(half_final(root, run))
         if not run.is_finished:
             raise ConfigError(
                 f"an earlier run on {root} was cut off (run {run.id}); "
@@ -316,44 +348,3 @@ def _new_id(home: Path) -> str:
 
 def _kept(status: os.stat_result) -> dict[str, Any]:
     return {"mode": stat.S_IMODE(status.st_mode), "mtime_ns": status.st_mtime_ns}
-
-
-def digest_of(path: Path) -> str | None:
-    """Return the SHA-256 of a file's content, None when it is no regular file."""
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb", opener=_open_regular) as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
-    except OSError:
-        return None
-    return digest.hexdigest()
-
-
-def _open_regular(path: str, flags: int) -> int:
-    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(errno.EINVAL, "not a regular file", path)
-    return fd
-
-
-def copy_file(source: Path, target: Path) -> None:
-    """Copy content, mode, mtime and, where permitted, the owner; synced."""
-    with open(source, "rb") as reader, open(target, "xb") as writer:
-        shutil.copyfileobj(reader, writer, _BLOCK)
-        writer.flush()
-        status = os.fstat(reader.fileno())
-        with contextlib.suppress(PermissionError):  # only root may give files away
-            os.fchown(writer.fileno(), status.st_uid, status.st_gid)
-        os.fchmod(writer.fileno(), stat.S_IMODE(status.st_mode))
-        os.utime(writer.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
-        os.fsync(writer.fileno())
-
-
-def sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -27,17 +27,19 @@ _SUM = 16  # hex digits; against torn writes, not against forgery
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-\d{3,}")
 
 Operation = Literal[
-    "begin", "replace", "adopt", "create", "directory", "rename", "remove", "after", "commit"
-]
+    "begin", "replace", "adopt", "create", "directory", "rename", "remove", "keep", "after",
+    "commit", "final",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
     """One announced change.
 
-    ``backup``: name of the kept old file in the run's directory. ``to``: new name of a rename.
-    ``after``: SHA-256 of the new content, once it is known. ``number``: of an ``after`` entry,
-    the number of the change that it belongs to.
+    ``backup``: name of the kept old file in the run's directory. ``to``: new name of a rename, or
+    the name beside it under which an original is kept. ``after``: SHA-256 of the new content, once
+    it is known; of a ``keep`` entry, of the original. ``number``: of an ``after`` entry, the number
+    of the change that it belongs to.
     """
 
     operation: Operation
@@ -74,10 +76,20 @@ class Run:
         """The entries that announce a change of the tree."""
         return tuple(item for item in self.entries if item.operation in _CHANGES)
 
+    @property
+    def kept(self) -> tuple[JournalEntry, ...]:
+        """The entries of originals that lie beside what took their place."""
+        return tuple(item for item in self.entries if item.operation == "keep")
+
+    @property
+    def is_final(self) -> bool:
+        """Say whether its originals are being removed, so that it cannot be rolled back."""
+        return any(item.operation == "final" for item in self.entries)
+
 
 _BACKUP = re.compile(r"[0-9]{6,}")
 _OPERATIONS = frozenset(get_args(Operation))
-_CHANGES = ("replace", "adopt", "create", "directory", "rename", "remove")
+_CHANGES = ("replace", "adopt", "create", "directory", "rename", "remove", "keep")
 
 
 def home_of(root: str | Path) -> Path:
@@ -109,6 +121,14 @@ def runs(root: str | Path) -> list[Run]:
     return found
 
 
+def half_final(root: Path, run: Run) -> str:
+    """Say what to do about a run whose originals were being removed when it was cut off."""
+    return (
+        f"run {run.id} on {root} was being made final and cannot be rolled back any more; go on "
+        f"with: safehold migrate {root} --finalize"
+    )
+
+
 def _load_run(path: Path) -> Run:
     entries: list[JournalEntry] = []
     try:
@@ -137,7 +157,8 @@ def _parse_entry(path: Path, body: bytes) -> JournalEntry:
             entry.operation in _OPERATIONS
             and not any(_leads_away(name) for name in names)
             and (entry.path != "" or entry.operation not in _CHANGES)
-            and (entry.to is not None) == (entry.operation == "rename")
+            and (entry.to is not None) == (entry.operation in ("rename", "keep"))
+            and (entry.operation != "keep" or names[1].startswith(f"{entry.path}."))
             and (entry.backup is None or _BACKUP.fullmatch(entry.backup) is not None)
         )
     except (ValueError, TypeError, AttributeError, RecursionError):

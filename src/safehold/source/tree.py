@@ -14,7 +14,7 @@ import posixpath
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from safehold.policy import Policy
@@ -167,6 +167,15 @@ def migrate_file(journal: Journal, root: str | Path, audit: FileAudit) -> Diagno
     except OSError as error:
         return _failed(audit, f"not written: {error.strerror or error}")
     return None
+
+
+def carry_out(journal: Journal, root: str | Path, audit: FileAudit) -> FileAudit:
+    """Write a planned edit as `migrate_file`; what was not possible becomes a diagnostic."""
+    problem = migrate_file(journal, root, audit)
+    if problem is None:
+        return audit
+    diagnostics = (*audit.diagnostics, problem)
+    return replace(audit, edits=(), diagnostics=diagnostics, before=None, after=None, added=0)
 
 
 def _failed(audit: FileAudit, reason: str) -> Diagnostic:

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from safehold.errors import ConfigError
 from safehold.paths import temporary_stem
-from safehold.source.journal import Step, copy_file, digest_of, sync_directory
-from safehold.source.records import GONE, RUN_ID, JournalEntry, Run, home_of, runs
+from safehold.source.copies import copy_file, digest_of, sync_directory, temporary_of
+from safehold.source.journal import Step
+from safehold.source.records import GONE, RUN_ID, JournalEntry, Run, half_final, home_of, runs
 
 # Seconds after a run's last entry during which a file without a known digest counts as the
 # run's own: other code may still have been writing when an unfinished run was killed.
@@ -52,7 +53,7 @@ def rollback(
     """
     top = Path(os.path.realpath(root))
     report = RollbackReport()
-    _clear(top)
+    clear(top)
     found = runs(top)
     if run not in (None, "all") and run not in [item.id for item in found]:
         known = ", ".join(item.id for item in found) or "none"
@@ -60,15 +61,17 @@ def rollback(
     for item in reversed(found):
         if item.is_active:
             raise ConfigError(f"run {item.id} on {top} is still working; stop it first")
+        if item.is_final:
+            raise ConfigError(half_final(top, item))
         undo = _Undo(top, item, report, step)
         undo.run_back()
         if report.problems:
             break
-        undo.discard()
+        discard(item, step)
         report.runs.append(item.id)
         if run in (None, item.id):
             break
-    _clear(top)
+    clear(top)
     return report
 
 
@@ -95,6 +98,8 @@ class _Undo:
                     self._undo_create(entry, path)
                 elif entry.operation == "directory":
                     self._undo_directory(entry, path)
+                elif entry.operation == "keep":
+                    self._undo_keep(entry)
                 else:
                     self._undo_replace(entry, path)
             except OSError as error:
@@ -104,15 +109,6 @@ class _Undo:
         """Refuse a directory that is a link by now, or was one when a journal was planted."""
         if os.path.realpath(path.parent) != str(path.parent):
             raise OSError(errno.EXDEV, "a link on the way there", str(path))
-
-    def discard(self) -> None:
-        """Remove the run's directory; under another name first, so that it counts as gone."""
-        gone = self._run.path.with_name(self._run.id + GONE)
-        self._step("discard: rename")
-        os.rename(self._run.path, gone)
-        sync_directory(gone.parent)
-        self._step("discard: remove")
-        shutil.rmtree(gone)
 
     def _undo_replace(self, entry: JournalEntry, path: Path) -> None:
         if entry.backup is None:
@@ -140,7 +136,7 @@ class _Undo:
 
     def _copy_back(self, kept: Path, path: Path) -> None:
         """Restore over a device boundary; the temporary name is one that is cleaned up."""
-        temporary = path.with_name(f".{temporary_stem(path.name)}.{0:012x}.sfh-tmp")
+        temporary = temporary_of(path)
         copy_file(kept, temporary)
         self._step("restore: copied")
         os.rename(temporary, path)
@@ -190,6 +186,19 @@ class _Undo:
             self._report.kept.append(entry.path)
             return
         sync_directory(path.parent)
+
+    def _undo_keep(self, entry: JournalEntry) -> None:
+        """Remove the second name of an original, which by now has its own name again."""
+        beside = self._root / (entry.to or "")
+        self._remove_temporaries(beside)
+        if not os.path.lexists(beside):
+            return
+        self._step(f"remove {entry.to}")
+        if digest_of(beside) != entry.after:
+            self._report.kept.append(str(entry.to))  # somebody has changed it
+            return
+        os.unlink(beside)
+        sync_directory(beside.parent)
 
     def _is_same(self, kept: Path, path: Path) -> bool:
         if os.path.samestat(os.lstat(kept), os.lstat(path)):
@@ -247,7 +256,17 @@ def _times(path: Path) -> Iterator[float]:
             yield os.lstat(os.path.join(directory, name)).st_mtime
 
 
-def _clear(root: Path) -> None:
+def discard(run: Run, step: Step) -> None:
+    """Remove a run's directory; under another name first, so that it counts as gone."""
+    gone = run.path.with_name(run.id + GONE)
+    step("discard: rename")
+    os.rename(run.path, gone)
+    sync_directory(gone.parent)
+    step("discard: remove")
+    shutil.rmtree(gone)
+
+
+def clear(root: Path) -> None:
     """Remove half-removed runs, and the journal's own directories once they are empty."""
     home = home_of(root)
     if not home.is_dir():
