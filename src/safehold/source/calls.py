@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from safehold.source.entries import imported_by_name, last_name, literal
 from safehold.source.scopes import Binding, How
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def names_of(node: ast.expr, scope: Scope, module: Module) -> Iterator[str]:
             for head in heads:
                 yield ".".join([head, *rest])
             left.extend((part, owner, rest) for part, owner in reversed(values))
+        elif (dotted := imported_by_name(start)) is not None:
+            yield ".".join([dotted, *rest])
 
 
 def _split(node: ast.expr) -> tuple[ast.expr, list[str]]:
@@ -78,7 +81,8 @@ def _split(node: ast.expr) -> tuple[ast.expr, list[str]]:
     rest: list[str] = []
     while True:
         if isinstance(node, ast.Attribute):
-            rest.append(node.attr)
+            if node.attr != "__call__":
+                rest.append(node.attr)
             node = node.value
         elif (inner := attribute_by_name(node)) is not None:
             rest.append(inner[1])
@@ -110,6 +114,70 @@ def attribute_by_name(node: ast.AST) -> tuple[ast.expr, str] | None:
     return None
 
 
+def attributes_read(
+    module: Module, wanted: frozenset[str]
+) -> Iterator[tuple[ast.expr, ast.expr, str]]:
+    """Yield the places where an attribute of one of these names is read, its object and its name.
+
+    A name that is made at run time counts as each of those that the source has as a string.
+    """
+    strings: frozenset[str] | None = None
+    for node in module.parents:
+        if not isinstance(node, ast.expr):
+            continue
+        reached = _reached_by_name(node)
+        if reached is not None:
+            if reached[1] in wanted:
+                yield node, *reached
+        elif isinstance(node, ast.Call) and last_name(node.func) == "getattr" and node.args:
+            if strings is None:
+                strings = wanted & {
+                    item.value
+                    for item in module.parents
+                    if isinstance(item, ast.Constant) and isinstance(item.value, str)
+                }
+            for name in sorted(strings):
+                yield node, node.args[0], name
+
+
+def _reached_by_name(node: ast.AST) -> tuple[ast.expr, str] | None:
+    """Return the object and the name of an attribute that is read, however it is written.
+
+    `m.load`, `getattr(m, "load")`, `vars(m)["load"]`, `m.__dict__["load"]`,
+    `m.__getattribute__("load")`, `attrgetter("load")(m)`, `methodcaller("load", path)(m)`.
+    """
+    if isinstance(node, ast.Attribute):
+        return (node.value, node.attr) if isinstance(node.ctx, ast.Load) else None
+    if isinstance(node, ast.Subscript):
+        base, name = _namespace(node.value), literal(node.slice)
+        return None if base is None or name is None else (base, name)
+    if not isinstance(node, ast.Call):
+        return None
+    if (inner := attribute_by_name(node)) is not None or not node.args:
+        return inner
+    func = node.func
+    if isinstance(func, ast.Attribute):
+        if (name := literal(node.args[0])) is None:
+            return None
+        if func.attr == "__getattribute__":
+            return func.value, name
+        base = _namespace(func.value) if func.attr == "get" else None
+        return None if base is None else (base, name)
+    if isinstance(func, ast.Call) and last_name(func.func) in ("attrgetter", "methodcaller"):
+        name = literal(func.args[0]) if func.args else None
+        return None if name is None else (node.args[0], name)
+    return None
+
+
+def _namespace(node: ast.expr) -> ast.expr | None:
+    """Return the object whose attributes a mapping holds."""
+    if isinstance(node, ast.Attribute) and node.attr == "__dict__":
+        return node.value
+    if isinstance(node, ast.Call) and last_name(node.func) == "vars" and len(node.args) == 1:
+        return node.args[0]
+    return None
+
+
 def _bound(
     name: str, scope: Scope, module: Module
 ) -> tuple[list[str], list[tuple[ast.expr, Scope]]]:
@@ -126,7 +194,9 @@ def _bound(
             values.append((binding.value, owner))
         elif binding.value is not None and binding.how is How.PARAMETER:
             values.append((binding.value, owner.parent or owner))
-    if not bindings and name in _BUILTINS and not module.stars:
+    if not bindings and module.stars:
+        heads += [f"{star.module}.{name}" for star in module.stars if not star.level]
+    elif not bindings and name in _BUILTINS:
         heads.append(f"builtins.{name}")
     return heads, values
 

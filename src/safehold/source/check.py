@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import gc
 import hashlib
@@ -12,22 +11,24 @@ from dataclasses import dataclass, field, replace
 
 from safehold.findings import Confidence, Finding, Location, Severity
 from safehold.policy import Policy
+from safehold.source import messages
+from safehold.source.contexts import Context
 from safehold.source.doctests import audit_examples
-from safehold.source.entries import Libraries, find_entries
+from safehold.source.entries import Entry, Libraries, find_entries
 from safehold.source.facades import Access, Accesses, accesses_of, facade_for
 from safehold.source.ignores import Ignores
 from safehold.source.neighbours import Neighbours
 from safehold.source.notebooks import SUFFIX, NotebookError, audit_notebook
 from safehold.source.outcome import ArtifactUse, Diagnostic, Edit, FileAudit
 from safehold.source.prefilter import Prefilter
-from safehold.source.retarget import Group, changes, group_entries
+from safehold.source.retarget import Group, changes, group_entries, offers
 from safehold.source.rewrite import Change, NotProvenError, apply, parse
 from safehold.source.row import Item, SourceRule, Use
 from safehold.source.rules import MIGRATED, RULES
 from safehold.source.rules.reference import REFERENCE
 from safehold.source.rules.unreadable import LARGEST, UNREADABLE
-from safehold.source.scopes import analyse
-from safehold.source.sites import Context, Site, Sites
+from safehold.source.scopes import Kind, analyse
+from safehold.source.sites import Site, Sites
 from safehold.source.text import Lines, UnreadableError, decode
 from safehold.source.unit import Unit, is_test
 from safehold.source.uses import use_changes
@@ -208,18 +209,29 @@ class _Check:
         accesses = self.unit.accesses
         entries = find_entries(self.unit.module, LIBRARIES)
         sites = Sites(self.unit.module, entries, LIBRARIES)
-        for group in group_entries(entries, sites):
+        for group in group_entries(entries, sites, self.unit.module):
             self._group(group, list(accesses_of(group, accesses)))
+        for entry, name in sites.unused():
+            if entry.scope.kind is Kind.CLASS and offers(entry, name, self.unit.module):
+                self._attribute(entry, name)
         for site in sites.all:
             if site.is_unsafe and not self._is_ignored(site):
                 self.findings.append(self._finding(site, accesses.of(site)))
+
+    def _attribute(self, entry: Entry, name: str) -> None:
+        """Report what an import makes an attribute of a class."""
+        rule, line = entry.row.rule, entry.node.lineno
+        if not self.unit.ignores.covers(rule.id, line):
+            message = f"{entry.dotted} is made the attribute {name}, which is not followed"
+            where = Location(path=self.unit.path, line=line, column=entry.node.col_offset + 1)
+            self.findings.append(Finding.of(rule, message, where, confidence=Confidence.MEDIUM))
 
     def _group(self, group: Group, accesses: list[Access]) -> None:
         self.artifacts.extend(item for access in accesses if (item := access.artifact()))
         if group.by_use:
             sites = tuple(site for site in group.sites if not self._is_ignored(site))
             group = replace(group, sites=sites)
-        if not group.active and (not group.exported or group.by_use):
+        if not group.active and not group.exported:
             return
         if self._is_left(group):
             self.unit.refused.update(entry.library.facade for entry in group.entries)
@@ -232,15 +244,15 @@ class _Check:
                 obstacle = str(error)
             else:
                 self._plan(*planned)
-                self.diagnostics.extend(_notes(accesses))
-                self.diagnostics.extend(_peers(group))
-                self.diagnostics.extend(_beyond(group))
+                self.diagnostics.extend(messages.notes(accesses))
+                self.diagnostics.extend(messages.peers(group))
+                self.diagnostics.extend(messages.beyond(group))
                 return
         self.unit.refused.update(entry.library.facade for entry in group.entries)
         kept = tuple(site for site in group.sites if not self._is_ignored(site))
         left = replace(group, sites=kept)
         if left.active or not group.active:
-            self.diagnostics.extend(_left(left, obstacle))
+            self.diagnostics.extend(messages.left(left, obstacle))
 
     def _is_ignored(self, site: Site) -> bool:
         return self.unit.ignores.covers(site.row.rule.id, site.line)
@@ -301,7 +313,7 @@ class _Check:
             detail["zone"] = access.zone.name
         return Finding.of(
             rule,
-            _message(site, shown),
+            messages.of_site(site, shown),
             Location(path=self.unit.path, line=site.line, column=site.node.col_offset + 1),
             severity=Severity.MEDIUM if site.use is Use.WRITE else rule.severity,
             confidence=Confidence.HIGH if site.context is Context.CALL else Confidence.MEDIUM,
@@ -339,60 +351,3 @@ class _Check:
 
 def _line_of(finding: Finding) -> int:
     return finding.location.line or 0
-
-
-def _message(site: Site, shown: str | None) -> str:
-    if not site.member:
-        return f"the module {site.library.name} is handed on to code that is not followed"
-    if site.context is Context.HANDED:
-        return f"{site.name} is handed on to code that is not followed"
-    if site.context is Context.BASE:
-        return f"a subclass of {site.name}"
-    if site.use is Use.WRITE:
-        target = f" to {shown}" if shown else ""
-        return f"{site.name} writes{target} what must be read back by running it"
-    source = f" from {shown}" if shown else ""
-    return f"{site.name} runs what it reads{source}"
-
-
-def _notes(accesses: list[Access]) -> Iterator[Diagnostic]:
-    for access in accesses:
-        if access.is_model_outside and access.shown is not None and access.zone is not None:
-            rule = access.site.row.rule
-            message = (
-                f"a model is written to {access.shown.pattern}, which lies in the external zone "
-                f"{access.zone.name!r}; the call is signed, not turned into data"
-            )
-            remedy = "Name the directory in an internal zone of the policy."
-            yield Diagnostic(access.site.line, rule.id, message, remedy, is_open=False)
-
-
-def _peers(group: Group) -> Iterator[Diagnostic]:
-    """Say of own picklers, as those between processes, that both ends have to move."""
-    for site in group.sites:
-        if site.context is Context.BASE and site.use is Use.WRITE:
-            message = f"a subclass of {site.name} writes sealed bytes from now on"
-            remedy = "See that every reader of these bytes is migrated too."
-            yield Diagnostic(site.line, site.row.rule.id, message, remedy, is_open=False)
-
-
-def _beyond(group: Group) -> Iterator[Diagnostic]:
-    """Name the uses that a rewrite of single uses has left."""
-    for site in group.active if group.by_use else ():
-        if site.use is Use.BEYOND:
-            rule = REFERENCE.rule
-            message = f"{site.name} is not migrated ({site.library.facade} has none)"
-            yield Diagnostic(site.line, rule.id, message, rule.remedy)
-
-
-def _left(group: Group, obstacle: str) -> Iterator[Diagnostic]:
-    rule = REFERENCE.rule
-    for site in group.active:
-        if not site.is_unsafe and isinstance(getattr(site.node, "ctx", None), ast.Load):
-            continue  # part of a class that has its own diagnostic
-        message = f"{site.name} is not migrated ({obstacle})"
-        yield Diagnostic(site.line, rule.id, message, rule.remedy)
-    if not group.active:
-        entry = group.entries[0]
-        message = f"{entry.dotted} is imported for other modules and not migrated ({obstacle})"
-        yield Diagnostic(entry.node.lineno, rule.id, message, rule.remedy)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from safehold.source.row import Library, SourceRule, Use
 from safehold.source.scopes import How, Module, Scope
 
+_IMPORTERS = frozenset({"import_module", "__import__", "importorskip"})
+
 
 class Form(enum.Enum):
     """How an entry is written; each form is retargeted in its own way."""
@@ -93,7 +95,6 @@ def find_entries(module: Module, libraries: Libraries) -> list[Entry]:
         *_merged(found.values()),
         *_stars(module, libraries),
         *_calls(module, libraries),
-        *_subscripts(module, libraries),
     ]
 
 
@@ -166,31 +167,38 @@ def _merged(entries: Iterable[Entry]) -> Iterator[Entry]:
 
 def _stars(module: Module, libraries: Libraries) -> Iterator[Entry]:
     for node in module.stars:
-        hit = libraries.by_module.get(node.module or "") if not node.level else None
-        if hit is not None:
-            yield Entry(Form.STAR, node.module or "", node, module.scope, *hit)
+        dotted = node.module if not node.level else None
+        hit = libraries.split(dotted) if dotted else None
+        if dotted and hit is not None:
+            row, library, rest = hit
+            yield Entry(Form.FIXED if rest else Form.STAR, dotted, node, module.scope, row, library)
 
 
 def _calls(module: Module, libraries: Libraries) -> Iterator[Entry]:
-    for node, scope in module.calls:
-        name = last_name(node.func)
-        if name not in ("import_module", "__import__", "importorskip") or not node.args:
-            continue
-        dotted = literal(node.args[0])
-        hit = libraries.by_module.get(dotted or "")
-        if dotted is not None and hit is not None:
-            form = Form.CALL if name == "import_module" else Form.FIXED
-            yield Entry(form, dotted, node, scope, *hit)
+    places: Iterable[tuple[ast.Call | ast.Subscript, Scope]] = (*module.calls, *module.subscripts)
+    for node, scope in places:
+        dotted = imported_by_name(node)
+        hit = libraries.split(dotted) if dotted else None
+        if dotted and hit is not None:
+            row, library, rest = hit
+            form = Form.FIXED
+            if isinstance(node, ast.Call) and last_name(node.func) == "import_module" and not rest:
+                form = Form.CALL
+            yield Entry(form, dotted, node, scope, row, library)
 
 
-def _subscripts(module: Module, libraries: Libraries) -> Iterator[Entry]:
-    """Find `sys.modules["pickle"]`."""
-    for node, scope in module.subscripts:
-        if last_name(node.value) == "modules" and isinstance(node.ctx, ast.Load):
-            dotted = literal(node.slice)
-            hit = libraries.by_module.get(dotted or "")
-            if dotted is not None and hit is not None:
-                yield Entry(Form.FIXED, dotted, node, scope, *hit)
+def imported_by_name(node: ast.AST) -> str | None:
+    """Return the module of `importlib.import_module("pickle")` and `sys.modules["pickle"]`."""
+    if isinstance(node, ast.Subscript):
+        is_import = last_name(node.value) == "modules" and isinstance(node.ctx, ast.Load)
+        return literal(node.slice) if is_import else None
+    if not isinstance(node, ast.Call) or not node.args:
+        return None
+    func = node.func
+    is_import = last_name(func) in _IMPORTERS
+    if isinstance(func, ast.Attribute) and func.attr == "get":
+        is_import = last_name(func.value) == "modules"
+    return literal(node.args[0]) if is_import else None
 
 
 def last_name(node: ast.expr) -> str:

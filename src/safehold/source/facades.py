@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from safehold.policy import OUTSIDE, Policy, Zone
 from safehold.source.calls import Called
+from safehold.source.contexts import Context
 from safehold.source.entries import Form, last_name
 from safehold.source.neighbours import Neighbours
 from safehold.source.outcome import ArtifactUse
@@ -19,7 +20,7 @@ from safehold.source.places import Places, Shown
 from safehold.source.retarget import Group, bound_names
 from safehold.source.row import Argument, Library, Use
 from safehold.source.scopes import Module
-from safehold.source.sites import Context, Site
+from safehold.source.sites import Site
 from safehold.source.values import Values, names_model
 
 # What a library's files are, where they are not pickles.

@@ -12,11 +12,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from safehold.source.contexts import Context
 from safehold.source.entries import Entry, Form
 from safehold.source.rewrite import Change, NotProvenError, Span
 from safehold.source.row import Library, Use
 from safehold.source.scopes import Module
-from safehold.source.sites import Context, Site, Sites
+from safehold.source.sites import Site, Sites
 from safehold.source.text import Lines
 
 _GAP = rb"(?:[ \t\f]|\\(?:\r\n|\r|\n))*"
@@ -68,7 +69,7 @@ class Group:
         return None
 
 
-def group_entries(entries: list[Entry], sites: Sites) -> list[Group]:
+def group_entries(entries: list[Entry], sites: Sites, module: Module) -> list[Group]:
     """Group entries that share a bound name in a scope."""
     leader: dict[Entry, Entry] = {entry: entry for entry in entries}
 
@@ -90,7 +91,7 @@ def group_entries(entries: list[Entry], sites: Sites) -> list[Group]:
     grouped: dict[Entry, list[Entry]] = {}
     for entry in entries:
         grouped.setdefault(find(entry), []).append(entry)
-    unused = {entry for entry, name in sites.unused() if _offers(entry, name)}
+    unused = {entry for entry, name in sites.unused() if offers(entry, name, module)}
     return [
         Group(
             tuple(members),
@@ -101,14 +102,22 @@ def group_entries(entries: list[Entry], sites: Sites) -> list[Group]:
     ]
 
 
-def _offers(entry: Entry, name: str) -> bool:
+def offers(entry: Entry, name: str, module: Module) -> bool:
     """Say whether an unread name hands the library to whoever imports this module."""
     if entry.form in (Form.IMPORT, Form.MEMBER):
-        return True
-    if entry.form is not Form.FROM or not isinstance(entry.node, ast.ImportFrom):
+        return not entry.library.by_use
+    if entry.form not in (Form.FROM, Form.FIXED) or not isinstance(entry.node, ast.ImportFrom):
         return False
     members = {alias.asname or alias.name: alias.name for alias in entry.node.names}
-    return entry.library.use(members.get(name, "")) in (Use.READ, Use.WRITE)
+    member = members.get(name, "")
+    if entry.form is Form.FIXED:
+        submodules = [item for item in entry.library.modules if entry.dotted.startswith(f"{item}.")]
+        below = entry.dotted[len(max(submodules, key=len)) + 1 :] if submodules else ""
+        return entry.library.use(f"{below}.{member}".strip(".")) is Use.BEYOND
+    condition = entry.library.only_if.get(member)
+    return entry.library.use(member) in (Use.READ, Use.WRITE) and (
+        condition is None or condition(None, entry.scope, module)
+    )
 
 
 def changes(

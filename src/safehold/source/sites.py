@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-import enum
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from safehold.source.calls import attribute_by_name
+from safehold.source.calls import attribute_by_name, attributes_read
+from safehold.source.carried import NAMESPACES, Carried
+from safehold.source.contexts import PATCHERS, Context, is_passed_on, quiet_context
 from safehold.source.entries import Entry, Form, Libraries, last_name
 from safehold.source.row import Library, SourceRule, Use
 from safehold.source.scopes import How, Kind, Module, Scope
@@ -17,20 +18,9 @@ from safehold.source.scopes import How, Kind, Module, Scope
 if TYPE_CHECKING:
     from safehold.source.row import Condition
 
-_PATCHERS = {"object", "setattr", "delattr", "multiple"}
 _MAX_ALIASES = 40
-
-
-class Context(enum.Enum):
-    """What is done with the thing that is used."""
-
-    CALL = enum.auto()
-    BASE = enum.auto()  # class Mine(pickle.Unpickler)
-    HANDED = enum.auto()  # passed, stored, returned: called somewhere else
-    ALIAS = enum.auto()  # p = pickle; what `p` does is found by itself
-    PATCHED = enum.auto()  # a test replaces it, or only an attribute of it is read
-    TYPE = enum.auto()  # annotation, isinstance, except
-    CHECK = enum.auto()  # if joblib is None
+_WHOLE = frozenset({"__dict__", "__getattribute__"})
+"""Attributes of a module that give all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +72,7 @@ class Sites:
         self._entries = entries
         self._by_alias: dict[ast.AST, Entry] = {}
         self._by_node: dict[ast.AST, Entry] = {}
-        self._stars = [entry for entry in entries if entry.form is Form.STAR]
+        self._stars = [entry for entry in entries if _is_star(entry)]
         for entry in entries:
             if isinstance(entry.node, ast.Call | ast.Subscript):
                 self._by_node[entry.node] = entry
@@ -95,6 +85,7 @@ class Sites:
         self._pending: list[str] = []  # names whose uses are still to be looked at
         self._memo: dict[ast.AST, frozenset[tuple[Entry, str]]] = {}
         found = list(self._find())
+        found.extend(self._carried(found))
         self.all = sorted(
             self._settled(found), key=lambda site: (site.node.lineno, site.node.col_offset)
         )
@@ -154,7 +145,8 @@ class Sites:
                 yield from self.resolve(binding.value, owner.parent or owner, depth)
         if not bound:
             for entry in self._stars:
-                if entry.library.use(name) in (Use.READ, Use.WRITE):
+                hit = self._libraries.split(f"{entry.dotted}.{name}")
+                if hit is not None and hit[1].use(hit[2]) in (Use.READ, Use.WRITE, Use.BEYOND):
                     yield entry, f"{entry.dotted}.{name}"
 
     def _find(self) -> Iterator[Site]:
@@ -163,7 +155,7 @@ class Sites:
             if isinstance(entry.node, ast.Call | ast.Subscript):
                 yield from self._sites(entry.node, entry.scope)
         for entry in self._stars:
-            self._pending.extend([*entry.library.reads, *entry.library.writes])
+            self._pending.extend(_members(entry.library))
         seen: set[str] = set()
         while self._pending:
             name = self._pending.pop()
@@ -174,28 +166,68 @@ class Sites:
 
     def _sites(self, start: ast.expr, scope: Scope) -> Iterator[Site]:
         origins = self.resolve(start, scope)
-        if not origins:
-            return
-        node, named, attributes = self._outermost(start)
+        if origins:
+            node, named, attributes = self._outermost(start)
+            pairs = [(entry, ".".join([dotted, *attributes])) for entry, dotted in origins]
+            yield from self._at(node, named, scope, pairs)
+
+    def _at(
+        self, node: ast.expr, named: ast.expr, scope: Scope, pairs: Iterable[tuple[Entry, str]]
+    ) -> Iterator[Site]:
+        """Yield the uses that an expression is, by what it can mean."""
         by_member: dict[tuple[str, str], list[tuple[Entry, SourceRule, Library]]]
         by_member = defaultdict(list)
-        for entry, dotted in origins:
-            hit = self._libraries.split(".".join([dotted, *attributes]))
+        for entry, dotted in pairs:
+            hit = self._libraries.split(dotted)
             if hit is not None:
                 row, library, member = hit
+                if member.rpartition(".")[2] in _WHOLE:
+                    member = member.rpartition(".")[0]
                 by_member[library.facade, member].append((entry, row, library))
         # One finding for each use: of cPickle and pickle in a try/except, the lower rule id.
         for (_, member), hits in sorted(by_member.items(), key=lambda item: item[0]):
             _, row, library = min(hits, key=lambda hit: hit[1].rule.id)
             entries = tuple(sorted({hit[0] for hit in hits}, key=lambda item: item.node.lineno))
             context, call = self._context(node, library.same.get(member, member), library)
+            if isinstance(node, ast.Attribute) and node.attr in _WHOLE:
+                context, call = Context.HANDED, None
             use = library.use(member)
             condition = library.only_if.get(library.same.get(member, member))
             if condition is not None and not self._holds(condition, node, call, scope):
                 use = Use.OTHER
-            if member in library.same and not all(_is_submodule_import(item) for item in entries):
+            if (
+                member in library.same
+                and not library.by_use
+                and not all(_is_submodule_import(item) for item in entries)
+            ):
                 use = Use.BEYOND  # the facade has the name, but not the submodule
             yield Site(node, scope, context, use, row, library, member, entries, named, call)
+
+    def _carried(self, found: list[Site]) -> Iterator[Site]:
+        """Find the uses of modules that are kept somewhere or passed on.
+
+        Of libraries whose imports stay: for others, a module that is handed on is a finding, and
+        the import is what changes.
+        """
+        libraries = {site.library.name: site.library for site in found if _is_kept(site)}
+        by_name = any(last_name(call.func) in NAMESPACES for call, _ in self._module.calls)
+        for entry in self._entries:
+            if by_name or (entry.library.by_use and entry.scope.kind is Kind.CLASS):
+                libraries[entry.library.name] = entry.library
+        wanted = frozenset(name for library in libraries.values() for name in _members(library))
+        if not wanted:
+            return
+        carried = Carried(self._module, self.resolve)
+        for node, base, name in attributes_read(self._module, wanted):
+            scope = carried.scope_of(node)
+            if not self.resolve(node, scope):
+                origins = carried.of(base, scope)
+                pairs = [
+                    (entry, f"{dotted}.{name}")
+                    for entry, dotted in origins
+                    if entry.library.name in libraries
+                ]
+                yield from self._at(node, node, scope, pairs)
 
     def _outermost(self, start: ast.expr) -> tuple[ast.expr, ast.expr, list[str]]:
         """Climb from a name to the whole of `name.a.b`, through what only passes it on."""
@@ -205,11 +237,14 @@ class Sites:
         while True:
             self._pending.extend(name for _, name in self._aliases.get(node, ()))
             parent = parents.get(node)
+            if isinstance(parent, ast.Attribute) and parent.attr == "__call__":
+                node = parent
+                continue
             if isinstance(parent, ast.Attribute):
                 attributes.append(parent.attr)
             elif parent is not None and (inner := attribute_by_name(parent)) and inner[0] is node:
                 attributes.append(inner[1])
-            elif not _passes_on(parent, node):
+            elif not is_passed_on(parent, node):
                 return node, named, attributes
             else:
                 node = cast("ast.expr", parent)
@@ -230,9 +265,9 @@ class Sites:
             return Context.CALL, parent
         if isinstance(parent, ast.ClassDef):
             return (Context.BASE if node in parent.bases else Context.HANDED), None
-        if isinstance(parent, ast.Call) and last_name(parent.func) in _PATCHERS:
+        if _is_patched(parent, node):
             return Context.PATCHED, None
-        return self._quiet_context(node), None
+        return quiet_context(node, self._module), None
 
     def _holds(
         self, condition: Condition, node: ast.expr, call: ast.Call | None, scope: Scope
@@ -242,28 +277,6 @@ class Sites:
         if call is None and isinstance(parent, ast.Call) and last_name(parent.func) == "partial":
             call = parent
         return condition(call, scope, self._module)
-
-    def _quiet_context(self, node: ast.expr) -> Context:
-        """Tell annotations, type checks and truth tests from real uses."""
-        child: ast.AST = node
-        parent = self._module.parents.get(child)
-        if isinstance(parent, ast.Compare | ast.UnaryOp | ast.BoolOp | ast.Expr | ast.Assert):
-            return Context.CHECK
-        if isinstance(parent, ast.If | ast.While | ast.IfExp):
-            return Context.CHECK
-        while isinstance(parent, ast.Tuple | ast.Subscript | ast.BinOp | ast.List):
-            child, parent = parent, self._module.parents.get(parent)
-        if isinstance(parent, ast.arg | ast.ExceptHandler):
-            return Context.TYPE
-        if type(parent).__name__ in ("TypeAlias", "TypeVar"):  # since Python 3.12
-            return Context.TYPE
-        if isinstance(parent, ast.AnnAssign) and parent.annotation is child:
-            return Context.TYPE
-        if isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef) and parent.returns is child:
-            return Context.TYPE
-        if isinstance(parent, ast.Call) and last_name(parent.func) in ("isinstance", "issubclass"):
-            return Context.TYPE
-        return Context.HANDED
 
     def _settled(self, sites: list[Site]) -> Iterator[Site]:
         """Turn an alias that nothing in this module uses into a thing handed on."""
@@ -293,17 +306,6 @@ class Sites:
         )
 
 
-def _passes_on(parent: ast.AST | None, node: ast.expr) -> bool:
-    """Say whether the value of an expression can be the value of the one around it."""
-    if isinstance(parent, ast.NamedExpr):
-        return parent.value is node
-    if isinstance(parent, ast.IfExp):
-        return parent.test is not node
-    if isinstance(parent, ast.BoolOp):
-        return isinstance(parent.op, ast.Or) or parent.values[-1] is node
-    return False
-
-
 def _alias_values(module: Module) -> dict[ast.AST, list[tuple[Scope, str]]]:
     """Map each value that a name simply stands for to the scope and name."""
     found: dict[ast.AST, list[tuple[Scope, str]]] = defaultdict(list)
@@ -325,3 +327,35 @@ def _dotted(entry: Entry, alias: ast.alias) -> str:
     if isinstance(entry.node, ast.ImportFrom) and entry.alias is None:
         return f"{entry.dotted}.{alias.name}"
     return entry.dotted
+
+
+def _is_star(entry: Entry) -> bool:
+    node = entry.node
+    return isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
+
+
+def _is_patched(parent: ast.AST | None, node: ast.expr) -> bool:
+    """Say whether a call replaces an attribute of what it is given first."""
+    return (
+        isinstance(parent, ast.Call)
+        and last_name(parent.func) in PATCHERS
+        and parent.args[:1] == [node]
+    )
+
+
+def _is_kept(site: Site) -> bool:
+    """Whether a site is a module, or a part of one with uses in it, that is used elsewhere."""
+    library, below = site.library, f"{site.member}."
+    return library.by_use and (
+        not site.member
+        or (
+            site.context in (Context.HANDED, Context.ALIAS)
+            and any(name.startswith(below) for name in (*library.beyond, *library.same))
+        )
+    )
+
+
+def _members(library: Library) -> Iterator[str]:
+    yield from library.reads
+    yield from library.writes
+    yield from (name.rpartition(".")[2] for name in library.beyond)

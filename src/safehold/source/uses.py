@@ -11,13 +11,14 @@ import ast
 from collections.abc import Iterator
 
 from safehold.source.calls import attribute_by_name
+from safehold.source.contexts import Context
 from safehold.source.entries import Entry, Form, literal
 from safehold.source.imports import clause, facade_name, is_facade, statement
 from safehold.source.retarget import Group, module_change
 from safehold.source.rewrite import Change, NotProvenError, Span
 from safehold.source.row import Library, Use
 from safehold.source.scopes import How, Kind, Module, Scope
-from safehold.source.sites import Context, Site
+from safehold.source.sites import Site
 from safehold.source.text import Lines
 
 _RENAMED = (Context.CALL, Context.BASE, Context.HANDED, Context.PATCHED, Context.ALIAS)
@@ -42,6 +43,9 @@ def use_changes(group: Group, module: Module, lines: Lines, utf8: bytes) -> Iter
             for change in writer.patched(site):
                 used.update(dict.fromkeys(site.entries))
                 yield change
+    if group.exported:
+        taken = (entry for entry in group.entries if entry.form in (Form.FROM, Form.FIXED))
+        used.update(dict.fromkeys(taken))
     for entry in used:
         yield from writer.entry(entry)
 
@@ -91,7 +95,7 @@ class _Writer:
         elif isinstance(node, ast.Import) and entry.alias is not None:
             if not self._has_facade(entry.scope, facade):
                 yield clause(rule, node, entry.alias, facade, self._lines)
-        elif isinstance(node, ast.ImportFrom):  # from package import library
+        elif isinstance(node, ast.ImportFrom) and entry.form is Form.MEMBER:
             yield statement(rule, node, facade, self._module, self._lines)
         else:
             raise NotProvenError(f"line {node.lineno}: this form of import cannot be followed")

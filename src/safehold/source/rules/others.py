@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from safehold.findings import Confidence, Rule, Severity
 from safehold.source.calls import Called
+from safehold.source.reached import Handed, carried, handed
 from safehold.source.row import Argument, Example, Item, SourceRule, Use
 from safehold.source.unit import Unit
 
@@ -97,6 +98,7 @@ _KNOWN: Final[dict[str, _Known]] = {
     "diskcache.FanoutCache": _Known(Use.READ, _FIRST, _CACHE),
     "sqlitedict.SqliteDict": _Known(Use.READ, _FIRST, _CACHE),
 }  # fmt: skip
+_NAMES: Final = frozenset(_KNOWN)
 _RUAMEL: Final = "ruamel.yaml.YAML"
 _TRUSTING: Final = "trust_remote_code"
 _CHECKPOINT: Final = "load_from_checkpoint"
@@ -108,6 +110,8 @@ def _check(unit: Unit) -> Iterator[Item]:
         known = _KNOWN[called.name]
         if known.remedy is not _CACHE or called.argument(9, "disk", "encode", "decode") is None:
             yield _item(unit, called, known)
+    for use in (*handed(unit, _NAMES), *carried(unit, _NAMES)):
+        yield _item(unit, use, _KNOWN[use.name], confidence=Confidence.MEDIUM)
     for called in unit.calls(_RUAMEL):
         typ = called.argument(99, "typ")
         if isinstance(typ, ast.Constant) and typ.value == "unsafe":
@@ -127,18 +131,20 @@ def _check(unit: Unit) -> Iterator[Item]:
 
 
 def _item(
-    unit: Unit, called: Called, known: _Known, confidence: Confidence = Confidence.HIGH
+    unit: Unit, use: Called | Handed, known: _Known, confidence: Confidence = Confidence.HIGH
 ) -> Item:
     is_read = known.use is Use.READ
     does = "runs what it reads" if is_read else "writes what runs when it is read"
-    artifact = None if known.file is None else unit.accesses.of_call(called, known.use, known.file)
+    artifact = None
+    if isinstance(use, Called) and known.file is not None:
+        artifact = unit.accesses.of_call(use, known.use, known.file)
     return Item(
-        called.node,
-        f"{called.name} {does}; it has no facade and stays as it is",
+        use.node,
+        f"{use.name} {does}; it has no facade and stays as it is",
         known.remedy,
         severity=None if is_read else Severity.MEDIUM,
         confidence=confidence,
-        detail={"call": called.name, "path": None if artifact is None else artifact.pattern},
+        detail={"call": use.name, "path": None if artifact is None else artifact.pattern},
         artifact=artifact,
     )
 
@@ -164,6 +170,15 @@ OTHERS = SourceRule(
     ),
     bad=(
         Example("import marshal\n\ncode = marshal.load(open('code.bin', 'rb'))\n", (3,)),
+        Example(
+            "from marshal import dumps as mdumps\n\nenmarshal = mdumps\n",
+            (3,),
+        ),
+        Example(
+            "import marshal\n\n\nclass Code:\n    marshal = marshal\n\n"
+            "    def read(self, data):\n        return self.marshal.loads(data)\n",
+            (8,),
+        ),
         Example("from jsonpickle import decode\n\ndecode('{}')\n", (3,)),
         Example("import mlflow\n\nmodel = mlflow.pyfunc.load_model('models:/fraud/1')\n", (3,)),
         Example(

@@ -91,6 +91,18 @@ TORCH = SourceRule(
             "import torch\n\n\ndef read(path, backend=torch):\n    return backend.load(path)\n",
             (5,),
         ),
+        Example(
+            "import torch\n\n\ndef read(path):\n    return torch.serialization.load(path)\n",
+            (5,),
+            "import torch, safehold.compat.torch as safehold_torch\n\n\n"
+            "def read(path):\n    return safehold_torch.load(path)\n",
+        ),
+        Example(
+            "import torch\n\n\nclass Reader:\n    def __init__(self):\n"
+            "        self.torch = torch\n\n    def read(self, path):\n"
+            "        return self.torch.load(path)\n",
+            (9,),
+        ),
         Example("import torch\n\nnet = torch.jit.load('models/net.pt')\n", (3,)),
         Example("import torch\n\nsafehold_torch = None\nnet = torch.load('models/net.pt')\n", (4,)),
     ),
