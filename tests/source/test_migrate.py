@@ -199,3 +199,16 @@ def test_documents_for_code_scanning_and_for_people(service, capsys, output):
     assert main(["migrate", str(service), "--rollback", "--format", output]) == 2
     assert "text or json" in capsys.readouterr().err
     assert main(["migrate", str(service), "--rollback"]) == 0
+
+
+def test_a_file_of_which_something_is_left_counts_as_migrated_in_part(service, capsys):
+    (service / "both.py").write_bytes(b"import pickle\npickle.loads(b'')\nimport marshal\n"
+                                      b"marshal.loads(b'')\n")  # fmt: skip
+    assert main(["migrate", str(service), "--format", "json"]) == 1
+    summary = json.loads(capsys.readouterr().out)["summary"]
+    assert (summary["migrated"], summary["partly"], summary["diagnosed"]) == (2, 1, 0)
+    assert main(["migrate", str(service), "--write"]) == 1
+    out = capsys.readouterr().out
+    assert "migrated, 1 left: both.py\n" in out
+    assert "migrated: app.py\n" in out
+    assert "2 migrated, 1 of them in part, " in out

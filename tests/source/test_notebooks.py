@@ -170,3 +170,15 @@ def test_a_tree_is_migrated_and_rolled_back(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o640
     rollback(tmp_path)
     assert path.read_bytes() == written(BOOK)
+
+
+def test_what_is_harmless_in_tests_is_so_in_their_notebooks(tmp_path):
+    shell = written(notebook("import os\ncommand = input()\nos.system(command)\n"))
+
+    def rules(data: bytes, path: str) -> set[str]:
+        audit = audit_source(data, path, default_policy(tmp_path))
+        return {item.rule.id for item in audit.findings}
+
+    assert rules(shell, "app/book.ipynb") == {"SH502"}
+    assert rules(shell, "tests/book.ipynb") == set()
+    assert rules(written(BOOK), "tests/book.ipynb") == {"SH151"}

@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 
+from safehold.source.sql.render import Renderer
 from tests.source.sql_cases import CASES, ROWS
 from tests.work import is_linear
 
@@ -645,3 +646,20 @@ def test_the_work_grows_with_the_source(source, look):
         return lambda: look(text)
 
     assert is_linear(make, 100)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("WHERE", "WHEN"), ("= ?", "= ? "), ("{table}", "{other}")]
+)
+def test_an_edit_that_changes_more_than_the_value_is_not_made(old, new, look, monkeypatch):
+    source = module("conn.execute(f\"SELECT * FROM {table} WHERE name = '{a}'\")")
+    source = source.replace("b=None", "table, other")
+    assert after(look(source)) is not None
+
+    honest = Renderer.expression
+    monkeypatch.setattr(
+        Renderer, "expression", lambda self, node: honest(self, node).replace(old, new)
+    )
+    audit = look(source)
+    assert after(audit) is None
+    assert any("its literals cannot be edited" in item.remedy for item in audit.diagnostics)

@@ -228,12 +228,14 @@ def _as_json(migration: Migration) -> dict[str, Any]:
 
 def _print_text(migration: Migration) -> None:
     from safehold._cli import _shared
+    from safehold.report.migration import left
     from safehold.source import diff
 
     written = migration.written
     for audit in migration.audits:
         if audit.after is not None and written:
-            print(_shared.printable(f"migrated: {audit.path}"))
+            rest = left(audit)
+            print(_shared.printable(f"migrated{f', {rest} left' if rest else ''}: {audit.path}"))
         for line in () if written else diff(audit):
             print("\t".join(_shared.printable(part) for part in line.split("\t")))
         for item in audit.diagnostics:
@@ -248,8 +250,9 @@ def _print_text(migration: Migration) -> None:
             print(_shared.printable(f"    {file.remedy}"))
     totals = migration.totals
     verb = "migrated" if written else "to migrate (nothing changed; use --write)"
+    partly = f", {totals['partly']} of them in part" if totals["partly"] else ""
     print(
-        f"{_count(totals['files'], 'file')}: {totals['migrated']} {verb}, "
+        f"{_count(totals['files'], 'file')}: {totals['migrated']} {verb}{partly}, "
         f"{totals['diagnosed']} with something left by hand, {totals['unchanged']} unchanged"
     )
     if migration.data is not None:

@@ -13,6 +13,11 @@ OUTCOMES = ("migrated", "diagnosed", "unchanged")
 DataOutcome = Literal["seal", "convert", "leave", "sealed", "converted", "left", "failed"]
 
 
+def left(audit: FileAudit) -> int:
+    """Return how many things in a file are left to do by hand."""
+    return sum(item.is_open for item in audit.diagnostics)
+
+
 @dataclass(frozen=True, slots=True)
 class DataFile:
     """What becomes of one file that migrated calls read; `original` is where its bytes are kept."""
@@ -59,11 +64,15 @@ class Migration:
 
     @property
     def totals(self) -> dict[str, int]:
-        """How many files there are, in all and of each outcome, and what was found in them."""
+        """How many files there are, in all and of each outcome, and what was found in them.
+
+        ``partly``: those among the migrated ones of which something is left to do by hand.
+        """
         totals = {"files": len(self.audits), **dict.fromkeys(OUTCOMES, 0)}
         for audit in self.audits:
             totals[audit.outcome] += 1
         return totals | {
+            "partly": sum(bool(left(audit)) for audit in self.audits if audit.after is not None),
             "calls": sum(len(audit.findings) for audit in self.audits),
             "edits": sum(len(audit.edits) for audit in self.audits),
             "diagnostics": sum(len(audit.diagnostics) for audit in self.audits),

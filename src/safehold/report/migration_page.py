@@ -36,6 +36,7 @@ def _body(migration: Migration) -> Iterator[str]:
     yield f"<li><b>{totals['files']}</b>{'file' if totals['files'] == 1 else 'files'}</li>"
     for outcome, _, _ in _GROUPS:
         yield f"<li><b>{totals[outcome]}</b>{outcome}</li>"
+    yield f"<li><b>{totals['partly']}</b>migrated in part</li>"
     yield f"<li><b>{totals['edits']}</b>edits</li>"
     yield f"<li><b>{totals['diagnostics']}</b>diagnostics</li></ul>"
     for outcome, colour, meaning in _GROUPS:

@@ -55,9 +55,11 @@ def audit_source(
     that differs; `neighbours` finds constants of other modules; `prefilter` holds the rules. A
     source that cannot be read is a finding, never an error.
     """
+    if is_test(path):
+        prefilter = prefilter.in_tests
     if path.endswith(SUFFIX):
         return _audit_notebook(data, path, policy, here, neighbours, prefilter)
-    rows = (prefilter.in_tests if is_test(path) else prefilter).wanted(data)
+    rows = prefilter.wanted(data)
     if not rows:
         return FileAudit(path)
     with _collector_paused():

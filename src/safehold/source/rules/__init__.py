@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from safehold.source.row import SourceRule
+from safehold.source.rules.bytesjson import BYTES_JSON
 from safehold.source.rules.cloudpickle import CLOUDPICKLE
 from safehold.source.rules.cpickle import CPICKLE
 from safehold.source.rules.debug import DEBUG
@@ -49,6 +50,7 @@ RULES: tuple[SourceRule, ...] = (
     SERIALIZERS,
     OTHERS,
     MOVED,
+    BYTES_JSON,
     SQL_VALUES,
     SQL_NAMES,
     SQL_PARTS,
