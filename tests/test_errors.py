@@ -21,6 +21,7 @@ CAUGHT_AS = {
     "DecodeError": {pickle.UnpicklingError, ValueError},
     "LimitExceeded": {pickle.UnpicklingError},
     "TypeNotAllowed": {pickle.UnpicklingError},
+    "QueryRefused": {ValueError},
     "Blocked": {pickle.UnpicklingError},
     "VerificationError": {pickle.UnpicklingError},
     "NotSealed": {pickle.UnpicklingError, errors.VerificationError},

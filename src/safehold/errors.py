@@ -10,6 +10,7 @@
     ├── EncodeError                 a value has no lossless form in the codec
     ├── DecodeError                 verified bytes are not what their codec says
     ├── TypeNotAllowed              an artifact names something its zone does not allow
+    ├── QueryRefused                a name or statement of SQL would be another one
     ├── Blocked                     the caller may not load code-carrying artifacts
     └── VerificationError           the bytes are not authentic for this use
         ├── NotSealed               no seal at all
@@ -90,6 +91,10 @@ class TypeNotAllowed(SafeholdError, UnpicklingError):
     def __init__(self, message: str, *, name: str) -> None:
         super().__init__(message)
         self.name = name
+
+
+class QueryRefused(SafeholdError, ValueError):
+    """A name or statement would not be what the program means by it; nothing was sent."""
 
 
 class Blocked(SafeholdError, UnpicklingError):

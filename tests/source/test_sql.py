@@ -663,3 +663,33 @@ def test_an_edit_that_changes_more_than_the_value_is_not_made(old, new, look, mo
     audit = look(source)
     assert after(audit) is None
     assert any("its literals cannot be edited" in item.remedy for item in audit.diagnostics)
+
+
+@pytest.mark.parametrize(
+    ("imported", "connection", "dialect"),
+    [
+        ("sqlite3", "sqlite3.connect('shop.db')", "sqlite"),
+        ("psycopg2", "psycopg2.connect('')", "postgresql"),
+        ("pymysql", "pymysql.connect()", "mysql"),
+    ],
+)
+def test_the_remedy_of_a_name_is_written_in_the_dialect_of_the_driver(
+    imported, connection, dialect, look
+):
+    source = (
+        f"import {imported}\nconn = {connection}\ncursor = conn.cursor()\n"
+        "def f(table):\n    cursor.execute(f'SELECT 1 FROM {table}')\n"
+    )
+    (finding,) = found(look(source))
+    assert f"safehold.db.ident(table, '{dialect}')" in finding.remedy
+    quoted = source.replace("{table}", "{db.ident(table, dialect)}").replace(
+        "import ", "import db, "
+    )
+    assert found(look(quoted)) == []
+
+
+def test_the_remedy_of_a_name_guesses_no_dialect(look):
+    (finding,) = found(
+        look("def f(cursor, table):\n    cursor.execute('SELECT 1 FROM ' + table)\n")
+    )
+    assert "safehold.db.ident(name, dialect)" in finding.remedy

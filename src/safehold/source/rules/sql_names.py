@@ -9,7 +9,7 @@ from safehold.findings import Confidence, Rule, Severity
 from safehold.source.row import Example, Item, SourceRule
 from safehold.source.sql.lexer import Place
 from safehold.source.sql.sinks import HINTS
-from safehold.source.sql.statements import statements
+from safehold.source.sql.statements import Spot, statements
 from safehold.source.unit import Unit
 
 RULE = Rule(
@@ -19,8 +19,8 @@ RULE = Rule(
     why="Whoever chooses the name can end it and go on in SQL, or name another table. Parameters "
     "cannot stand for names.",
     remedy="Take the name from a fixed set (a mapping from what is asked for to the names that "
-    "exist), or quote it: psycopg.sql.Identifier, asyncpg's and SQLAlchemy's quoted names, "
-    "connection.ops.quote_name in Django.",
+    "exist), or quote it: safehold.db.ident(name, dialect), psycopg.sql.Identifier, SQLAlchemy's "
+    "quoted_name, connection.ops.quote_name in Django.",
     severity=Severity.CRITICAL,
     cwe=89,
     cvss="CVSS:4.0/AV:N/AC:L/AT:P/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N",
@@ -42,9 +42,23 @@ def _check(unit: Unit) -> Iterator[Item]:
                 statement.sink.called.node,
                 f"{names} {'is' if len(spots) == 1 else 'are'} written into a statement in the "
                 "place of a name",
+                _remedy(spots, statement.sink.driver.dialect),
                 confidence=min(statement.sink.confidence, Confidence.MEDIUM),
                 detail={"driver": statement.sink.driver.name or None},
             )
+
+
+def _remedy(spots: list[Spot], dialect: str) -> str:
+    """Say how the names are quoted, where the driver shows the dialect."""
+    if not dialect:
+        return RULE.remedy
+    quoted = ", ".join(
+        f"safehold.db.ident({ast.unparse(spot.hole.value)}, {dialect!r})" for spot in spots
+    )
+    return (
+        "Take the name from a fixed set (a mapping from what is asked for to the names that "
+        f"exist), or write {quoted}, if it is one name without quotes around it."
+    )
 
 
 SQL_NAMES = SourceRule(

@@ -29,7 +29,8 @@ class Driver:
     """One driver.
 
     ``double_quotes_values``: whether its databases take "x" for a string. ``backslashes``: whether
-    a backslash may hide the quote behind it.
+    a backslash may hide the quote behind it. ``dialect``: of `safehold.db.ident`; empty where a
+    driver has several.
     """
 
     name: str
@@ -37,6 +38,13 @@ class Driver:
     style: Style
     double_quotes_values: bool = False
     backslashes: bool = False
+    dialect: str = ""
+
+
+def _mysql(name: str, *modules: str) -> Driver:
+    return Driver(
+        name, modules, Style.FORMAT, double_quotes_values=True, backslashes=True, dialect="mysql"
+    )
 
 
 DRIVERS: tuple[Driver, ...] = (
@@ -45,27 +53,16 @@ DRIVERS: tuple[Driver, ...] = (
         ("sqlite3", "pysqlite2.dbapi2", "pysqlite3"),
         Style.QMARK,
         double_quotes_values=True,
+        dialect="sqlite",
     ),
-    Driver("aiosqlite", ("aiosqlite",), Style.QMARK, double_quotes_values=True),
-    Driver("psycopg2", ("psycopg2", "psycopg2cffi"), Style.FORMAT),
-    Driver("psycopg", ("psycopg", "psycopg_pool"), Style.FORMAT),
-    Driver("asyncpg", ("asyncpg",), Style.DOLLAR),
-    Driver("PyMySQL", ("pymysql",), Style.FORMAT, double_quotes_values=True, backslashes=True),
-    Driver("MySQLdb", ("MySQLdb",), Style.FORMAT, double_quotes_values=True, backslashes=True),
-    Driver(
-        "mysql.connector",
-        ("mysql.connector",),
-        Style.FORMAT,
-        double_quotes_values=True,
-        backslashes=True,
-    ),
-    Driver(
-        "aiomysql",
-        ("aiomysql", "asyncmy"),
-        Style.FORMAT,
-        double_quotes_values=True,
-        backslashes=True,
-    ),
+    Driver("aiosqlite", ("aiosqlite",), Style.QMARK, double_quotes_values=True, dialect="sqlite"),
+    Driver("psycopg2", ("psycopg2", "psycopg2cffi"), Style.FORMAT, dialect="postgresql"),
+    Driver("psycopg", ("psycopg", "psycopg_pool"), Style.FORMAT, dialect="postgresql"),
+    Driver("asyncpg", ("asyncpg",), Style.DOLLAR, dialect="postgresql"),
+    _mysql("PyMySQL", "pymysql"),
+    _mysql("MySQLdb", "MySQLdb"),
+    _mysql("mysql.connector", "mysql.connector"),
+    _mysql("aiomysql", "aiomysql", "asyncmy"),
     Driver("Django", ("django.db",), Style.FORMAT, backslashes=True),
 )
 SQLALCHEMY = Driver("SQLAlchemy", ("sqlalchemy", "sqlmodel"), Style.NAMED, backslashes=True)
