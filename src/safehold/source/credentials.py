@@ -90,10 +90,11 @@ _SHAPES = {
 _SHAPE = {name: re.compile(pattern) for name, pattern in _SHAPES.items()}
 _EVERYWHERE = frozenset(list(_SHAPES)[:9])
 """Shapes that are a leak in tests, too; own keys and addresses there are made for them."""
-_PLACED = frozenset(
+PLACED = frozenset(
     "password passwd pass pwd pw passwort secret user username token key xxx x y test foo bar "
     "hunter2 example s3cr3t".split()
 )
+"""What stands for a password in the address of an example."""
 
 
 def kind_of(name: str) -> Kind | None:
@@ -171,7 +172,7 @@ def shape_of(value: str, *, in_test: bool = False) -> str:
         found = pattern.search(value)
         if found is None or "EXAMPLE" in found[0] or entropy(found[0]) < 3.0:
             continue
-        if found.lastindex and (found[1].lower() in _PLACED or set(found[1]) <= set("*.xX")):
+        if found.lastindex and (found[1].lower() in PLACED or set(found[1]) <= set("*.xX")):
             continue
         return name
     return ""

@@ -8,41 +8,39 @@ spell any name with other bytes.
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
+from typing import Final, NamedTuple
 
 from safehold.source.row import Hint, SourceRule
 from safehold.source.text import UnreadableError, is_ascii_based, parse_encoding
 
+# Parts that several needles have, so that one search does for all of them.
+_SHARED: Final = (b"load_", b"read_")
+
+
+class _Wanted(NamedTuple):
+    """A hint, and the rules that it speaks for by their places in the table."""
+
+    hint: Hint
+    rows: frozenset[int]
+
 
 class Prefilter:
-    """Searches for the names of some rules and the hints of others.
+    """Searches for the hints of some rules, and for the names of the others.
 
-    A name that contains another one is found with it.
+    A file with one of the names is parsed for every rule without hints.
     """
 
     def __init__(self, rows: Iterable[SourceRule]) -> None:
         self._rows = tuple(rows)
-        unique = sorted({name for row in self._rows for name in row.names}, key=len)
-        self._needles = [
-            name.encode("ascii")
-            for index, name in enumerate(unique)
-            if not any(shorter in name for shorter in unique[:index])
-        ]
-        # A second look at the few files that pass the first: `read_pickle` is another name.
-        self._words = re.compile(
-            rb"(?<!\w)(?:" + b"|".join(name.encode("ascii") for name in unique) + rb")(?!\w)",
-            re.ASCII,
-        )
-        self._exact: dict[bytes, list[tuple[Hint, int]]] = defaultdict(list)
-        self._folded: dict[bytes, list[tuple[Hint, int]]] = defaultdict(list)
+        unhinted = frozenset(index for index, row in enumerate(self._rows) if not row.hints)
+        wanted = [_Wanted(hint, unhinted) for row in self._rows for hint in _named(row)]
         for index, row in enumerate(self._rows):
-            for hint in row.hints:
-                table = self._folded if hint.any_case else self._exact
-                table[hint.needle].append((hint, index))
+            wanted += [_Wanted(hint, frozenset({index})) for hint in row.hints]
+        self._exact = _Needles(item for item in wanted if not item.hint.any_case)
+        self._folded = _Needles(item for item in wanted if item.hint.any_case)
 
     @cached_property
     def in_tests(self) -> Prefilter:
@@ -55,28 +53,67 @@ class Prefilter:
         if text is None:
             return self._rows
         hit: set[int] = set()
-        for needles, where in (
-            (self._exact, text),
-            (self._folded, text.lower() if self._folded else text),
-        ):
-            for needle, hints in needles.items():
-                if needle in where:
-                    hit.update(_hit(where, text, needle, hints))
-        named = any(needle in text for needle in self._needles) and self._words.search(text)
-        return tuple(
-            row for index, row in enumerate(self._rows) if index in hit or (named and not row.hints)
-        )
+        hit.update(*self._exact.found(text, text))
+        if self._folded.count:
+            hit.update(*self._folded.found(text.lower(), text))
+        return tuple(row for index, row in enumerate(self._rows) if index in hit) if hit else ()
 
 
-def _hit(where: bytes, text: bytes, needle: bytes, hints: list[tuple[Hint, int]]) -> Iterable[int]:
+class _Needles:
+    """Hints by needle, and the needles by a part of them that is searched for first."""
+
+    def __init__(self, wanted: Iterable[_Wanted]) -> None:
+        by_needle: dict[bytes, list[_Wanted]] = {}
+        for item in wanted:
+            by_needle.setdefault(item.hint.needle, []).append(item)
+        self.count = len(by_needle)
+        self._parts: dict[bytes, list[tuple[bytes, list[_Wanted]]]] = {}
+        parts = sorted([*by_needle, *_SHARED], key=len)
+        for needle, items in by_needle.items():
+            part = next(part for part in parts if part in needle)
+            self._parts.setdefault(part, []).append((needle, items))
+
+    def found(self, where: bytes, text: bytes) -> Iterator[frozenset[int]]:
+        """Yield the rules of each hint that holds; `where` is the text as it is searched."""
+        for part, needles in self._parts.items():
+            if part in where:
+                for needle, items in needles:
+                    yield from _holding(where, text, needle, items)
+
+
+def _holding(
+    where: bytes, text: bytes, needle: bytes, items: list[_Wanted]
+) -> Iterator[frozenset[int]]:
     """Yield the rules of the hints that hold at one of the places of a needle."""
-    left = list(hints)
+    left = items
     at = where.find(needle)
     while at >= 0 and left:
-        for item in [item for item in left if item[0].around.match(text, at)]:
-            left.remove(item)
-            yield item[1]
+        held = [item for item in left if item.hint.matches(text, at)]
+        if held:
+            yield from (item.rows for item in held if item.hint.is_accompanied(text))
+            left = [item for item in left if item not in held]
         at = where.find(needle, at + len(needle))
+
+
+def _named(row: SourceRule) -> Iterator[Hint]:
+    """Yield the hints that the names of a rule are."""
+    behind = rf"(?!\.(?:{'|'.join(row.harmless)})(?!\w))" if row.harmless else ""
+    for name in row.names:
+        yield Hint.of(name, rf"(?<!\w){name}(?!\w){behind}", beside=_members(row))
+
+
+def _members(row: SourceRule) -> str:
+    """Return the expression for a member of a library of which single uses are rewritten.
+
+    Without one of them nothing is found of it, but for `sys.modules["torch"] = fake`.
+    """
+    library = row.library
+    if library is None or not library.by_use:
+        return ""
+    members = {
+        member.rpartition(".")[2] for member in (*library.reads, *library.writes, *library.beyond)
+    }
+    return rf"(?<!\w)(?:{'|'.join(sorted(members))})(?!\w)|(?<!\w)modules\s*\["
 
 
 def _searchable(data: bytes) -> bytes | None:

@@ -35,26 +35,37 @@ class Hint:
     """Bytes without which a rule finds nothing in a file: its source is parsed only with them.
 
     ``needle`` is what is searched for, ``around`` the expression that has to match where it
-    begins, which may look behind. With ``any_case`` the needle, in lower case, is any spelling.
+    begins, which may look behind, and ``beside`` one that has to match anywhere in the file. With
+    ``any_case`` the needle, in lower case, is any spelling.
     """
 
     needle: bytes
     around: re.Pattern[bytes]
     any_case: bool = False
+    beside: re.Pattern[bytes] | None = None
 
     @classmethod
-    def of(cls, needle: str, around: str = "", *, any_case: bool = False) -> Hint:
-        """Build a hint; without `around` the needle alone decides."""
+    def of(cls, needle: str, around: str = "", *, any_case: bool = False, beside: str = "") -> Hint:
+        """Build a hint; without `around` and `beside` the needle alone decides."""
         flags = re.IGNORECASE if any_case else 0
-        return cls(needle.encode(), re.compile(around.encode(), flags), any_case)
+        besides = re.compile(beside.encode()) if beside else None
+        return cls(needle.encode(), re.compile(around.encode(), flags), any_case, besides)
+
+    def matches(self, text: bytes, at: int) -> bool:
+        """Say whether the bytes at a place of the needle are what is meant."""
+        return self.around.match(text, at) is not None
+
+    def is_accompanied(self, text: bytes) -> bool:
+        """Say whether a source has what has to be in it besides."""
+        return self.beside is None or self.beside.search(text) is not None
 
     def holds(self, text: bytes) -> bool:
         """Say whether the hint is anywhere in a source."""
         where = text.lower() if self.any_case else text
         at = where.find(self.needle)
         while at >= 0:
-            if self.around.match(text, at):
-                return True
+            if self.matches(text, at):
+                return self.is_accompanied(text)
             at = where.find(self.needle, at + len(self.needle))
         return False
 
@@ -152,8 +163,9 @@ class Item:
 class SourceRule:
     """One row of the table of rules.
 
-    ``names``: what the prefilter searches for; empty when other rules' names cover it. With
-    ``hints`` the rule is asked about files alone in which one of them holds.
+    ``names``: words that the prefilter searches for; empty when other rules' names cover it.
+    ``harmless``: members of the library, none of them a module, that say nothing behind a name.
+    With ``hints`` the rule is asked about files alone in which one of them holds.
     ``check`` yields what the rule finds besides uses of its library. ``migrates`` is false for
     what migration neither does nor asks for: a finding of `safehold scan` alone. ``in_tests`` is
     false for what is harmless in a test, which runs on its developer's data.
@@ -163,6 +175,7 @@ class SourceRule:
     bad: tuple[Example, ...]
     good: tuple[Example, ...]
     names: tuple[str, ...] = ()
+    harmless: tuple[str, ...] = ()
     library: Library | None = None
     check: Callable[[Any], Iterator[Item]] | None = None  # of a Unit, which holds such tables
     migrates: bool = True

@@ -116,10 +116,8 @@ BYTES_JSON = SourceRule(
     rule=RULE,
     check=_check,
     hints=(
-        Hint.of("wb", "wb['\"]"),
-        Hint.of("w+b"),
-        Hint.of("TemporaryFile"),
-        *(Hint.of(name) for name in sorted(_COMPRESSED)),
+        Hint.of("wb", "wb['\"]", beside="json"),
+        *(Hint.of(name, beside="json") for name in ("w+b", "TemporaryFile", *sorted(_COMPRESSED))),
     ),
     bad=(
         Example(

@@ -46,7 +46,10 @@ _CODE_OBJECTS = frozenset(
 _DEFINITION = re.compile(r"\s*(?:async\s+)?(?:def|class|@)\s*[\w%{]")
 _DEPTH = 6
 _ANNOTATIONS = frozenset({"annotation", "annotations", "hints", "forward"})
-_CALL = r"(?<!\w)%s\s*(?:[(\r\n;)]|,|$|\s(?:as|if|or|else)\b)"
+_CALL = (
+    r"(?<![\w.])(?<!def )%s\s*(?:\((?!\s*[rR]?(?:\"[^\"\\\n]+\"|'[^'\\\n]+')\s*[,)])|[\r\n;),]|$"
+    r"|\s(?:as|if|or|else)\b)"
+)
 
 
 def _check(unit: Unit) -> Iterator[Item]:
@@ -172,6 +175,9 @@ EVALUATED = SourceRule(
     hints=(
         Hint.of("eval", _CALL % "eval"),
         Hint.of("exec", _CALL % "exec"),
+        # A method of that name is something else, of `builtins` under any name it is not.
+        Hint.of("eval", r"(?<=\.)eval(?!\w)", beside="builtin"),
+        Hint.of("exec", r"(?<=\.)exec(?!\w)", beside="builtin"),
     ),
     bad=(
         Example("def answer(request):\n    return eval(request.args['q'])\n", (2,)),

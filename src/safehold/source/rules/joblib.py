@@ -52,6 +52,14 @@ LIBRARY = Library(
 JOBLIB = SourceRule(
     rule=RULE,
     names=("joblib",),
+    harmless=(
+        "Parallel",
+        "cpu_count",
+        "delayed",
+        "effective_n_jobs",
+        "parallel_backend",
+        "parallel_config",
+    ),
     library=LIBRARY,
     bad=(
         Example(

@@ -155,8 +155,8 @@ OTHERS = SourceRule(
     names=(
         "marshal",
         "jsonpickle",
-        "mlflow",
         "load_model",
+        "load_pyfunc",
         "saved_model",
         "load_learner",
         "unpickle",

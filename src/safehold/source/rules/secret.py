@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator
 
 from safehold.findings import Confidence, Rule, Severity
-from safehold.source.credentials import Kind, fingerprint, is_secret, kind_of, shape_of
+from safehold.source.credentials import PLACED, Kind, fingerprint, is_secret, kind_of, shape_of
 from safehold.source.named import Given, Named, named_literals
 from safehold.source.row import Example, Hint, Item, SourceRule
 from safehold.source.unit import Unit, is_test
@@ -32,7 +32,8 @@ RULE = Rule(
     ),
 )
 
-_GIVEN = r"\w*['\"]?\]?\s*(?::[^=\n\"']{0,60})?(?:==|!=|=|:|,)\s*"
+_GIVEN = r"\w*(?:['\"]\]?\s*(?:==|!=|=|:)|\s*(?::[^=\n]{0,60}=|==|!=|=))\s*"
+_PASSED = r"\w*['\"]\s*,\s*"
 _MADE = r"\b(?:or|else|default|environ|getenv|config|env|Secret\w*|Field|bytes)\b"
 _KEYS = "".join(
     f"|(?<={word}_)|(?<={word})"
@@ -44,30 +45,33 @@ _KEYS = "".join(
 
 
 def _valued(least: int) -> str:
-    """Return the expression for a name that a text of some length is given to, or part of it."""
+    """Return the expression for a text of some length, or part of it, behind a name."""
     text = rf"(?:\"[^\"\n]{{{least}}}|'[^'\n]{{{least}}})"
     return (
-        rf"{_GIVEN}(?:\(?\s*[rbu]{{0,2}}(?:{text}|'{{3}}|\"{{3}})"
+        rf"(?:\(?\s*[rbu]{{0,2}}(?:{text}|'{{3}}|\"{{3}})"
         rf"|[^\n#]{{0,120}}?{_MADE}[^\n#]{{0,120}}?{text})"
     )
 
 
-NAMED = (
-    Hint.of("pass", "pass(?:w|phrase|code)" + _valued(3), any_case=True),
-    Hint.of("_pwd", "_pwd" + _valued(3), any_case=True),
-    Hint.of("secret", "secret" + _valued(3), any_case=True),
-    Hint.of("token", "token" + _valued(16), any_case=True),
-    Hint.of("key", rf"(?:{_KEYS[1:]})key" + _valued(3), any_case=True),
-)
+NAMED = tuple(
+    Hint.of(needle, around + given + _valued(least), any_case=True, beside=beside)
+    for needle, around, least in (
+        ("pass", "pass(?:w|phrase|code)", 3), ("_pwd", "_pwd", 3), ("secret", "secret", 3),
+        ("token", "token", 16), ("key", rf"(?:{_KEYS[1:]})key", 3),
+    )
+    for given, beside in ((_GIVEN, ""), (_PASSED, "environ|getenv|decouple"))
+)  # fmt: skip
 """What a secret that has a name needs; also of the rule about defaults."""
+_STANDING_FOR = "|".join(sorted(PLACED))
 _SHAPED = tuple(
     Hint.of(needle, around)
     for needle, around in (
-        ("AKIA", r"AKIA[A-Z0-9]{16}"), ("ghp_", ""), ("ghs_", ""),
+        ("AKIA", r"AKIA[A-Z0-9]{16}"), ("ghp_", r"ghp_[A-Za-z0-9]{36}"),
+        ("ghs_", r"ghs_[A-Za-z0-9]{36}"),
         ("github_pat_", ""), ("glpat-", ""), ("xox", r"xox[abeprs]-\d"), ("k_live_", ""),
         ("AIza", r"AIza[\w-]{35}"), ("hf_", r"hf_[A-Za-z0-9]{34}"), ("T3BlbkFJ", ""),
         ("pypi-AgEI", ""), ("PRIVATE KEY-----", ""), ("eyJ", r"eyJ[\w-]{10,}\.eyJ"),
-        ("://", r"://[^\s/:@'\"{}<>%$]+:[^\s/@'\"{}<>%$]+@"),
+        ("://", rf"://[^\s/:@'\"{{}}<>%$]+:(?!(?i:{_STANDING_FOR})@)[^\s/@'\"{{}}<>%$]+@"),
     )
 )  # fmt: skip
 

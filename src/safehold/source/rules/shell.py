@@ -42,11 +42,11 @@ _WITH_SHELL = (
     "subprocess.Popen",
 )  # fmt: skip
 
-# As an attribute, called, imported or by its name: prose speaks of systems on every page.
-_NAMED = (
-    r"(?:(?<=\.)(?<!platform\.){0}\s*(?:[(\r\n;),]|$|as\b|if\b|or\b|else\b)|(?<![\w.]){0}\s*\("
-    r"|(?<=import ){0}(?!\w)|(?<=[,(\s]){0}\s*(?:,|\)|as\b)|(?<=['\"]){0}(?=['\"]))"
-)
+# Prose speaks of systems on every page.
+_AS_ATTRIBUTE = r"(?<=\.)(?<!platform\.){0}\s*(?:[(\r\n;),]|$|as\b|if\b|or\b|else\b)"
+_BY_NAME = r"(?<![\w.]){0}(?!\w)"
+_IMPORTED = r"(?<!\w)from\s+(?:os|platform)\s+import(?!\w)"
+_LOOKED_UP = r"(?<=['\"]){0}(?=['\"])"
 
 
 def _check(unit: Unit) -> Iterator[Item]:
@@ -90,9 +90,15 @@ SHELL = SourceRule(
     migrates=False,
     in_tests=False,
     hints=(
-        Hint.of("system", _NAMED.format("system")),
-        Hint.of("popen", _NAMED.format("popen")),
-        Hint.of("shell", r"shell['\"]?\s*[=:]\s*(?!=|False)|(?<=subprocess_)shell"),
+        *(
+            Hint.of(name, around.format(name), beside=beside)
+            for name in ("system", "popen")
+            for around, beside in (
+                (_AS_ATTRIBUTE, ""), (_BY_NAME, _IMPORTED), (_LOOKED_UP, r"(?<!\w)getattr(?!\w)"),
+            )
+        ),
+        Hint.of("shell", r"(?<!\w)shell\s*=\s*(?!=|False)", beside="subprocess"),
+        Hint.of("shell", r"(?<=subprocess_)shell|(?<=process_)shell|(?<=spawn_)shell"),
         Hint.of("output", r"(?<=get)output|(?<=getstatus)output"),
     ),
     bad=(

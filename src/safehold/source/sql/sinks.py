@@ -11,7 +11,7 @@ from safehold.findings import Confidence
 from safehold.source.calls import Called
 from safehold.source.entries import last_name
 from safehold.source.row import Hint
-from safehold.source.sql.drivers import SQLALCHEMY, UNKNOWN, Driver, Owners, Style
+from safehold.source.sql.drivers import DRIVERS, SQLALCHEMY, UNKNOWN, Driver, Owners, Style
 from safehold.source.unit import Unit
 
 
@@ -67,17 +67,32 @@ _COMPOSED = ("psycopg.sql.SQL", "psycopg2.sql.SQL")
 _RAW = ("django.db.models.expressions.RawSQL", "django.db.models.RawSQL")
 # A call with a constant and nothing else is none that is put together.
 _NOT_CONSTANT = r"\s*\((?!\s*\)|\s*[rR]?(?:\"[^\"\\\n]+\"|'[^'\\\n]+')\s*[,)])"
+# A literal that begins as a statement, or a module whose calls run nothing but SQL.
+_SQL = (
+    r"(?i:['\"](?:\s|\\.|\(|--[^\n\\]*+(?:\n|\\n)|/\*[^*]{0,500}+\*/)*+(?:select|insert|replace|update|delete|with|merge|create"
+    r"|drop|alter|comment|truncate|pragma|grant|vacuum|attach|lock|copy|explain|set)\b)"
+)
+_ALCHEMY = r"(?<!\w)(?:sqlalchemy|sqlmodel)(?!\w)"
+_MODULES = "|".join(
+    sorted({name.partition(".")[0] for item in (*DRIVERS, SQLALCHEMY) for name in item.modules})
+)
+_DRIVEN = rf"{_SQL}|(?<!\w)(?:{_MODULES}|alembic)(?!\w)"
 HINTS = (
-    Hint.of("execute", rf"(?<=\.)execute(?:many|script|_fetchall|_insert)?{_NOT_CONSTANT}"),
+    Hint.of(
+        "execute",
+        rf"(?<=\.)execute(?:many|script|_fetchall|_insert)?{_NOT_CONSTANT}",
+        beside=_DRIVEN,
+    ),
     Hint.of("exec_driver_sql", f"exec_driver_sql{_NOT_CONSTANT}"),
-    Hint.of("fetch", rf"(?<=\.)fetch(?:row|val)?{_NOT_CONSTANT}"),
-    Hint.of("text", rf"(?<!\w)text(?: as |{_NOT_CONSTANT})"),
-    Hint.of("literal_column"),
-    Hint.of("read_sql"),
-    Hint.of("read_database"),
-    Hint.of("RawSQL"),
-    Hint.of("SQL", r"(?<!\w)SQL\("),
-    Hint.of("raw", rf"(?<=\.)raw{_NOT_CONSTANT}"),
+    Hint.of("fetch", rf"(?<=\.)fetch(?:row|val)?{_NOT_CONSTANT}", beside=_DRIVEN),
+    Hint.of("text", rf"(?<!\w)text(?: as |{_NOT_CONSTANT})", beside=_ALCHEMY),
+    Hint.of("text", rf"(?<=\.)text{_NOT_CONSTANT}", beside=r"(?<!\w)db\s*\.\s*text(?!\w)"),
+    Hint.of("literal_column", beside=_ALCHEMY),
+    Hint.of("read_sql", beside=_DRIVEN),
+    Hint.of("read_database", beside=_DRIVEN),
+    Hint.of("RawSQL", beside="django"),
+    Hint.of("SQL", r"(?<!\w)SQL\(", beside="psycopg"),
+    Hint.of("raw", rf"(?<=\.)raw{_NOT_CONSTANT}", beside=r"(?<!\w)(?:objects|\w*manager)(?!\w)"),
     Hint.of("extra", r"(?<=\.)extra\("),
 )
 _DRIVER_SQL = "the parameter style is that of the engine's driver, which the module does not show"
