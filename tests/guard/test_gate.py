@@ -143,12 +143,12 @@ def test_a_relative_is_of_the_same_user_over_the_loopback_interface() -> None:
 
 @pytest.mark.parametrize("before", [None, grants.UNTRUSTED])
 def test_a_grant_ends_though_there_is_no_memory_for_what_follows(monkeypatch, before):
-    def fail() -> None:
-        raise MemoryError
+    class Full(dict):
+        def clear(self) -> None:
+            raise MemoryError
 
     def load() -> None:
-        monkeypatch.setattr(entries, "_forget_codes", fail)
-        entries._SPARE[1] = None
+        monkeypatch.setattr(entries, "_C_CACHE", Full())
 
     thread = get_ident()
     try:
@@ -159,4 +159,3 @@ def test_a_grant_ends_though_there_is_no_memory_for_what_follows(monkeypatch, be
         assert grants.live.get(thread) is before
     finally:
         grants.live.pop(thread, None)
-        entries._SPARE.clear()

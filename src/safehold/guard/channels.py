@@ -135,6 +135,24 @@ def _methods_of(connection: Any, methods: dict[str, Any]) -> bool:
     )
 
 
+class Heard:
+    """A stream of a channel, of which is kept what was read."""
+
+    def __init__(self, file: Any) -> None:
+        self.message = bytearray()
+        self._read, self._readline = file.read, file.readline
+
+    def read(self, size: int = -1) -> bytes:
+        data: bytes = self._read(size)
+        self.message += data
+        return data
+
+    def readline(self) -> bytes:
+        data: bytes = self._readline()
+        self.message += data
+        return data
+
+
 _born: Final[dict[int, tuple[Any, Inode]]] = {}
 """id -> weak reference to a connection that the library made for itself or got through another,
 and what its descriptor stands for: another may be put into its place."""

@@ -69,12 +69,12 @@ class Making:
     """While it is held, a module may be made; it finds the dictionary that it wants."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self._one = get_ident(), name
 
     def __enter__(self) -> None:
-        _under_way.append((get_ident(), self._name))
         copyreg: Any = sys.modules.get("copyreg")
         cache = getattr(copyreg, "_extension_cache", None)
+        _under_way.append(self._one)
         if cache is not None and type(cache) is not dict:
             _lent.append(cache)
             copyreg._extension_cache = SPARE  # noqa: SLF001
@@ -85,7 +85,7 @@ class Making:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _under_way.remove((get_ident(), self._name))
+        _under_way.remove(self._one)
         _take_back()
 
 

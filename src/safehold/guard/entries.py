@@ -15,7 +15,7 @@ from _thread import get_ident
 
 from safehold.guard import channels, containment, creating, files, minted
 from safehold.guard.channels import codes
-from safehold.guard.grants import CHANNEL, HANDED, MINTED, UNTRUSTED, Grant, live, live_grant
+from safehold.guard.grants import CHANNEL, HANDED, MINTED, OWN, UNTRUSTED, Grant, live, live_grant
 from safehold.guard.minted import known, tag
 from safehold.guard.native import native
 from safehold.magic import MAGIC
@@ -34,6 +34,7 @@ _raw_dump: Final = _pickle.dump
 _raw_dumps: Final = _pickle.dumps
 _raw_pickler_dump: Final = _pickle.Pickler.dump
 _frame_at: Final = sys._getframe  # noqa: SLF001
+_end: Final = live.pop  # to look it up in an imported name makes an object, which needs memory
 
 _cache: Any = copyreg._extension_cache  # type: ignore[attr-defined]  # noqa: SLF001
 # The dictionary that the C loader looks into; Python code gets another one.
@@ -53,26 +54,34 @@ def caller(depth: int) -> FrameType | None:
 
 
 def _forget_codes() -> None:
-    _C_CACHE.clear()
-    _SPARE.clear()
+    try:
+        _C_CACHE.clear()
+    finally:
+        _SPARE.clear()
 
 
 def under(grant: Grant, load: Callable[..., Any], *args: Any, **options: Any) -> Any:
     """Call a loader with a grant held; afterwards no extension code is known any more."""
     thread = get_ident()
     before = live.get(thread)
-    live[thread] = grant
     if _C_CACHE or _SPARE:
         _forget_codes()
+    # From here on nothing fails but the load, not even by a signal: what ends a grant needs neither
+    # memory nor a frame.
+    live[thread] = grant
     try:
         return load(*args, **options)
     finally:
-        if before is None:  # first, as what follows may find no memory
-            live.pop(thread, None)
-        else:
-            live[thread] = before
-        if _C_CACHE or _SPARE:
-            _forget_codes()
+        try:
+            if before is None or before is OWN:  # what is left of OWN was left by an interrupt
+                _end(thread, None)
+            else:
+                live[thread] = before
+        finally:
+            try:
+                _C_CACHE.clear()
+            finally:
+                _SPARE.clear()
 
 
 containment.BEGINNINGS[id(under.__code__)] = under
@@ -107,24 +116,6 @@ def is_within(data: bytes) -> bool:
     """
     thread = get_ident()
     return live.get(thread) is CHANNEL and data in _messages.get(thread, b"")
-
-
-class _Heard:
-    """A stream of a channel, of which is kept what was read."""
-
-    def __init__(self, file: Any) -> None:
-        self.message = bytearray()
-        self._read, self._readline = file.read, file.readline
-
-    def read(self, size: int = -1) -> bytes:
-        data: bytes = self._read(size)
-        self.message += data
-        return data
-
-    def readline(self) -> bytes:
-        data: bytes = self._readline()
-        self.message += data
-        return data
 
 
 def grant_of_bytes(data: bytes, frame: FrameType | None) -> Grant:
@@ -173,9 +164,11 @@ def loads(data: Any, /, **options: Any) -> Any:
         try:
             return _raw_loads(data)
         finally:
-            live.pop(thread, None)
-            if _C_CACHE or _SPARE:
-                _forget_codes()
+            try:
+                _end(thread, None)
+            finally:
+                if _C_CACHE or _SPARE:
+                    _forget_codes()
     # Asking for a frame is an audit event itself, so only where somebody may read a channel.
     if codes or gate.strict:
         return _loads_any(data, caller(1))
@@ -248,7 +241,7 @@ def load(
 def _load_message(file: Any, **options: Any) -> Any:
     if type(file) is io.BytesIO:
         return under_message(minted.rest_of(file), _raw_load, file, **options)
-    heard = _Heard(file)
+    heard = channels.Heard(file)
     return under_message(heard.message, _raw_load, heard, **options)
 
 

@@ -91,7 +91,12 @@ class Gate:
             with Held(OWN):
                 from safehold.guard.plain import plain_names
 
-                self.known_plain.update(plain_names())
+                names = plain_names()
+            try:
+                self.known_plain.update(names)
+            except BaseException:
+                self.known_plain.clear()  # all of them next time, or none
+                raise
         return self.known_plain
 
     def arm(self) -> None:

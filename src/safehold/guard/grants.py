@@ -70,7 +70,11 @@ def live_grant() -> Grant | None:
 
 
 class Held:
-    """Holds a grant for the present thread, and puts back the one before."""
+    """Holds a grant for the present thread, and puts back the one before.
+
+    A signal that comes between what is held and its end leaves it there, and so may lack of memory
+    for a frame: OWN, that is, which allows no name. The next load ends it.
+    """
 
     __slots__ = ("_before", "_grant", "_thread")
 

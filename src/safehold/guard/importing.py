@@ -139,8 +139,8 @@ class _Loader:
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
-        name = module.__name__
-        adapting.append(get_ident())
+        name, thread = module.__name__, get_ident()
+        adapting.append(thread)
         try:
             if creating.is_made_once(name):
                 with creating.Making(name):
@@ -148,7 +148,7 @@ class _Loader:
             else:
                 self._loader.exec_module(module)
         finally:
-            adapting.remove(get_ident())
+            adapting.remove(thread)
         apply(name, module, self._gate)
 
 

@@ -76,7 +76,7 @@ _REACHING: Final = ("builtins", "operator", "_operator", "dill._dill")
 def load_minted(file: Any, options: dict[str, Any]) -> Any:
     """Load bytes of this process's own making that reach attributes by name."""
     found = load_judged(entries.Unpickler(file, **options), _LOAD, MINTED)
-    if live_grant() is not None:  # it may be called by the load that this one is a part of
+    if live_grant() not in (None, OWN):  # the load that this one is a part of may call it
         return found
     reaching = sys.modules.get("safehold.guard.reaching")
     return found if reaching is None else reaching.given_out(found)
