@@ -38,7 +38,7 @@ _SMALL_GOAL = 0.25
 _JOBS = 4
 _JOBS_GOAL = 1 / 1.8
 # Files to share out, of 0.2 to 5 MB, and how many of them differ.
-_SHARED = 320
+_SHARED = 96
 _MADE = 16
 # VmHWM, unlike ru_maxrss, begins anew with a program.
 _PEAK = """
@@ -95,10 +95,15 @@ def _shapes() -> dict[str, Any]:
         "a dict": {f"k{index}": index for index in range(_VALUES // 3)},
         "pairs": [(index, index * 0.5) for index in range(_VALUES // 3)],
         "rows": [(index, f"s{index}", 0.5, None) for index in range(part)],
+        "triples": [(index, f"s{index}", index * 0.5) for index in range(_VALUES // 4)],
+        "rows of long texts": [(index, f"text {index} " * 5, 0.5) for index in range(_VALUES // 4)],
         "lists in lists": [[index, index + 1, [index]] for index in range(part)],
         "nested dicts": [_document(index, 5) for index in range(part // 16)],
         "records": [
             {"name": f"n{index}", "age": index % 99, "score": index * 0.5} for index in range(part)
+        ],
+        "records of tuples": [
+            {"name": f"name {index}" * 4, "at": (index, index * 0.5)} for index in range(part)
         ],
     }
 

@@ -229,6 +229,39 @@ def test_a_frame_may_end_behind_any_opcode_of_a_plain_file():
     assert told > 10
 
 
+@pytest.mark.parametrize(("first", "second", "told"), [
+    (b"](N", b"\x85e", True), (b"](N", b"N\x86e", True), (b"](N", b"NN\x87e", True),
+    (b"](NN", b"\x86\x94e", True), (b"](NN", b"N\x87\x94e", True), (b"](NNN", b"\x87e", True),
+    (b"](NNNNN", b"\x87e", True), (b"](N\x85NN", b"\x86e", True),
+    (b"](N\x85N\x8c\x01a\x94", b"\x86e", True),
+    (b"](N", b"\x86e", False), (b"](NN", b"\x87e", False), (b"](N", b"N\x87e", False),
+    (b"](NN", b"\x86\x94\x94e", False), (b"](NNN", b"\x87\x87e", False), (b"](", b"\x85e", False),
+])  # fmt: skip
+def test_a_tuple_goes_on_in_the_next_frame(first, second, told):
+    data = framed(first, second)
+    assert is_plain(data) is told
+    assert not told or nothing_to_find(data)
+
+
+def test_a_tuple_between_frames_holds_only_what_is_there():
+    told = 0
+    for seed in range(400):
+        rng = random.Random(seed)
+        forms = [(1,), (1, "a"), ("t", None, 0.5), 7, "x" * 30, [1], {"k": 1}]
+        body = pickle.dumps([rng.choice(forms) for _ in range(9)], 4)[2:-1]
+        body = bytearray(body[9:] if body[0] == 0x95 else body)
+        places = [place - 2 for _, _, place in pickletools.genops(b"\x80\x04" + body + b".")][1:]
+        for place in places[:-1]:
+            if body[place] in b"\x85\x86\x87" and rng.random() < 0.2:
+                body[place] = rng.choice(b"\x85\x86\x87")
+        cut = rng.choice(places)
+        data = framed(bytes(body[:cut]), bytes(body[cut:]))
+        if is_plain(data):
+            told += 1
+            assert nothing_to_find(data), (seed, cut)
+    assert told > 100
+
+
 def test_what_goes_on_in_frame_after_frame_is_no_deeper_than_anything_else():
     assert is_plain(framed(b"](N]\x94", *[b"(N]\x94"] * 9, b"e" * 10))
     assert not is_plain(framed(b"](N]\x94", *[b"(N]\x94"] * 5000, b"e" * 5001))

@@ -150,7 +150,7 @@ def grown(seed: int) -> bytes:
     return bytes(growing.out) + b"."
 
 
-def picture(value: object, seen: dict[int, int]) -> object:
+def picture(value: object, seen: dict[int, object]) -> object:
     """Return nested tuples that are equal if values are, and shared in the same places."""
     if isinstance(value, Box | Made | Global | Opaque):
         if id(value) in seen:
@@ -170,18 +170,21 @@ def picture(value: object, seen: dict[int, int]) -> object:
     if isinstance(value, Opaque):
         return ("opaque", value.kind)
     if isinstance(value, tuple):
-        return ("tuple", [picture(item, seen) for item in value])
+        # One that others hold three times each would be drawn a million times.
+        if id(value) not in seen:
+            seen[id(value)] = ("tuple", [picture(item, seen) for item in value])
+        return seen[id(value)]
     if hasattr(value, "start"):
         return (type(value).__name__, value.kind, value.start, value.stop)
     return (type(value).__name__, value)
 
 
-def followed(data: bytes, *, skip: bool) -> tuple[object, ...]:
+def followed(data: bytes, *, skip: bool, most: int = 50_000) -> tuple[object, ...]:
     """Return everything that is known after a stream was followed."""
     judge = Judge(Names(AllowList.of(PRESETS)))
-    machine, outcome = run(data, judge, skip=skip, most=50_000)
+    machine, outcome = run(data, judge, skip=skip, most=most)
     notes = [(note.rule.id, note.message, note.offset, note.detail) for note in judge.notes]
-    seen: dict[int, int] = {}
+    seen: dict[int, object] = {}
     memo = [(index, picture(value, seen)) for index, value in sorted(machine.memo.items())]
     stack: list[object] = []
     heights = {0: 0}
@@ -200,8 +203,8 @@ def followed(data: bytes, *, skip: bool) -> tuple[object, ...]:
 _WRONG = b"qrhjX\x8c\x94()]}eutas0."
 
 
-def same(data: bytes) -> bool:
-    return followed(data, skip=True) == followed(data, skip=False)
+def same(data: bytes, most: int = 50_000) -> bool:
+    return followed(data, skip=True, most=most) == followed(data, skip=False, most=most)
 
 
 @pytest.mark.parametrize("hundred", range(6))
@@ -256,11 +259,55 @@ def test_dumps_of_data_have_nothing_to_find(value, protocol):
     [f"text {index}" for index in range(100_000)],
     [[index, [index]] for index in range(50_000)],
     [{"name": f"n{index}", "tags": ["a", index]} for index in range(50_000)],
+    [(index, f"t {index}", index * 0.5) for index in range(50_000)],
+    [(f"a{index}", f"b{index}", f"c{index}") for index in range(50_000)],
+    [(index, f"of more than thirty letters {index}", 0.5) for index in range(30_000)],
+    [(index, f"{index}" * 8, f"{index}" * 9, 1) for index in range(30_000)],
+    [{"at": (index, index + 1), "name": f"n{index}" * 5} for index in range(30_000)],
+    [{"at": (index, f"t{index}")} for index in range(30_000)],
 ])  # fmt: skip
 def test_data_takes_few_steps(value, protocol):
     data = pickle.dumps(value, protocol)
-    _, outcome = run(data, Judge(Names(AllowList.of())), most=10_000)
+    machine, outcome = run(data, Judge(Names(AllowList.of())), most=10_000)
     assert outcome.complete
+    assert machine.replayed < 5_000
+
+
+@pytest.mark.parametrize("size", range(1, 24))
+def test_the_last_value_of_a_run_is_read_without_the_others(size):
+    one = _text("a" * size) * 3 + b"\x87\x94"
+    count = 3000 // len(one)
+    data = b"\x80\x04](" + one * count + b"0e."
+    machine, outcome = run(data, Judge(Names(AllowList.of())))
+    assert outcome.complete
+    assert machine.replayed < count / 2
+    assert same(data)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_stepping_over_runs_changes_nothing_in_long_rows(seed):
+    """Windows and frames end in the middle of tuples, and in dicts that hold them."""
+    rng = random.Random(seed)
+    forms = rng.sample(_ROWS, rng.randrange(1, 4))
+    shared = rng.choice(([], ["s" * 5, "k" * 40]))
+    made = [rng.choice(forms)(index, rng.choice([*shared, f"t{index}"])) for index in range(3000)]
+    data = bytearray(pickle.dumps(made, rng.choice((2, 4))))
+    for _ in range(rng.choice((0, 0, 1, 3))):
+        data[rng.randrange(len(data))] = rng.choice(_WRONG + data[:400])
+    assert same(bytes(data), 200_000)
+
+
+_ROWS = [
+    lambda index, text: (index, text, index * 0.5),
+    lambda index, text: (text, index),
+    lambda index, text: (text * 9, text, index),
+    lambda index, text: {"at": (index, text)},
+    lambda index, text: {"at": (index,), text: (text, 1, 2), "more": [(1, text)]},
+    lambda index, text: (index, text * 8, text, 0.5),
+    lambda index, text: ((index, text), (text,), {}),
+    lambda index, text: [index, {}, {text: []}],
+    lambda index, text: index,
+]
 
 
 def _text(word: str) -> bytes:

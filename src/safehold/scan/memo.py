@@ -9,6 +9,8 @@ from safehold.scan.values import Reader, Run
 
 # When other indexes are asked for so often, the runs are read rather than searched again.
 _MOST_RESTARTS: Final = 16
+# A run is looked for among so many entries of the log, the last ones.
+_NEAR: Final = 16
 
 
 class Memo:
@@ -58,25 +60,48 @@ class Memo:
         self.waiting += run.stop - run.start
 
     def split(self, run: Run, parts: list[Run]) -> bool:
-        """Let others stand for a run, if it is the last entry."""
-        if not self.log or self.log[-1] is not run:
+        """Let others stand for a run, if it is among the last entries."""
+        place = self._place(run)
+        if place < 0:
             return False
-        self.log[-1:] = parts
-        self._seen = min(self._seen, len(self.log) - len(parts))
+        self.log[place : place + 1] = parts
+        self._seen = min(self._seen, place)
         return True
 
     def open(self, run: Run, reader: Reader) -> None:
-        """Read a run; the others stay as they are if it is the last entry."""
-        if self.log and self.log[-1] is run:
+        """Read a run; those before it stay as they are if it is among the last entries."""
+        place = self._place(run)
+        if place >= 0:
             # What it puts takes its place.
-            self.log.pop()
-            self.waiting -= run.stop - run.start
-            self._seen = min(self._seen, len(self.log))
+            later = self.log[place + 1 :]
+            del self.log[place:]
+            self.waiting -= sum(entry.stop - entry.start for entry in [run, *_runs(later)])
+            self._seen = min(self._seen, place)
             reader.replay(run)
+            self._follow(later)
             return
         self.resolve(reader)
         if run.values is None:
             reader.replay(run)
+
+    def _place(self, run: Run) -> int:
+        """Return where a run is in the log, or -1 if it is not near its end."""
+        for place in range(len(self.log) - 1, max(-1, len(self.log) - 1 - _NEAR), -1):
+            if self.log[place] is run:
+                return place
+        return -1
+
+    def _follow(self, entries: list[Run | tuple[int | None, Any]]) -> None:
+        """Put what was put after an entry that was read."""
+        for entry in entries:
+            if isinstance(entry, Run):
+                self.defer(entry)
+                continue
+            index, value = entry
+            if index is None:
+                self.memoize(value)
+            else:
+                self.put(index, value)
 
     def get(self, index: int, reader: Reader) -> Any:
         """Return what is at an index. Raises KeyError if nothing is."""
@@ -130,3 +155,7 @@ class Memo:
                 reader.replay(entry)
             else:
                 reader.budget.match(entry.stop - entry.start)
+
+
+def _runs(entries: list[Run | tuple[int | None, Any]]) -> list[Run]:
+    return [entry for entry in entries if isinstance(entry, Run)]

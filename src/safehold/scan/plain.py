@@ -38,6 +38,8 @@ _MOST_SHALLOW: Final = 10_000
 _PROTO, _FRAME, _STOP = 0x80, 0x95, 0x2E
 _MARK, _LIST, _DICT, _TUPLE = b"(]}t"
 _APPEND, _APPENDS, _SET, _SETS = b"aesu"
+# Of a tuple without a mark.
+_MOST_ITEMS: Final = 3
 # FRAME and its length.
 _FRAMING: Final = 9
 _GETS: Final = (b"h", b"j")
@@ -207,11 +209,12 @@ class _Form:
             at = self.framed(at)
         while at:
             match = self._forms.values.match(data, at, self._last)
-            lists, dicts = (-1, -1) if match is None else (match.end(1), match.end(2))
+            lists, dicts = (-1, -1) if match is None else (match.end(2), match.end(3))
             at = at if match is None else match.end()
             if data[at] == _FRAME:
                 ended, at = at, self.framed(at)
                 if not at or ended not in (lists, dicts) or data[at] not in _OPENING:
+                    at = at if match is None else self._taken(at, match.start(1), ended)
                     continue
                 if data[at] == _MARK:
                     at = self._items_of(at, depth - 1, is_list=ended == lists)
@@ -228,6 +231,19 @@ class _Form:
                 return at
         return 0
 
+    def _taken(self, at: int, start: int, stop: int) -> int:
+        """Follow a tuple of which the first items are the last values of the frame before."""
+        data, forms = self._data, self._forms
+        if not at or start < 0 or not forms.scalars.fullmatch(data, start, stop):
+            return at
+        pushed = 0
+        while start < stop and pushed < _MOST_ITEMS:
+            one = forms.key.match(data, start, stop)
+            start = stop if one is None else one.end()
+            pushed += 1
+        found = forms.taker(pushed).match(data, at, self._last) if pushed else None
+        return at if found is None else found.end()
+
     def _pairs(self, at: int, depth: int) -> int:
         """Follow pairs that are no deeper than a match, or none."""
         data = self._data
@@ -238,12 +254,12 @@ class _Form:
             match = self._forms.pairs.match(data, at, self._last)
             if match is not None and match.end() > at:
                 at = match.end()
-                self._empty_dict = match.end(2)
-                if data[at] == _FRAME and at in (match.end(1), match.end(2)):
-                    at = self._goes_on(at, depth, is_list=at == match.end(1))
+                self._empty_dict = match.end(3)
+                if data[at] == _FRAME and at in (match.end(2), match.end(3)):
+                    at = self._goes_on(at, depth, is_list=at == match.end(2))
                     self._empty_dict = 0
                     continue
-                if data[at] in _OPENING and match.end(1) == at:
+                if data[at] in _OPENING and match.end(2) == at:
                     # The last value is a list, and this is its only item.
                     at = self.container(at, depth - 1)
                     at = self.framed(at + 1) if at and data[at] == _APPEND else 0

@@ -28,6 +28,12 @@ LONGEST_CHAIN: Final = 4
 TUPLES: Final = b"t\x85\x86\x87"
 _SHALLOW: Final = 1
 _DEEP: Final = 2
+# What makes a tuple of so many values that are there, at once and after one more.
+_TAKERS: Final = {
+    1: (b"\\x85", b"\\x86"),
+    2: (b"[\\x85\\x86]", b"[\\x86\\x87]"),
+    3: (b"[\\x85-\\x87]", b"[\\x86\\x87]"),
+}
 # In a longer run, a search says first whether PUTs may be there; compiling it takes long as well.
 _SEARCHED: Final = 2**13
 _FEW: Final = 8
@@ -46,38 +52,53 @@ _LATER: Final = rb"r.(?:[^\x00][\x00-\x0f]|\x00[\x01-\x0f])\x00"
 class Patterns:
     """What runs look like under some protocols; each pattern is compiled when it is needed."""
 
-    def __init__(self, *, framed: bool, deep: bool) -> None:
-        self._grammar = _Grammar(framed=framed)
+    def __init__(self, *, framed: bool, deep: bool, tupled: bool = False) -> None:
+        self._grammar = _Grammar(framed=framed, tupled=tupled)
         self._depth = _DEEP if deep else _SHALLOW
+        # Bytes of a text in a tuple, or of a key.
+        self._most = _LONG if deep else _SHORT
         self._framed = framed
+        self._takers: dict[int, re.Pattern[bytes]] = {}
 
     @cached_property
     def values(self) -> re.Pattern[bytes]:
-        """A row of values."""
-        return _compiled(b"(?:%b)*+" % self._grammar.row(self._depth, _LONG, told=True))
+        """A row of values; the first group is where the last tuple or container of it ended.
+
+        If a tuple or container is the last of the row, it is where that one's values begin.
+        """
+        return _compiled(
+            b"(?:()%b)*+" % self._grammar.row(self._depth, _LONG, self._most, told=True)
+        )
 
     @cached_property
     def pairs(self) -> re.Pattern[bytes]:
-        """A row of an even number of values; the first of each two is no container."""
-        key = self._grammar.scalar(_SHORT)
+        """A row of an even number of values; the first of each two is no container.
+
+        The first group is as that of the values.
+        """
+        key = self._grammar.scalar(self._most)
         value = self._grammar.value(self._depth, _LONG, told=True)
-        return _compiled(b"(?:%b%b)*+" % (key, value))
+        return _compiled(b"(?:()%b%b)*+" % (key, value))
 
     @cached_property
     def scalars(self) -> re.Pattern[bytes]:
         """A row of values that are no containers."""
         return _compiled(b"(?:%b)*+" % self._grammar.scalar(_LONG))
 
-    @cached_property
-    def taker(self) -> re.Pattern[bytes]:
-        """A tuple whose first item was pushed before."""
-        one = self._grammar.scalar(_SHORT)
-        return _compiled(b"(?:\\x85|%b(?:\\x86|%b\\x87))%b" % (one, one, self._grammar.maybe))
+    def taker(self, pushed: int) -> re.Pattern[bytes]:
+        """A tuple of whose items one to three at most were pushed before."""
+        found = self._takers.get(pushed)
+        if found is None:
+            one, maybe = self._grammar.scalar(self._most), self._grammar.maybe
+            now, then = _TAKERS[pushed]
+            form = b"(?:%b|%b(?:%b|%b\\x87))%b" % (now, one, then, one, maybe)
+            found = self._takers[pushed] = _compiled(form)
+        return found
 
     @cached_property
     def many(self) -> re.Pattern[bytes]:
         """So many of these."""
-        return _compiled(b"(?:%b){%d}+" % (self._grammar.scalar(_SHORT), MANY))
+        return _compiled(b"(?:%b){%d}+" % (self._grammar.scalar(self._most), MANY))
 
     @cached_property
     def gets(self) -> re.Pattern[bytes]:
@@ -115,12 +136,12 @@ class Patterns:
     @cached_property
     def key(self) -> re.Pattern[bytes]:
         """One value that is no container."""
-        return _compiled(self._grammar.scalar(_SHORT))
+        return _compiled(self._grammar.scalar(self._most))
 
     @cached_property
     def single(self) -> re.Pattern[bytes]:
         """One value that is no container, or a tuple of one to three such."""
-        one, maybe = self._grammar.scalar(_SHORT), self._grammar.maybe
+        one, maybe = self._grammar.scalar(self._most), self._grammar.maybe
         made = (one, maybe, one, maybe, one, maybe)
         return _compiled(b"%b(?:\\x85%b|%b(?:\\x86%b|%b\\x87%b))?" % (one, *made[1:]))
 
@@ -136,9 +157,12 @@ class Patterns:
 
 
 @cache
-def patterns(*, framed: bool, deep: bool) -> Patterns:
-    """Return the patterns of protocols 4 and later (``framed``), or of those before."""
-    return Patterns(framed=framed, deep=deep)
+def patterns(*, framed: bool, deep: bool, tupled: bool = False) -> Patterns:
+    """Return the patterns of protocols 4 and later (``framed``), or of those before.
+
+    ``tupled``: values of dicts may be tuples of one to three values; others are read faster.
+    """
+    return Patterns(framed=framed, deep=deep, tupled=tupled)
 
 
 def puts_among(
@@ -189,7 +213,8 @@ NUMBERS: Final = _compiled(b"(?:K.|%b)*+" % _NUMBERS)
 class _Grammar:
     """Builds patterns from the inside out."""
 
-    def __init__(self, *, framed: bool) -> None:
+    def __init__(self, *, framed: bool, tupled: bool) -> None:
+        self._tupled = tupled
         self.memo = _MEMOIZE if framed else _PUTS
         self.maybe = b"(?:%b)?+" % self.memo
         self._text = (b"\\x8c", b"") if framed else (b"X", b"\\x00\\x00\\x00")
@@ -222,28 +247,36 @@ class _Grammar:
         single = b"\\x85" + self.maybe
         return b"%b(?:%b|%b(?:%b|(?:%b)++(?:%b)?+)?+)?+" % (one, single, one, pair, one, made)
 
-    def row(self, depth: int, most: int, *, told: bool = False) -> bytes:
-        """One or more values; containers may be nested so deep.
+    def row(self, depth: int, most: int, tupled: int = _SHORT, *, told: bool = False) -> bytes:
+        """One or more values; containers may be nested so deep, tuples hold ``tupled`` bytes each.
 
-        If it is to be ``told``, an empty list ends where the first group does, an empty dict where
-        the second does.
+        If it is to be ``told``, an empty list ends where the next group does, an empty dict where
+        the one after it does.
         """
-        return b"(?:%b%b)" % (self._group(_SHORT), self._containers(depth, most, told=told))
+        return b"(?:%b%b)" % (self._group(tupled), self._containers(depth, most, told=told))
 
     def value(self, depth: int, most: int, *, told: bool = False) -> bytes:
         """Exactly one value."""
-        return b"(?:%b%b)" % (self.scalar(_SHORT), self._containers(depth, most, told=told))
+        value = b"%b%b" % (self.scalar(_SHORT), self._containers(depth, most, told=told))
+        return b"(?>%b|%b)" % (self.tuples(_SHORT), value) if self._tupled else b"(?:%b)" % value
+
+    def tuples(self, most: int) -> bytes:
+        """A tuple of one to three scalars; what comes after the first may be read twice."""
+        one, maybe = self.scalar(most), self.maybe
+        return b"%b(?:\\x85|%b(?:\\x86|%b\\x87))%b" % (one, one, one, maybe)
 
     def _containers(self, depth: int, most: int, *, told: bool) -> bytes:
         found = b"|" + self._texts(_SHORT, most) + self.maybe if most > _SHORT else b""
         if depth:
-            row, value = self.row(depth - 1, _SHORT), self.value(depth - 1, _SHORT)
+            inner = _LONG if depth == _DEEP else _SHORT
+            row, value = self.row(depth - 1, inner), self.value(depth - 1, inner)
             key, maybe = self.scalar(_SHORT), self.maybe
             # A container that goes on in a way which is no data is no complete value yet.
             ends = b"(?=[^(])"
             none = b"()" if told else b""
             found += b"|\\]%b(?>(?:\\(%b*+e)++|%ba|%b)%b" % (maybe, row, key, none, ends)
-            pairs = b"(?:\\((?:%b%b)*+u)++|%b{2}+s" % (key, value, key)
+            only = b"(?>%b|%b)" % (self.tuples(_SHORT), key) if self._tupled else key
+            pairs = b"(?:\\((?:%b%b)*+u)++|%b%bs" % (key, value, key, only)
             found += b"|\\}%b(?>%b|%b)%b" % (maybe, pairs, none, ends)
             found += b"|\\(%b*+t%b" % (row, maybe)
         return found

@@ -20,6 +20,7 @@ from safehold.scan.runs import (
     NUMBERS,
     SOUND,
     TUPLES,
+    Patterns,
     index_of,
     patterns,
     puts_among,
@@ -41,12 +42,16 @@ _REGRET: Final = 4
 _LONGEST_WAIT: Final = 2**12
 # Unread runs of so many bytes are read rather than end a run at a GET.
 _READ_AT_ONCE: Final = 2**13
+# So near to the end of what a match may look at, it may have ended in the middle of a tuple, and
+# this is less than what follows the last one that is complete.
+_PENDING: Final = 2**8
 # So much of the end of a longer run is read when its last value is needed.
 _TAIL: Final = 2**9
 _WHOLE: Final = 2**11
 # A tuple that takes longer to hash is left to the machine.
 _HEAVIEST: Final = 64
 _GETS: Final = (b"h", b"j")
+_SET: Final = b"s"[0]
 # After so many tries in a large source, the patterns for deeper nesting are compiled.
 _FIRST_TRIES: Final = 8
 # Next to this many other values above a mark, nobody counts which of them are keys.
@@ -76,6 +81,7 @@ class Skipper:
     __slots__ = (
         "_heights",
         "_tries",
+        "_tupled",
         "_unread",
         "_until",
         "_vain",
@@ -88,6 +94,8 @@ class Skipper:
         # Runs are tried from these offsets on: at a container or a mark, and at a scalar.
         self.next_try = self.next_scalar = 0 if skip and SOUND else sys.maxsize
         self._tries = 0
+        # Whether a dict was seen of which a value is a tuple.
+        self._tupled = False
         self._window = _FIRST_WINDOW
         # Where runs are on the stack, and how long; a value takes a byte or more.
         self._heights: list[tuple[int, int]] = []
@@ -110,8 +118,6 @@ class Skipper:
             self._wait(start, scalar=scalar)
             return False
         self._vain //= 2
-        if run.stop - start > self._window // 2:
-            self._window = min(2 * self._window, _LAST_WINDOW)
         if not full:
             self._heights.append((len(m.stack), run.stop - run.start))
             self._unread += run.stop - run.start
@@ -128,19 +134,25 @@ class Skipper:
 
     def _run(self, m: Stepping, start: int, *, pairs: bool) -> Run | None:
         self._tries += 1
-        forms = patterns(framed=m.proto > 3, deep=m.size >= LARGE and self._tries > _FIRST_TRIES)
+        deep = m.size >= LARGE and self._tries > _FIRST_TRIES
+        forms = patterns(framed=m.proto > 3, deep=deep, tupled=deep and self._tupled)
         pattern = forms.pairs if pairs else forms.values
         end = min(m.limit, start + self._window)
         if start < self._until < end:
             end, self._until = self._until, 0
-        stop = _end(pattern, m.data, start, end)
+        stop, sure = _ends(pattern, m.data, start, end)
         m.budget.match(stop - start)
         if stop == end < m.limit:
             # What follows may belong to the last value.
-            stop = _end(pattern, m.data, start, end - 1)
-        if stop > start and end < m.limit and not pairs:
-            taker = forms.taker.match(m.data, stop, m.limit)
-            stop = stop if taker is None else taker.end()
+            stop, sure = _ends(pattern, m.data, start, end - 1)
+        if stop - start > self._window // 2:
+            self._window = min(2 * self._window, _LAST_WINDOW)
+        if not self._tupled and start < stop < end:
+            # A tuple that was cut in two, or that a dict of one item takes.
+            found = forms.taker(3).match(m.data, stop, end) if pairs else None
+            self._tupled = found is not None or m.data[stop] == _SET
+        if stop > start and end - stop < _PENDING:
+            stop = _completed(m, forms, (start, sure, stop), end) if not pairs else stop
         if stop - start < _SHORTEST:
             return None
         run = Run(m, forms, start, stop, pairs=pairs)
@@ -176,7 +188,7 @@ class Skipper:
                 head = Run(m, run.forms, run.start, at, pairs=run.pairs)
                 return [head, Run(m, run.forms, at, run.stop, pairs=run.pairs)]
             # It takes values from before, so that the cut is made after it.
-            found = run.forms.taker.match(m.data, at, run.stop)
+            found = run.forms.taker(1).match(m.data, at, run.stop)
             at = found.end() if found is not None else run.stop
         return []
 
@@ -347,6 +359,25 @@ def _numbers(m: Stepping, start: int) -> Run | None:
 def _end(pattern: re.Pattern[bytes], data: Data, start: int, limit: int) -> int:
     found = pattern.match(data, start, limit)
     return start if found is None else found.end()
+
+
+def _ends(pattern: re.Pattern[bytes], data: Data, start: int, limit: int) -> tuple[int, int]:
+    """Return where a match ends, and up to where it does not depend on what follows."""
+    found = pattern.match(data, start, limit)
+    return (start, start) if found is None else (found.end(), max(start, found.start(1)))
+
+
+def _completed(m: Stepping, forms: Patterns, found: tuple[int, int, int], end: int) -> int:
+    """Return where a run ends that stops because of what its match could look at.
+
+    A value in the middle of a tuple would be read again with all that is before it in the run.
+    """
+    start, sure, stop = found
+    if end < m.limit:
+        taker = forms.taker(1).match(m.data, stop, m.limit)
+        if taker is not None:
+            return taker.end()
+    return sure if sure - start >= _SHORTEST and stop - sure < _PENDING else stop
 
 
 def _harmful(m: Stepping, run: Run, codes: set[bytes]) -> set[bytes]:
