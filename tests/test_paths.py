@@ -450,3 +450,18 @@ def test_a_link_stays_and_its_target_is_replaced(root, top):
 def test_a_directory_cannot_be_written_to(path, root, top):
     with pytest.raises(IsADirectoryError):
         target(root, f"{top}/{path}" if path else "")
+
+
+@pytest.mark.parametrize("name", ["m.pkl", "m.pkl (deleted)"])
+def test_a_file_that_was_replaced_keeps_its_name_though_another_link_is_left(name, root, top):
+    path = top / "models" / name
+    path.write_bytes(b"old")
+    os.link(path, top / "models" / "kept")
+    fd, _, place = root.open_file(path)
+    try:
+        (top / "new").write_bytes(b"new")
+        os.replace(top / "new", path)
+        assert root.place(fd) == place
+    finally:
+        os.close(fd)
+    assert place.relative == f"models/{name}"

@@ -35,6 +35,7 @@ _NO_WAIT = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # a FIFO must not block t
 _STEP = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _MAX_LINKS = 40  # as the kernel's MAXSYMLINKS
 _NO_NAME = ("", ".", "/")
+_GONE = " (deleted)"  # what the kernel puts behind the name of an open file that is gone
 
 
 class Place(NamedTuple):
@@ -273,10 +274,21 @@ def _real_path(fd: int, path: str) -> str:
         name = os.readlink(f"/proc/self/fd/{fd}")
     except OSError:
         return _real_path_without_proc(fd, path)
-    if name.endswith(" (deleted)") and os.fstat(fd).st_nlink == 0:
+    if name.endswith(_GONE) and not _has_name(fd, name):
         # Replaced between open and now by an atomic rename; it was opened under this name.
-        return name.removesuffix(" (deleted)")
+        return name.removesuffix(_GONE)
     return name
+
+
+def _has_name(fd: int, name: str) -> bool:
+    """Say whether a file really has a name that looks like one that is gone.
+
+    The number of its links does not tell: another one may be left, such as a backup's.
+    """
+    try:
+        return os.path.samestat(os.stat(name, follow_symlinks=False), os.fstat(fd))
+    except OSError:
+        return False
 
 
 def _real_path_without_proc(fd: int, path: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from safehold.artifacts import files
-from safehold.errors import ConfigError, Rollback
+from safehold.errors import ConfigError, Rollback, Tampered
 from tests.holding import World, make_world
 
 WRITERS, READERS, SECONDS = 8, 4, 3.0
@@ -236,3 +236,58 @@ def test_what_is_saved_while_a_file_is_worked_on_is_not_lost(verb, world, path, 
     getattr(world.store, verb)(path)
     found = pickle.loads(path.read_bytes()) if verb == "unseal" else world.store.load(path)
     assert found == "second"
+
+
+def test_a_handle_that_a_writer_overtakes_gives_what_took_its_file_s_place(world):
+    path = world.root / "models/m.pkl"
+    world.store.dump("old", path)
+    with open(path, "rb") as file:
+        world.store.dump("new", path)
+        assert world.store.load_from(file) == "new"
+        with pytest.raises(EOFError):
+            world.store.load_from(file)
+
+
+def test_a_handle_on_an_older_copy_stays_refused(world):
+    path = world.root / "models/m.pkl"
+    world.store.dump("old", path)
+    old = path.read_bytes()
+    world.store.dump("new", path)
+    path.write_bytes(old)
+    with open(path, "rb") as file, pytest.raises(Rollback):
+        world.store.load_from(file)
+    (world.root / "models/copy").write_bytes(old)
+    with open(path, "rb") as file:
+        os.replace(world.root / "models/copy", path)  # as old, and another file
+        with pytest.raises(Rollback):
+            world.store.load_from(file)
+
+
+def test_values_of_two_generations_are_not_read_through_one_handle(world):
+    path = world.root / "models/m.pkl"
+
+    def write(*values):
+        path.unlink(missing_ok=True)
+        with open(path, "wb") as file:
+            for value in values:
+                world.store.dump_to(value, file)
+
+    write(1, 2)
+    with open(path, "rb") as file:
+        write(3, 4)
+        with pytest.raises(Rollback):
+            world.store.load_from(file)
+    with open(path, "rb") as file:
+        assert [world.store.load_from(file) for _ in range(2)] == [3, 4]
+
+
+def test_a_handle_on_a_plain_file_is_overtaken_by_two_writers(world):
+    path = world.root / "models/m.pkl"
+    world.store.dump("old", path, sidecar=True)
+    with open(path, "rb") as file:
+        for value in ("newer", "newest"):
+            world.store.dump(value, path, sidecar=True)
+        assert world.store.load_from(file) == "newest"
+    path.write_bytes(path.read_bytes() + b".")
+    with open(path, "rb") as file, pytest.raises(Tampered):
+        world.store.load_from(file)

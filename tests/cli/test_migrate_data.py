@@ -137,7 +137,7 @@ def test_without_write_nothing_changes_and_no_key_is_needed(tree, monkeypatch, c
     assert not (tree / ".safehold").exists()
     assert "seal models/m.pkl: clean pickle" in out
     assert "convert data/rows.pkl: plain data" in out
-    assert "4 data files: 4 to seal or convert, 0 left" in out
+    assert "4 data files: 4 to seal, convert or list, 0 left" in out
 
 
 def test_what_was_read_before_is_read_after(tree, capsys):

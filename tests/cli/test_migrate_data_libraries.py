@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -80,18 +81,20 @@ print(json.dumps(printed))
 """
 
 
-def service(root: Path, reads: dict[str, str]) -> list[str]:
-    """Write one module for each file, run them, and return what each prints."""
-    names = [f"app/read_{number}.py" for number in range(len(reads))]
-    for name, code in zip(names, reads.values(), strict=True):
+def service(root: Path, reads: dict[str, str], stem: str = "read", *, code: int = 0) -> list[str]:
+    """Write one module for each file, run them, and return what each prints, or the error."""
+    names = [f"app/{stem}_{number}.py" for number in range(len(reads))]
+    for name, text in zip(names, reads.values(), strict=True):
         if not (root / name).exists():
-            (root / name).write_text(code + "\n")
+            (root / name).write_text(text + "\n")
     environment = os.environ | {"SAFEHOLD_POLICY": str(root / "safehold.toml")}
     done = subprocess.run(
         [sys.executable, "-B", "-c", RUN, *names],
         cwd=root, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == code, done.stderr[-2000:]
+    if code:
+        return [done.stderr]
     return list(json.loads(done.stdout).values())
 
 
@@ -128,6 +131,31 @@ def test_files_of_torch(tree, capsys):
         (tree / name).unlink()
     torch.save({"layer": torch.arange(6.0)}, tree / "models/t.pt")
     check_round(tree, {"models/t.pt": TORCH}, capsys)
+
+
+def test_listed_files(tree, capsys):
+    torch = pytest.importorskip("torch")
+    torch.save({"layer": torch.arange(6.0)}, tree / "models/t.pt")
+    reads = {**READS, "models/t.pt": TORCH}
+    del reads["models/o.npz"]  # which has no listed form
+    (tree / "models/o.npz").unlink()
+    before = service(tree, reads)
+    contents = {name: (tree / name).read_bytes() for name in reads}
+    day = (datetime.now(UTC).date() + timedelta(days=1)).isoformat()
+    places = ["--data", str(tree / "models"), str(tree / "data")]
+
+    assert main(["migrate", str(tree), *places, "--unsealed-until", day, "--write"]) == 0
+
+    assert {name: (tree / name).read_bytes() for name in reads} == contents
+    assert service(tree, reads) == before
+    guarded = (
+        "import safehold\nsafehold.guard.install(safehold.Context.load('safehold.toml'))\n"
+        "import joblib\nprint(joblib.load('models/m.joblib').predict([[3.0]]))"
+    )
+    assert service(tree, {"models/m.joblib": guarded}, "guarded") == [before[0]]
+    for name in reads:
+        (tree / name).write_bytes(contents["models/x.joblib.xz" if "x." not in name else name])
+    assert "is another file" in service(tree, {"": guarded}, "again", code=1)[0]
 
 
 def planted(marker: Path) -> bytes:

@@ -137,6 +137,7 @@ PLACES = {
     "guard": ("version = 1\n[guard]\n{}", 3, "guard."),
     "trail": ("version = 1\n[trail]\n{}", 3, "trail."),
     "marks": ("version = 1\n[marks]\n{}", 3, "marks."),
+    "unsealed": ("version = 1\n[unsealed]\n{}", 3, "unsealed."),
     "revoked": ("version = 1\n[revoked]\n{}", 3, "revoked."),
 }
 
@@ -787,3 +788,10 @@ def test_a_dangerous_name_is_refused_when_the_policy_is_read(tmp_path, name):
 
     with pytest.raises(ConfigError, match=r":6: zone\[0\]\.allow .*cannot be allowed"):
         parse_policy(text, tmp_path / "safehold.toml")
+
+
+def test_the_place_of_the_list_of_unsealed_files_comes_back():
+    assert parse("version = 1").unsealed == "unsealed.toml"
+    policy = parse('version = 1\n[unsealed]\npath = "/etc/app/unsealed.toml"')
+    assert policy.unsealed == "/etc/app/unsealed.toml"
+    assert parse(render_policy(policy)) == policy

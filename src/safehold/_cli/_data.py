@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 from safehold._cli._converting import Step, apply_step, place_step, stays_plain
@@ -14,6 +15,7 @@ from safehold._cli._shelves import CODEC as SHELVE
 from safehold._cli._shelves import convert_shelf, files_of, shelf_of, shelf_step, verify_shelf
 from safehold.allow import AllowList
 from safehold.artifacts import Store
+from safehold.artifacts.pins import OBJECTS, Pin
 from safehold.artifacts.sidecar import SUFFIX, is_sidecar
 from safehold.artifacts.writing import names_of
 from safehold.context import Context
@@ -21,6 +23,7 @@ from safehold.errors import ConfigError, EncodeError, SafeholdError
 from safehold.policy import Policy
 from safehold.report.assessment import (
     ORIGINAL_SUFFIX,
+    PACKINGS,
     QUARANTINE_SUFFIX,
     is_code_carrying,
     verify_sealed,
@@ -36,6 +39,7 @@ _WILD = frozenset("*?[")
 _ALLOW = "If it is yours, add what it names to the allow list of its zone; else delete it."
 _FACADES = b"safehold.compat."
 _SHELF = "shelve.open"
+_UNLISTED = ((SHELVE, ""), ("npz", "numpy"))
 
 
 def plan_data(
@@ -182,10 +186,33 @@ def _checked(step: Step, report: FileReport, policy: Policy) -> Step:
 # --- converting ----------------------------------------------------------------------------
 
 
-def planned(step: Step) -> DataFile:
+def planned(step: Step, *, listed: bool = False) -> DataFile:
     """Return what a step will do."""
     outcome = {"seal": "seal", "convert": "convert"}.get(step.action, "leave")
+    if listed and outcome != "leave":
+        outcome = "list"
     return DataFile(step.path, outcome, step.reason, step.remedy)  # type: ignore[arg-type]
+
+
+def listable(step: Step) -> Step:
+    """Leave what a list cannot hold."""
+    if step.action == "leave" or (step.codec, step.library) not in _UNLISTED:
+        return step
+    reason = f"{step.reason}: has no listed form; convert it when nothing old reads it any more"
+    return Step("leave", step.path, reason)
+
+
+def pin(step: Step, store: Store, hold: Context, until: date) -> tuple[DataFile, Pin | None]:
+    """Scan a file once more and return what the list says of these very bytes."""
+    if step.action == "leave":
+        return DataFile(step.path, "left", step.reason, step.remedy), None
+    form = OBJECTS if step.library == "numpy" else step.codec
+    path, packing = hold.policy.root / step.path, PACKINGS.get(step.packing)
+    try:
+        found = store.pin(path, until, form=form, packing=packing, in_memory=step.as_bytes)
+    except (SafeholdError, OSError) as error:
+        return DataFile(step.path, "failed", f"{type(error).__name__}: {error}"), None
+    return DataFile(step.path, "listed", f"{step.reason}, until {until.isoformat()}"), found
 
 
 def convert(step: Step, journal: Journal, store: Store, hold: Context) -> DataFile:

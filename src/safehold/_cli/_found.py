@@ -29,7 +29,8 @@ def check_found(policy: Policy) -> None:
             raise _refused(policy, f"key {key.id!r} comes from {scheme}:, which is not in the tree")
     if not _is_below(policy, policy.revoked.file):
         raise _refused(policy, "its revocation list lies outside the tree")
-    for name, place in (("trail", policy.trail), ("marks", policy.marks)):
+    places = (("trail", policy.trail), ("marks", policy.marks), ("list", policy.unsealed))
+    for name, place in places:
         if not _is_below(policy, place):
             raise _refused(policy, f"the {name} would be written outside the tree")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from datetime import date
     from pathlib import Path
 
     from safehold.policy import Policy
@@ -20,6 +21,7 @@ read are sealed or converted too, and each original is kept beside as FILE.unsea
 --finalize removes it. --rollback undoes the newest run of migrate or harden, finished or
 killed."""
 
+_MOST_DAYS: Final = 366  # for which files may be listed: it is to be an end, not a state
 FORMATS: Final = ("text", "json", "sarif", "html")
 
 
@@ -45,6 +47,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="also seal or convert the files below DIR, and those that a call names, which the "
         "scanner finds clean; may be repeated",
+    )
+    parser.add_argument(
+        "--unsealed-until",
+        metavar="DAY",
+        type=_day,
+        help="with --data: convert nothing, but list the files to be read as they are until the "
+        "end of DAY, a date as 2026-12-31 in UTC",
     )
     parser.add_argument(
         "--policy",
@@ -76,6 +85,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _day(text: str) -> date:
+    from datetime import UTC, date, datetime, timedelta
+
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date as 2026-12-31") from None
+    today = datetime.now(UTC).date()
+    if not today <= day <= today + timedelta(days=_MOST_DAYS):
+        message = f"{text} is not within {_MOST_DAYS} days from today"
+        raise argparse.ArgumentTypeError(message)
+    return day
+
+
 def _comment(text: str) -> str:
     from safehold.source import comment_line
 
@@ -90,6 +113,7 @@ def run(options: argparse.Namespace) -> int:
     import os
     from pathlib import Path
 
+    from safehold.errors import ConfigError
     from safehold.report.migration import Migration
     from safehold.source import with_comment
 
@@ -102,6 +126,9 @@ def run(options: argparse.Namespace) -> int:
         from safehold._cli import _migrating
 
         return _migrating.finalize(options, root, _policy(options, root))
+    if options.unsealed_until and not options.data:
+        message = "--unsealed-until lists files of --data DIR; name the directories"
+        raise ConfigError(message)
     policy = _policy(options, root)
     audits = list(_audits(path, policy, options))
     if options.comment:
@@ -257,7 +284,7 @@ def _print_text(migration: Migration) -> None:
     )
     if migration.data is not None:
         settled = sum(file.outcome not in ("leave", "left", "failed") for file in migration.data)
-        verb = "sealed or converted" if written else "to seal or convert"
+        verb = "sealed, converted or listed" if written else "to seal, convert or list"
         rest = len(migration.data) - settled
         print(f"{_count(len(migration.data), 'data file')}: {settled} {verb}, {rest} left")
 

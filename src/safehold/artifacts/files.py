@@ -27,6 +27,7 @@ from safehold.artifacts.target import (
     codec_for,
     target_of_place,
 )
+from safehold.artifacts.unsealed import UnsealedList
 from safehold.artifacts.writing import Draft
 from safehold.context import Context
 from safehold.errors import ConfigError, LimitExceeded, Rollback, UnknownKey, VerificationError
@@ -61,6 +62,7 @@ class Files:
         self._marks = Marks(hold.policy.root / hold.policy.marks, hold.keyring)
         self._reader = Reader(hold, self._marks)
         self._writer = PlainWriter(hold, self._marks, self._reader)
+        self.unsealed = UnsealedList(hold.policy.root / hold.policy.unsealed, hold.keyring)
 
     def inspect(self, path: StrPath) -> Info:
         """Return verified metadata of a file's first container. Raises as load, but for Rollback.

@@ -23,11 +23,14 @@ from safehold.artifacts.marks import Mark, Marks
 from safehold.artifacts.rules import UNTRUSTED_CALLER
 from safehold.artifacts.sidecar import SUFFIX
 from safehold.artifacts.target import Recorded, Target, follows_renames
+from safehold.artifacts.unsealed import Listed, listed_zone
 from safehold.context import Context
 from safehold.errors import (
     Blocked,
+    NotSealed,
     Rollback,
     SafeholdError,
+    Tampered,
     TypeNotAllowed,
     UnknownKey,
     WrongContext,
@@ -38,6 +41,7 @@ from safehold.replacing import remove_temporary
 
 _OVERTAKEN = 20  # times that writers may replace a file before its reader gives up
 _RENEW = "safehold seal --renew"
+_LIST = "safehold migrate PATH --data DIR --unsealed-until DAY --write"
 CLOCK_SKEW = 300  # seconds by which the clocks of two machines may differ
 
 Verify = Callable[[Expected], Sealed]
@@ -129,24 +133,44 @@ class Reader:
             verify(self.expected(target))  # what is wrong with the file itself comes first
             raise
         for left in reversed(range(_OVERTAKEN)):
-            sealed = verify(self.expected(target))
-            header = sealed.header
-            self.check_context(header, target)
-            entry.header(header)
-            check_time(header)
-            self._check_caller(header, target)
             try:
-                check_generation(sealed, target, min_generation, newest)
+                sealed = verify(self.expected(target))
+                self._check(sealed, target, entry, min_generation, newest)
                 break
-            except Rollback:
-                # A writer may have replaced the file between its opening and the mark; then
-                # there is another one now.
+            except (Rollback, NotSealed, Tampered):
+                # A writer may have replaced the file since it was opened, or its sidecar, or stored
+                # the mark of another one; then there is another one now.
                 following = again() if again is not None and left else None
                 if following is None:
                     raise
                 verify, newest = following, self.newest(target)
-        self._remember(sealed, target)
+        if not isinstance(sealed, Listed):
+            self._remember(sealed, target)
         return sealed
+
+    def _check(
+        self,
+        sealed: Sealed,
+        target: Target,
+        entry: Recorded,
+        min_generation: int,
+        newest: Mark | None,
+    ) -> None:
+        """Hold what is verified to its context, time, caller and generation; record what it is."""
+        header = sealed.header
+        if isinstance(sealed, Listed):  # found by its name, and no artifact of its own
+            entry.reason = f"unsealed, listed until {header.meta['until']}"
+            entry.fields["detail"] = {"sha256": header.meta["sha256"]}
+            newest = None if newest is None else newest._replace(artifact=sealed.artifact)
+        else:
+            entry.reason = ""
+            entry.fields.pop("detail", None)
+            self.check_context(header, target)
+        entry.header(header)
+        check_time(header)
+        self._check_caller(header, target)
+        remedy = _LIST if isinstance(sealed, Listed) else _RENEW
+        check_generation(sealed, target, min_generation, newest, remedy)
 
     def expected(self, target: Target, *, revoked: bool = False) -> Expected:
         """Return what a container must match to be of this target.
@@ -164,7 +188,8 @@ class Reader:
         options: Mapping[str, Any] | None = None,
     ) -> Reading:
         """Return what the decoder may do; `allow` replaces the zone's list."""
-        names = target.zone.allow if allow is None else tuple(allow)
+        own = listed_zone(target).zone if not header.suite else target.zone
+        names = own.allow if allow is None else tuple(allow)
         if header.codec == "joblib":
             names = (*names, "joblib")  # the names of joblib's own array wrapper
         known = self._allow.get(names)

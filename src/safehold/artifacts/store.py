@@ -8,28 +8,26 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import IO, Any
+from typing import Any
 
-from safehold.artifacts import container, sidecar, streams
+from safehold.artifacts import container, sidecar
 from safehold.artifacts.codecs import Encoded
 from safehold.artifacts.container import Buffer, Expected, Sealed
 from safehold.artifacts.files import Packing
+from safehold.artifacts.handles import Handles
 from safehold.artifacts.info import Info, info_of
 from safehold.artifacts.mapped import decode_mapped, map_payload, open_owned, verify_mapped
 from safehold.artifacts.opened import OpenArtifact
 from safehold.artifacts.plain import plain_bytes
 from safehold.artifacts.reading import Decode, Verify
-from safehold.artifacts.signing import Signatures
 from safehold.artifacts.target import (
     Recorded,
     Target,
     check_codec,
-    follows_renames,
-    target_of_handle,
     target_of_place,
 )
 from safehold.artifacts.writing import Draft, expiry
-from safehold.errors import NotSealed, Tampered, WrongContext
+from safehold.errors import NotSealed, Tampered
 from safehold.paths import Place, StrPath
 from safehold.policy import Zone
 
@@ -38,7 +36,7 @@ __all__ = ["Packing", "Store"]
 _NO_INPUT = "Ran out of input"  # what the replaced library says
 
 
-class Store(Signatures):
+class Store(Handles):
     """Reads and writes artifacts under one Context."""
 
     # -- paths
@@ -111,7 +109,7 @@ class Store(Signatures):
         fd, status, place = self._hold.root.open_file(path)
         files = [fd]
         target = target_of_place(self._hold, place)
-        verify = partial(self._verified, fd, status.st_size, place)
+        verify = partial(self._verified, fd, status.st_size, place, target)
         if mmap_mode is not None:
             verify = partial(verify_mapped, self._hold.root, target.zone, place, mmap_mode)
             decode = decode_mapped(decode)
@@ -124,29 +122,21 @@ class Store(Signatures):
                 min_generation=min_generation,
                 options=options,
                 decode=decode,
-                again=partial(self._again, place, files, mapped),
+                again=partial(self._again, place, files, target, mapped),
             )
         finally:
             for fd in files:
                 os.close(fd)
 
-    def _again(self, place: Place, files: list[int], verify: Verify | None) -> Verify | None:
+    def _again(
+        self, place: Place, files: list[int], target: Target, verify: Verify | None
+    ) -> Verify | None:
         """Open a file anew, if it is another than the one before."""
         fd, status, there = self._hold.root.open_file(place.real)
         files.append(fd)
         if there != place or os.path.sameopenfile(fd, files[-2]):
             return None
-        return verify or partial(self._verified, fd, status.st_size, place)
-
-    def _verified(self, fd: int, size: int, place: Place, expected: Expected) -> Sealed:
-        """Verify an opened file, or if it is plain, what has its name and a sidecar."""
-        try:
-            return container.verify_file(fd, size, expected)
-        except NotSealed:
-            with sidecar.beside_place(self._hold.root, place) as pair:
-                if pair is None:
-                    raise
-                return pair.settled(lambda: pair.verified(expected))
+        return verify or partial(self._verified, fd, status.st_size, place, target)
 
     def read(
         self, path: StrPath, *, allow: Iterable[str] | None = None, min_generation: int = 0
@@ -226,7 +216,7 @@ class Store(Signatures):
                 found.append((opened, payload))
                 return Sealed(opened.header(), opened.shape.artifact, [])
 
-            again = partial(self._again, place, files, verify)
+            again = partial(self._again, place, files, target, verify)
             reading = self._reader.opened(
                 target, verify, allow=allow, min_generation=min_generation, again=again
             )
@@ -317,71 +307,15 @@ class Store(Signatures):
         private = bytearray(memoryview(data))
         if not private:
             raise EOFError(_NO_INPUT)
-        return self._reader.read(
-            target,
-            lambda expected: container.verify_bytes(private, expected),
-            allow=allow,
-            options=options,
-            decode=decode,
-        )
-
-    def dump_to(
-        self,
-        value: object,
-        file: Any,
-        *,
-        codec: str | None = None,
-        prefer: str | tuple[str, ...] = "",
-        encode: Callable[[], Encoded] | None = None,
-    ) -> Info:
-        """Seal a value into an open binary handle, at its position. Raises as dump.
-
-        Not crash-safe: the caller has opened, and usually emptied, the file.
-        """
-        target = target_of_handle(self._hold, file)
-        with Recorded(self._hold.recorder, "dump", target) as entry:
-            draft = self._writer.draft(value, target, codec=codec, prefer=prefer, encode=encode)
-            return info_of(*self._writer.stream(file, target, draft, entry))
-
-    def load_from(
-        self,
-        file: IO[bytes],
-        *,
-        allow: Iterable[str] | None = None,
-        options: Mapping[str, Any] | None = None,
-        decode: Decode | None = None,
-    ) -> Any:
-        """Verify and decode the next container of an open binary handle.
-
-        `decode` is given the verified segments in place of the codec's own decoder.
-
-        Raises:
-            EOFError: the handle is at its end. Otherwise as load.
-        """
-        target = target_of_handle(self._hold, file)
-        start = streams.read_up_to(file, container.PREFIX_BYTES)
-        if not start and not target.has_mark:  # the end; a file that is empty is another matter
-            raise EOFError(_NO_INPUT)
 
         def verify(expected: Expected) -> Sealed:
             try:
-                return streams.verify_next(start, file, expected)
-            except WrongContext:
-                memory = self._hold.policy.memory
-                if not follows_renames(target.zone) or "*" not in memory.allow:
-                    raise
-                file.seek(target.at + len(start))  # perhaps `dumps` made what was written
-                own = self._reader.expected(Target(memory, ""))
-                return streams.verify_next(start, file, own)
+                return container.verify_bytes(private, expected)
             except NotSealed:
-                if not target.has_mark:
+                listed = self.unsealed.of_bytes(private, target)
+                if listed is None:
                     raise
-                place = self._hold.root.place(file.fileno())
-                with sidecar.beside_place(self._hold.root, place) as pair:
-                    if pair is None:
-                        raise
-                    pair.settled(lambda: pair.hold(file, start, expected))
-                    return pair.settled(lambda: pair.verified(expected))
+                return listed
 
         return self._reader.read(
             target,

@@ -150,11 +150,13 @@ class Recorded:
             "zone": target.zone.name,
             "artifact": target.name,
         }
+        self.reason = ""
         self._allowed = False
 
     def allow(self, reason: str = "") -> None:
         """Record that the operation goes on, now. Raises TrailError."""
-        self._recorder.record(Event(outcome="allowed", reason=reason, **self.fields))
+        why = reason or self.reason
+        self._recorder.record(Event(outcome="allowed", reason=why, **self.fields))
         self._allowed = True
 
     def header(self, header: Header) -> None:

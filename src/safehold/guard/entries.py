@@ -226,7 +226,7 @@ def load(
     if live_grant() is HANDED:
         return _raw_load(file, buffers=buffers, **options)
     frame = caller(1)
-    if files.is_sealed_next(file):
+    if files.is_verified_next(gate, file):
         return files.load_sealed(gate, file, {"buffers": buffers, **options})
     grant = grant_of_file(file, frame)
     if buffers:

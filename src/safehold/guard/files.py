@@ -25,8 +25,33 @@ OUTSIDE_NAME: Final = "external"
 _SYSTEM: Final = ("/dev/", "/proc/")
 
 
-def is_sealed_next(file: Any) -> bool:
-    """Say whether a handle stands before a sealed container; its position stays."""
+def is_verified_next(gate: Gate, file: Any) -> bool:
+    """Say whether a handle is the Store's to read: sealed there, or on the list of unsealed files.
+
+    Its position stays.
+    """
+    if _is_sealed_next(file):
+        return True
+    fd = _regular(file)
+    if fd is None:
+        return False
+    with Held(OWN):
+        return _is_listed(gate, gate.hold.root.place(fd))
+
+
+def _is_listed(gate: Gate, place: Place) -> bool:
+    """Say whether an internal zone's file is listed: the Store then compares what it reads.
+
+    Not in the mode monitor, where what is refused afterwards has to load as well.
+    """
+    policy, name = gate.hold.policy, place.relative
+    if gate.mode != "enforce" or not os.path.lexists(os.path.join(policy.root, policy.unsealed)):
+        return False
+    internal = policy.zone_for(name).trust == "internal"
+    return name is not None and internal and gate.store.unsealed.lists(name)
+
+
+def _is_sealed_next(file: Any) -> bool:
     try:
         start = file.tell()
         head = file.read(len(MAGIC))
@@ -62,17 +87,18 @@ def _regular(file: Any) -> int | None:
     return None
 
 
-def is_sealed_path(gate: Gate, path: str | os.PathLike[str]) -> bool:
-    """Say whether a file is sealed; False where it cannot be opened, which its loader reports."""
+def is_verified_path(gate: Gate, path: str | os.PathLike[str]) -> bool:
+    """Say whether a file is sealed or listed; False where it cannot be opened: its loader tells."""
     with Held(OWN):
         try:
-            fd, _, _ = gate.hold.root.open_file(path)
+            fd, _, place = gate.hold.root.open_file(path)
         except (OSError, ValueError):
             return False
         try:
-            return os.pread(fd, len(MAGIC), 0) == MAGIC
+            sealed = os.pread(fd, len(MAGIC), 0) == MAGIC
         finally:
             os.close(fd)
+        return sealed or _is_listed(gate, place)
 
 
 def load_sealed_path(gate: Gate, path: str | os.PathLike[str], mmap_mode: str | None) -> Any:

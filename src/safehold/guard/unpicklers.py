@@ -171,7 +171,7 @@ def _load_of_type(self: Any) -> Any:
         _judge_memo(_MEMO.__get__(self).copy().values())
         grant = CHANNEL if channels.is_channel(frame) else UNTRUSTED
         entries.gate.check_strict(grant, frame)
-    elif files.is_sealed_next(file):
+    elif files.is_verified_next(entries.gate, file):
         return files.load_sealed(entries.gate, file, {})
     else:
         grant = entries.grant_of_file(file, frame)
@@ -331,7 +331,7 @@ def _python_load(original: Any) -> Any:
         if file is None:
             grant = CHANNEL if channels.is_channel(frame) else UNTRUSTED
             entries.gate.check_strict(grant, frame)
-        elif files.is_sealed_next(file):
+        elif files.is_verified_next(entries.gate, file):
             return files.load_sealed(entries.gate, file, {})
         else:
             grant = entries.grant_of_file(file, frame)

@@ -127,6 +127,7 @@ DEFAULT_ZONES = (
 )
 DEFAULT_TRAIL = "var/safehold/trail"
 DEFAULT_MARKS = "var/safehold/marks"
+DEFAULT_UNSEALED = "unsealed.toml"
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,7 @@ class Policy:
     guard: Guard = field(default_factory=Guard)
     trail: str = DEFAULT_TRAIL
     marks: str = DEFAULT_MARKS
+    unsealed: str = DEFAULT_UNSEALED
     revoked: Revocations = field(default_factory=Revocations)
     path: Path | None = None
     origins: Mapping[str, str] = field(

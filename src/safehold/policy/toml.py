@@ -19,6 +19,7 @@ from safehold.errors import ConfigError
 from safehold.policy import (
     CODE_CODECS,
     DATA_CODECS,
+    DEFAULT_UNSEALED,
     MEMORY,
     OUTSIDE,
     Activation,
@@ -40,7 +41,7 @@ _LEAST_SECONDS, _MOST_SECONDS = 0.1, 1_000_000
 _TABLES: Mapping[str, tuple[str, ...]] = {
     "": (
         "version", "mode", "root", "activation", "keys", "zone", "memory", "code", "limits",
-        "guard", "trail", "marks", "revoked",
+        "guard", "trail", "marks", "unsealed", "revoked",
     ),
     "activation": ("variable", "values"),
     "keys": ("source", "id", "suite", "previous", "local"),
@@ -53,6 +54,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "guard": ("strict",),
     "trail": ("path",),
     "marks": ("path",),
+    "unsealed": ("path",),
     "revoked": ("keys", "artifacts", "file"),
 }  # fmt: skip
 
@@ -121,6 +123,7 @@ class _Parser:
             guard=Guard(self._flag(self._table(data.get("guard", {}), "guard"), "guard", "strict")),
             trail=self._place("trail", defaults.trail),
             marks=self._place("marks", defaults.marks),
+            unsealed=self._place("unsealed", defaults.unsealed),
             revoked=self._revoked(),
             path=self.path,
             origins=MappingProxyType(self.origins),
@@ -381,6 +384,8 @@ def render_policy(policy: Policy) -> str:
         lines += ["", "[guard]", "strict = true"]
     lines += ["", "[trail]", f"path = {_quote(policy.trail)}"]
     lines += ["", "[marks]", f"path = {_quote(policy.marks)}"]
+    if policy.unsealed != DEFAULT_UNSEALED:
+        lines += ["", "[unsealed]", f"path = {_quote(policy.unsealed)}"]
     revoked = policy.revoked
     if revoked != Revocations():
         lines += ["", "[revoked]"]

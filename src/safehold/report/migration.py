@@ -10,7 +10,9 @@ from safehold.source import FileAudit
 OUTCOMES = ("migrated", "diagnosed", "unchanged")
 
 
-DataOutcome = Literal["seal", "convert", "leave", "sealed", "converted", "left", "failed"]
+DataOutcome = Literal[
+    "seal", "convert", "list", "leave", "sealed", "converted", "listed", "left", "failed"
+]
 
 
 def left(audit: FileAudit) -> int:
@@ -31,7 +33,7 @@ class DataFile:
     @property
     def is_settled(self) -> bool:
         """Say whether nothing is left to do."""
-        return self.outcome in ("sealed", "converted")
+        return self.outcome in ("sealed", "converted", "listed")
 
     def as_json(self) -> dict[str, str]:
         """Return the file in the shape of `migrate --format json`."""

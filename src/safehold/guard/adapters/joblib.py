@@ -31,9 +31,9 @@ def _numpy_pickle(module: Any, gate: Gate) -> None:  # noqa: C901  (three functi
         if id(frame.f_code) in _between_processes:
             return entries.under(HANDED, raw_load, filename, mmap_mode, *args, **options)
         if not isinstance(filename, str | os.PathLike):
-            if files.is_sealed_next(filename):
+            if files.is_verified_next(gate, filename):
                 return files.load_sealed(gate, filename, {})
-        elif files.is_sealed_path(gate, filename):
+        elif files.is_verified_path(gate, filename):
             return files.load_sealed_path(gate, filename, mmap_mode)
         else:
             files.check_plain_path(gate, filename, frame)
