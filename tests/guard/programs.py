@@ -1113,17 +1113,31 @@ with Client(processes=False, n_workers=1, dashboard_address=None) as client:
         "ray-local",
         """
 import ray
+class Point:
+    def __init__(self, x): self.x = x
 ---
-ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, object_store_memory=80 * 2**20)
 @ray.remote
 def f(x): return {"x": x}
 @ray.remote
+def square(point): return Point(point.x ** 2)
+@ray.remote
+def fails(): raise KeyError("as it is")
+@ray.remote
 class Actor:
-    def __init__(self): self.n = 0
-    def up(self): self.n += 1; return self.n
+    def __init__(self): self.points = []
+    def add(self, point): self.points.append(point); return len(self.points)
+    def last(self): return self.points[-1]
 assert ray.get(f.remote(3)) == {"x": 3}
+point = ray.get(square.remote(Point(3)))
+assert type(point) is Point and point.x == 9
 actor = Actor.remote()
-assert ray.get(actor.up.remote()) == 1
+assert ray.get(actor.add.remote(point)) == 1
+assert ray.get(actor.last.remote()).x == 9
+assert ray.get(ray.put(Point(4))).x == 4
+try: ray.get(fails.remote())
+except KeyError as error: assert "as it is" in str(error)
+else: raise SystemExit("no error")
 ray.shutdown()
 """,
         "ray",

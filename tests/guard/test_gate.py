@@ -8,6 +8,7 @@ import operator
 import pickle
 import socket
 import sys
+import types
 from _thread import get_ident
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from safehold.errors import Blocked
 from safehold.guard import entries, grants, reaching
 from safehold.guard.adapters import distributed
+from safehold.guard.adapters import ray as ray_adapter
 from safehold.guard.gate import Gate
 from safehold.guard.grants import MINTED, UNTRUSTED, Held
 from tests.guard.reachable import Asked, RefusedError
@@ -139,6 +141,31 @@ def test_a_relative_is_of_the_same_user_over_the_loopback_interface() -> None:
     here, there = socket.socketpair()
     with here, there:
         assert not distributed._is_relative(here)
+
+
+@pytest.mark.parametrize(
+    ("address", "mode", "own"),
+    [
+        ("127.0.0.1:6379", "token", True),
+        ("127.0.0.1:6379", "disabled", False),
+        ("192.0.2.77:6379", "token", False),
+        ("head.example:6379", "token", False),
+        ("[::1]:6379", None, False),
+        (None, "token", False),
+    ],
+)
+def test_a_cluster_of_ray_is_a_channel_on_this_machine_and_with_a_token(
+    monkeypatch: pytest.MonkeyPatch, address: str | None, mode: str | None, own: bool
+) -> None:
+    modes = types.SimpleNamespace(TOKEN="token")
+    raylet = types.SimpleNamespace(AuthenticationMode=modes)
+    if mode is not None:
+        raylet.get_authentication_mode = lambda: mode
+    node = types.SimpleNamespace(gcs_address=address) if address else None
+    worker = types.SimpleNamespace(_global_node=node)
+    monkeypatch.setitem(sys.modules, "ray._raylet", raylet)
+    monkeypatch.setitem(sys.modules, "ray._private.worker", worker)
+    assert ray_adapter._is_own_cluster(sys._getframe()) is own
 
 
 @pytest.mark.parametrize("before", [None, grants.UNTRUSTED])

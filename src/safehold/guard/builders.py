@@ -12,6 +12,7 @@ from safehold.dangers import Power
 _BUILDERS: Final = (
     "cloudpickle.",
     "joblib.externals.cloudpickle.",
+    "ray.cloudpickle.",
     "dill._dill.",
     "dask.",
     "distributed.",
@@ -29,6 +30,7 @@ _NEVER: Final = frozenset({("builtins", "globals"), ("builtins", "locals"), ("bu
                            ("dill._dill", "_eval_repr"), ("dill._dill", "_getattribute"),
                            ("cloudpickle.cloudpickle", "_getattribute"),
                            ("joblib.externals.cloudpickle.cloudpickle", "_getattribute"),
+                           ("ray.cloudpickle.cloudpickle", "_getattribute"),
                            ("distributed.utils", "import_term")})  # fmt: skip
 
 
