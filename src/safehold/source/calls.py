@@ -12,7 +12,7 @@ from safehold.source.entries import imported_by_name, last_name, literal
 from safehold.source.scopes import Binding, How
 
 if TYPE_CHECKING:
-    from safehold.source.scopes import Module, Scope
+    from safehold.source.scopes import Bound, Module, Scope
 
 _BUILTINS = frozenset(vars(builtins))
 _MOST_ALIASES = 500
@@ -54,6 +54,18 @@ def names_of(node: ast.expr, scope: Scope, module: Module) -> Iterator[str]:
     binds is of `builtins`, where that has it and no star import can. Each name is followed once,
     so that many bindings of names to each other take no longer than they are many.
     """
+    start, path = _split(node)
+    if isinstance(start, ast.Name) and len(path) <= _LONGEST_PATH:
+        heads, values = _bound(start.id, scope, module)
+        if not values:  # as most are: nothing to follow
+            for head in heads:
+                yield ".".join([head, *path])
+            return
+    yield from _followed(node, scope, module)
+
+
+def _followed(node: ast.expr, scope: Scope, module: Module) -> Iterator[str]:
+    """Yield the full names that an expression can stand for through the values of names."""
     left: list[tuple[ast.expr, Scope, tuple[str, ...]]] = [(node, scope, ())]
     seen: set[tuple[ast.expr | Scope, str, tuple[str, ...]]] = set()
     while left and len(seen) < _MOST_ALIASES:
@@ -178,10 +190,15 @@ def _namespace(node: ast.expr) -> ast.expr | None:
     return None
 
 
-def _bound(
-    name: str, scope: Scope, module: Module
-) -> tuple[list[str], list[tuple[ast.expr, Scope]]]:
+def _bound(name: str, scope: Scope, module: Module) -> Bound:
     """Return the full names that a name is imported as, and the values that it is given."""
+    known = module.bound.get((scope, name))
+    if known is None:
+        known = module.bound[scope, name] = _looked_up(name, scope, module)
+    return known
+
+
+def _looked_up(name: str, scope: Scope, module: Module) -> Bound:
     heads: list[str] = []
     values: list[tuple[ast.expr, Scope]] = []
     bindings = list(scope.lookup(name))

@@ -20,6 +20,12 @@ from safehold.source.text import UnreadableError, is_ascii_based, parse_encoding
 _SHARED: Final = (b"load_", b"read_")
 
 
+# Behind a name of a program stands no other, unlike in prose.
+_NOT_PROSE: Final = r"(?![ \t]+(?!(?:and|as|async|else|for|if|import|in|is|not|or)\b)[A-Za-z_])"
+# A module is imported, called by its attributes, or named in a string.
+_OF_MODULE: Final = r"(?:(?<=['\".]{0})|[ \t]*(?:\.\w|as\b|[,;)#\\\r\n'\"]|\Z)|[\s\\]+import\b)"
+
+
 class _Wanted(NamedTuple):
     """A hint, and the rules that it speaks for by their places in the table."""
 
@@ -97,9 +103,13 @@ def _holding(
 
 def _named(row: SourceRule) -> Iterator[Hint]:
     """Yield the hints that the names of a rule are."""
+    members = _members(row)
     behind = rf"(?!\.(?:{'|'.join(row.harmless)})(?!\w))" if row.harmless else ""
+    modules = () if row.library is None else row.library.modules
     for name in row.names:
-        yield Hint.of(name, rf"(?<!\w){name}(?!\w){behind}", beside=_members(row))
+        is_module = any(name in module.split(".") for module in modules)
+        after = _OF_MODULE.format(name) if is_module else _NOT_PROSE
+        yield Hint.of(name, rf"(?<!\w){name}(?!\w){behind}{after}", beside=members)
 
 
 def _members(row: SourceRule) -> str:
@@ -113,7 +123,9 @@ def _members(row: SourceRule) -> str:
     members = {
         member.rpartition(".")[2] for member in (*library.reads, *library.writes, *library.beyond)
     }
-    return rf"(?<!\w)(?:{'|'.join(sorted(members))})(?!\w)|(?<!\w)modules\s*\["
+    # Each begins with its letters: what looks behind there would make the search slow.
+    words = "|".join(rf"{member}(?<!\w{member})" for member in sorted(members))
+    return rf"(?:{words})(?!\w){_NOT_PROSE}|modules\s*\["
 
 
 def _searchable(data: bytes) -> bytes | None:

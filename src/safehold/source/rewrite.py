@@ -142,6 +142,8 @@ def same_tree(left: ast.AST, right: ast.AST) -> bool:
                 return False
             for name in one._fields:
                 value, its = getattr(one, name, None), getattr(other, name, None)
+                if value is its:  # most of all: identifiers, None and `ast.Load()`
+                    continue
                 if isinstance(value, _LEAVES):
                     if type(value) is not type(its) or value != its:
                         return False

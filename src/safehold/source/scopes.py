@@ -9,12 +9,23 @@ from __future__ import annotations
 import ast
 import enum
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
+# Fields without a node, or with one that stands for itself everywhere, as `ast.Load()`.
+_PLAIN = frozenset(
+    "id attr ctx op ops arg kind module level asname type_comment conversion simple is_async rest "
+    "kwd_attrs tag".split()
+)
+_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {
+    kind: tuple(name for name in kind._fields if name not in _PLAIN)
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
+_CHILDLESS = frozenset({ast.Constant, ast.Pass, ast.Break, ast.Continue})
 
 
 class Kind(enum.Enum):
@@ -93,6 +104,10 @@ class Scope:
             scope = scope.parent
 
 
+Bound = tuple[list[str], list[tuple[ast.expr, Scope]]]
+"""The full names that a name is imported as, and the values that it is given; see `calls`."""
+
+
 @dataclass(slots=True)
 class Module:
     """A parsed module with its scopes and what the rules ask about."""
@@ -106,6 +121,7 @@ class Module:
     stars: list[ast.ImportFrom]
     attributes: dict[tuple[Scope, str], list[tuple[ast.expr, Scope]]]
     scopes: list[Scope]
+    bound: dict[tuple[Scope, str], Bound] = field(default_factory=dict)
 
 
 def analyse(tree: ast.Module) -> Module:
@@ -124,11 +140,12 @@ class _Walk:
         self._stack: list[tuple[ast.AST, Scope]] = [(tree, top)]
 
     def run(self) -> None:
-        while self._stack:
-            node, scope = self._stack.pop()
-            visit = _VISITS.get(type(node))
+        stack, visits, children = self._stack, _VISITS, self._children
+        while stack:
+            node, scope = stack.pop()
+            visit = visits.get(type(node))
             if visit is None:
-                self._children(node, scope)
+                children(node, scope)
             else:
                 visit(self, node, scope)
         for scope in self.module.scopes:
@@ -138,27 +155,29 @@ class _Walk:
         # As `ast.iter_child_nodes`, written out: this is where the time of an analysis goes.
         found: list[tuple[ast.AST, Scope]] = []
         parents = self.module.parents
-        for name in node._fields:
+        for name in _FIELDS[type(node)]:
             value = getattr(node, name, None)
-            if isinstance(value, list):
+            if type(value) is list:
                 for item in value:
-                    if isinstance(item, ast.AST):
+                    if item is not None:
                         parents[item] = node
-                        found.append((item, scope))
-            elif isinstance(value, ast.expr | ast.stmt | ast.arguments | ast.pattern):
+                        if type(item) not in _CHILDLESS:
+                            found.append((item, scope))
+            elif isinstance(value, ast.AST):
                 parents[value] = node
-                found.append((value, scope))
-        found.reverse()
-        self._stack.extend(found)
+                if type(value) not in _CHILDLESS:
+                    found.append((value, scope))
+        if found:
+            found.reverse()
+            self._stack += found
 
-    def _push(
-        self, parent: ast.AST, nodes: Iterator[ast.AST] | list[ast.AST], scope: Scope
-    ) -> None:
-        pushed = list(nodes)
+    def _push(self, parent: ast.AST, nodes: Sequence[ast.AST], scope: Scope) -> None:
         parents = self.module.parents
-        for node in pushed:
+        for node in nodes:
             parents[node] = parent
-        self._stack.extend((node, scope) for node in reversed(pushed))
+        for node in reversed(nodes):
+            if type(node) not in _CHILDLESS:
+                self._stack.append((node, scope))
 
     def _open(self, kind: Kind, node: ast.AST, parent: Scope) -> Scope:
         scope = Scope(kind, node, parent)
@@ -219,7 +238,7 @@ class _Walk:
             body = list(node.body)
         self._push(node, body, inner)
         self._push(node, outside, scope)
-        self._push(arguments, ast.iter_child_nodes(arguments), scope)
+        self._push(arguments, list(ast.iter_child_nodes(arguments)), scope)
 
     def visit_class(self, node: ast.ClassDef, scope: Scope) -> None:
         self._other(scope, node.name, node)

@@ -10,7 +10,8 @@ import codecs
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from itertools import accumulate
 
 _NEWLINE = re.compile(rb"\r\n|\r|\n")
 _COOKIE = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)", re.ASCII | re.DOTALL)
@@ -119,7 +120,12 @@ class Lines:
 
     def __init__(self, utf8: bytes) -> None:
         self._utf8 = utf8
-        self._starts = [0, *(match.end() for match in _NEWLINE.finditer(utf8))]
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        lines = self._utf8.splitlines(keepends=True)  # at LF, CR LF and CR alone, as the parser
+        starts = [0, *accumulate(map(len, lines))]
+        return starts if not lines or lines[-1].endswith((b"\n", b"\r")) else starts[:-1]
 
     @property
     def count(self) -> int:

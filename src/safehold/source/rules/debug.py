@@ -47,6 +47,8 @@ _ELSEWHERE = re.compile(
 )
 _VARIABLES = frozenset({"FLASK_DEBUG", "DJANGO_DEBUG", "WERKZEUG_DEBUG"})
 
+# Nothing is found but in programs and settings of these.
+_BESIDE = "|".join(sorted({*_FRAMEWORKS, *_DJANGO, "SECRET_KEY"}))
 _SWITCHED = r"debug['\"]?\]?\s*=\s*(?:True|['\"]|[^=\n]*(?:get|env|config|bool))"
 
 
@@ -135,7 +137,7 @@ DEBUG = SourceRule(
     migrates=False,
     in_tests=False,
     hints=(
-        Hint.of("debug", _SWITCHED, any_case=True),
+        Hint.of("debug", _SWITCHED, any_case=True, beside=_BESIDE),
         Hint.of("debug", r"debug(?:ger\s*=\s*True|gedapplication)", any_case=True),
         Hint.of("eval", r"evalex\s*=\s*True"),
         Hint.of("reload", r"reload\s*=\s*True"),

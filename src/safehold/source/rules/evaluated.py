@@ -47,8 +47,8 @@ _DEFINITION = re.compile(r"\s*(?:async\s+)?(?:def|class|@)\s*[\w%{]")
 _DEPTH = 6
 _ANNOTATIONS = frozenset({"annotation", "annotations", "hints", "forward"})
 _CALL = (
-    r"(?<![\w.])(?<!def )%s\s*(?:\((?!\s*[rR]?(?:\"[^\"\\\n]+\"|'[^'\\\n]+')\s*[,)])|[\r\n;),]|$"
-    r"|\s(?:as|if|or|else)\b)"
+    r"(?<![\w.])(?<!def )%s\s*(?:"
+    r"\((?!\s*\)|\s*[rR]?(?:\"[^\"\\\n]+\"|'[^'\\\n]+')\s*[,)])|[\r\n;),]|$|\s(?:as|if|or|else)\b)"
 )
 
 
@@ -176,8 +176,8 @@ EVALUATED = SourceRule(
         Hint.of("eval", _CALL % "eval"),
         Hint.of("exec", _CALL % "exec"),
         # A method of that name is something else, of `builtins` under any name it is not.
-        Hint.of("eval", r"(?<=\.)eval(?!\w)", beside="builtin"),
-        Hint.of("exec", r"(?<=\.)exec(?!\w)", beside="builtin"),
+        Hint.of("eval", r"(?<=\.)eval(?!\w)", beside="builtins|__builtin__"),
+        Hint.of("exec", r"(?<=\.)exec(?!\w)", beside="builtins|__builtin__"),
     ),
     bad=(
         Example("def answer(request):\n    return eval(request.args['q'])\n", (2,)),

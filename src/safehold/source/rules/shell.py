@@ -45,7 +45,7 @@ _WITH_SHELL = (
 # Prose speaks of systems on every page.
 _AS_ATTRIBUTE = r"(?<=\.)(?<!platform\.){0}\s*(?:[(\r\n;),]|$|as\b|if\b|or\b|else\b)"
 _BY_NAME = r"(?<![\w.]){0}(?!\w)"
-_IMPORTED = r"(?<!\w)from\s+(?:os|platform)\s+import(?!\w)"
+_IMPORTED = r"from\s+(?:os|platform)\s+import(?!\w)"
 _LOOKED_UP = r"(?<=['\"]){0}(?=['\"])"
 
 
@@ -94,7 +94,7 @@ SHELL = SourceRule(
             Hint.of(name, around.format(name), beside=beside)
             for name in ("system", "popen")
             for around, beside in (
-                (_AS_ATTRIBUTE, ""), (_BY_NAME, _IMPORTED), (_LOOKED_UP, r"(?<!\w)getattr(?!\w)"),
+                (_AS_ATTRIBUTE, ""), (_BY_NAME, _IMPORTED), (_LOOKED_UP, "getattr"),
             )
         ),
         Hint.of("shell", r"(?<!\w)shell\s*=\s*(?!=|False)", beside="subprocess"),

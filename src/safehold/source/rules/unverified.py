@@ -151,7 +151,8 @@ UNVERIFIED = SourceRule(
     migrates=False,
     in_tests=False,
     hints=(
-        Hint.of("verify", r"verify\w*\s*=\s*False"),
+        Hint.of("verify", r"verify\s*=\s*False", beside="|".join(sorted(_CLIENTS))),
+        Hint.of("verify", r"verify_(?:ssl|certs)\s*=\s*False|(?<=ssl_)verify\s*=\s*False"),
         Hint.of("_NONE", r"(?<=CERT)_NONE|(?<=VERIFY)_NONE"),
         Hint.of("_hostname", r"_hostname\s*=\s*False"),
         Hint.of("cert_reqs", r"cert_reqs\s*=\s*['\"]"),

@@ -72,11 +72,11 @@ _SQL = (
     r"(?i:['\"](?:\s|\\.|\(|--[^\n\\]*+(?:\n|\\n)|/\*[^*]{0,500}+\*/)*+(?:select|insert|replace|update|delete|with|merge|create"
     r"|drop|alter|comment|truncate|pragma|grant|vacuum|attach|lock|copy|explain|set)\b)"
 )
-_ALCHEMY = r"(?<!\w)(?:sqlalchemy|sqlmodel)(?!\w)"
+_ALCHEMY = "sqlalchemy|sqlmodel"
 _MODULES = "|".join(
     sorted({name.partition(".")[0] for item in (*DRIVERS, SQLALCHEMY) for name in item.modules})
 )
-_DRIVEN = rf"{_SQL}|(?<!\w)(?:{_MODULES}|alembic)(?!\w)"
+_DRIVEN = rf"(?:{_MODULES}|alembic)(?!\w)|{_SQL}"
 HINTS = (
     Hint.of(
         "execute",
@@ -86,13 +86,13 @@ HINTS = (
     Hint.of("exec_driver_sql", f"exec_driver_sql{_NOT_CONSTANT}"),
     Hint.of("fetch", rf"(?<=\.)fetch(?:row|val)?{_NOT_CONSTANT}", beside=_DRIVEN),
     Hint.of("text", rf"(?<!\w)text(?: as |{_NOT_CONSTANT})", beside=_ALCHEMY),
-    Hint.of("text", rf"(?<=\.)text{_NOT_CONSTANT}", beside=r"(?<!\w)db\s*\.\s*text(?!\w)"),
+    Hint.of("text", rf"(?<=\.)text{_NOT_CONSTANT}", beside=r"db\s*\.\s*text(?!\w)"),
     Hint.of("literal_column", beside=_ALCHEMY),
     Hint.of("read_sql", beside=_DRIVEN),
     Hint.of("read_database", beside=_DRIVEN),
     Hint.of("RawSQL", beside="django"),
     Hint.of("SQL", r"(?<!\w)SQL\(", beside="psycopg"),
-    Hint.of("raw", rf"(?<=\.)raw{_NOT_CONSTANT}", beside=r"(?<!\w)(?:objects|\w*manager)(?!\w)"),
+    Hint.of("raw", rf"(?<=\.)raw{_NOT_CONSTANT}", beside=r"(?:objects|manager)(?!\w)"),
     Hint.of("extra", r"(?<=\.)extra\("),
 )
 _DRIVER_SQL = "the parameter style is that of the engine's driver, which the module does not show"
