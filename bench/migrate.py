@@ -221,6 +221,7 @@ def _tests(library: Library, tree: Path, root: Path, when: str) -> dict[str, str
     for name in library.directories:
         (copy / name).mkdir(exist_ok=True)
     command = [str(_PYTHON), "-m", "pytest", "--quiet", "-p", "no:randomly",
+               "-o", "asyncio_default_fixture_loop_scope=function",
                f"--junitxml={report}",
                f"--basetemp={place / 'tmp/pytest'}", *library.options, library.tests]  # fmt: skip
     paths = [str(copy / library.code), str(_ROOT / "src")]

@@ -693,3 +693,55 @@ def test_the_remedy_of_a_name_guesses_no_dialect(look):
         look("def f(cursor, table):\n    cursor.execute('SELECT 1 FROM ' + table)\n")
     )
     assert "safehold.db.ident(name, dialect)" in finding.remedy
+
+
+HARMLESS = {
+    "a name that is drawn": "t = f't{secrets.token_hex(4)}'\nconn.execute(f'DROP TABLE {t}')\n",
+    "quotes that are doubled": "q = '\"'\ndef quoted(s):\n    return q + s.replace(q, q + q) + q\n"
+    "def f(t):\n    conn.execute('DELETE FROM ' + quoted(t))\n",
+    "a name that is quoted first": "from x import _quote\ndef f(t, s=None):\n    t = _quote(t)\n"
+    "    if s:\n        t = _quote(s) + '.' + t\n    conn.execute('DELETE FROM ' + t)\n",
+    "a statement that is explained": "def f(s):\n    conn.execute(f'EXPLAIN QUERY PLAN {s}')\n",
+    "a condition and its values": "def where(a=None):\n    s, p = '', {}\n    if a:\n"
+    "        s += ' WHERE a = :a'\n        p['a'] = a\n    return s, p\ndef f(a):\n"
+    "    s, p = where(a)\n    conn.execute('SELECT a FROM t' + s, p)\n",
+    "others are turned away": "def f(t):\n    if t not in ('a', 'b'):\n        raise ValueError\n"
+    "    conn.execute(f'SELECT * FROM {t}')\n",
+    "one of a few": "def f(t):\n    if t in ('a', 'b'):\n        conn.execute(f'SELECT * FROM {t}')\n",
+    "a key beside a value": "from x import FUNCTIONS\nfound = {}\nfor name in FUNCTIONS:\n"
+    "    found[name] = conn.execute(f'SELECT {name}()')\n",
+    "an entry of a mapping": "def f(t):\n    p = {'t': quote_name(t), 'u': t}\n"
+    "    conn.execute('DROP TABLE %(t)s' % p)\n",
+}
+HARMFUL = {
+    "quoted perhaps": "from x import _quote\ndef f(t, s=None):\n    if s:\n        t = _quote(t)\n"
+    "    conn.execute('DELETE FROM ' + t)\n",
+    "quoted too late": "from x import _quote\ndef f(t):\n    conn.execute('DELETE FROM ' + t)\n"
+    "    t = _quote(t)\n",
+    "quoted, then another": "from x import _quote\ndef f(t, s):\n    t = _quote(t)\n    t = s\n"
+    "    conn.execute('DELETE FROM ' + t)\n",
+    "quoted in a block that failed": "from x import _quote\ndef f(t):\n    try:\n"
+    "        t = _quote(t)\n    except ValueError:\n        conn.execute('DELETE FROM ' + t)\n",
+    "a value that is quoted by hand": "from x import _quote\ndef f(t):\n"
+    "    conn.execute('DELETE FROM a WHERE b = ' + _quote(t))\n",
+    "a part of what is explained": "def f(t):\n    conn.execute(f'EXPLAIN SELECT * FROM {t}')\n",
+    "a value in a condition": "def where(a):\n    s = ' WHERE a = ' + a\n    return s, {}\n"
+    "def f(a):\n    s, p = where(a)\n    conn.execute('SELECT a FROM t' + s, p)\n",
+    "checked, then another": "def f(t, s):\n    if t not in ('a', 'b'):\n        raise ValueError\n"
+    "    t = s\n    conn.execute(f'SELECT * FROM {t}')\n",
+    "checked with what may be anything": "def f(t, s):\n    if t not in s:\n"
+    "        raise ValueError\n    conn.execute(f'SELECT * FROM {t}')\n",
+    "checked in another block": "def f(t, s):\n    if s:\n        if t not in ('a', 'b'):\n"
+    "            raise ValueError\n    conn.execute(f'SELECT * FROM {t}')\n",
+    "checked, and of an inner function": "def f(t):\n    if t in ('a', 'b'):\n"
+    "        def g(t):\n            conn.execute(f'SELECT * FROM {t}')\n        return g\n",
+    "a table that is made alike": "def f(t):\n    conn.execute(f'CREATE TABLE x LIKE {t}')\n",
+}
+
+
+@pytest.mark.parametrize("name", [*HARMLESS, *HARMFUL])
+def test_what_is_known_of_a_piece_decides(name, look):
+    head = "import secrets, sqlite3\nconn = sqlite3.connect('shop.db')\n"
+    rules = {item.rule.id for item in found(look(head + {**HARMLESS, **HARMFUL}[name]))}
+    assert bool(rules) == (name in HARMFUL), rules
+    assert name != "a table that is made alike" or rules == {"SH202"}

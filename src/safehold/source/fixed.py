@@ -192,34 +192,6 @@ _JUDGES: dict[type[ast.expr], Callable[[Fixed, Any, Scope, int], bool]] = {
 }
 
 
-def is_checked(node: ast.expr, call: ast.Call, module: Module, scope: Scope) -> bool:
-    """Say whether `if text in ("a", "b"):` around a call leaves fixed values of a name alone."""
-    below: ast.AST = call
-    above = module.parents.get(call)
-    while above is not None and isinstance(node, ast.Name):
-        if isinstance(above, ast.If) and below in above.body:
-            tests = [above.test]
-            if isinstance(above.test, ast.BoolOp) and isinstance(above.test.op, ast.And):
-                tests = above.test.values
-            if any(_is_among(test, node.id, scope, module) for test in tests):
-                return True
-        below, above = above, module.parents.get(above)
-    return False
-
-
-def _is_among(test: ast.expr, name: str, scope: Scope, module: Module) -> bool:
-    """`name in ("a", "b")`; of a text, any part would do."""
-    return (
-        isinstance(test, ast.Compare)
-        and isinstance(test.left, ast.Name)
-        and test.left.id == name
-        and len(test.ops) == 1
-        and isinstance(test.ops[0], ast.In)
-        and not isinstance(test.comparators[0], ast.Constant)
-        and Fixed(module).is_fixed(test.comparators[0], scope)
-    )
-
-
 def _parts(node: ast.expr) -> Iterable[ast.expr | None]:
     """Return the parts that what an expression gives is made of."""
     if isinstance(node, ast.IfExp):

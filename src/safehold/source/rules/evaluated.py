@@ -13,8 +13,9 @@ from collections.abc import Iterator
 
 from safehold.findings import Confidence, Rule, Severity
 from safehold.source.calls import Called
+from safehold.source.checked import checks_of
 from safehold.source.entries import last_name
-from safehold.source.fixed import Fixed, is_checked
+from safehold.source.fixed import Fixed
 from safehold.source.origins import is_from_outside
 from safehold.source.row import Example, Hint, Item, SourceRule
 from safehold.source.scopes import Binding, Scope
@@ -58,7 +59,7 @@ def _check(unit: Unit) -> Iterator[Item]:
         text = called.argument(0, "source")
         if text is None and not called.is_open_ended:
             continue
-        if text is not None and is_checked(text, called.node, unit.module, called.scope):
+        if text is not None and unit.once(checks_of).leaves_fixed(text, called.node, called.scope):
             continue
         parts = [] if text is None else list(_texts(text, called.scope, unit))
         if text is not None and not parts:

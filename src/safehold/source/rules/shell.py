@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from safehold.findings import Confidence, Rule, Severity
 from safehold.source.calls import Called
-from safehold.source.fixed import Fixed, is_checked
+from safehold.source.checked import checks_of
+from safehold.source.fixed import Fixed
 from safehold.source.origins import is_from_outside
 from safehold.source.row import Example, Hint, Item, SourceRule
 from safehold.source.unit import Unit
@@ -60,7 +61,7 @@ def _check(unit: Unit) -> Iterator[Item]:
             command = command.elts[0]  # the rest are the shell's own $0, $1
         if command is not None and (
             fixed.is_fixed(command, called.scope)
-            or is_checked(command, called.node, unit.module, called.scope)
+            or unit.once(checks_of).leaves_fixed(command, called.node, called.scope)
         ):
             continue
         outside = command is not None and is_from_outside(command, called.scope, unit.module)

@@ -13,46 +13,55 @@ from functools import cached_property
 
 from safehold.source.entries import last_name, literal
 from safehold.source.scopes import Binding, How, Kind, Module, Scope
-from safehold.source.sql.expressions import MADE_OF_PARTS, is_clock, is_counted, parts_of
+from safehold.source.sql.expressions import (
+    MADE_OF_PARTS,
+    is_clock,
+    is_counted,
+    is_doubling,
+    parts_of,
+)
 from safehold.source.sql.functions import (
     annotation_of,
+    calls_of,
     default,
     functions_of,
     given,
+    given_anew,
     is_nested,
-    is_numeric,
+    last_given,
     returns_of,
 )
+from safehold.source.sql.types import NUMBERS, Types
 
-_NUMBERS = frozenset(
-    "int float len bool abs round ord id hash time time_ns monotonic ceil floor getint getfloat "
-    "getboolean true false null".split()
-)
 # What quotes an identifier, by its name: quote_name, escape_sqlite, _quote_id, qn, sql.Identifier.
 _QUOTES = re.compile(
-    r"_*(?:(?:\w+_)?(?:quoted?|escaped?|sanitize|valid)_(?:id|ident|identifier|name|column|table"
+    r"_*(?:(?:\w+_)?(?:quoted?|escaped?|sanitize|valid)_(?:\w+_)?(?:id|ident|identifier|name|column|table"
     r"|schema|sqlite|sqlite_name)s?"
     r"|qn|ident|Identifier|quoted_name|format_table|format_column|compile)"
+    r"|_*(?:\w+_)?placeholders|as_sql|m2m_column_name|m2m_reverse_name"
 )
+# What may quote values as well: an identifier, where a name stands.
+_QUOTES_NAMES = re.compile(r"_*quote(?:_\w+)?")
 _TEXTS = frozenset(
     "join lower upper strip lstrip rstrip title replace format dedent str repr sorted list tuple "
     "set enumerate reversed zip items values keys split dict range get frozenset text bool "
     "removeprefix removesuffix iter f max min pop".split()
 )
-_SCHEMA = re.compile(r"__tablename__|_meta|__table__|db_table")
+_SCHEMA = re.compile(r"__tablename__|_meta|__table__|db_table|\bfield\.column$|\bcolumn\.key$")
 _CAPITALS = re.compile(r"_*[A-Z][A-Z0-9_]+")
 _DEPTH = 12
 _REQUESTS = frozenset("GET POST PUT PATCH DELETE COOKIES META FILES REQUEST DATA HEADERS".split())
-_DOUBLED = (['"', '""'], ["`", "``"], ["]", "]]"])
 _GROWS = frozenset(("append", "extend", "insert", "add", "update"))
 
 
-class Constants:
+class Constants(Types):
     """Judges the values of one module."""
 
     def __init__(self, module: Module) -> None:
-        self._module = module
+        super().__init__(module)
         self._asked: set[tuple[ast.expr, Scope]] = set()
+        self._is_name = False
+        self._anew: dict[Scope, dict[str, list[tuple[int, int]]]] = {}
 
     def is_constant(self, node: ast.expr, scope: Scope, depth: int = 0) -> bool:
         """Whether an expression holds nothing but what stands in the source, or a number."""
@@ -74,7 +83,8 @@ class Constants:
                 node.right, scope, following
             )
         if isinstance(node, ast.Subscript):
-            return self.is_constant(node.value, scope, following)
+            value = _entry(node, scope) or node.value
+            return self.is_constant(value, scope, following)
         if isinstance(node, ast.ListComp | ast.GeneratorExp | ast.SetComp):
             inner = self._scopes.get(node)
             return inner is not None and self.is_constant(node.elt, inner, following)
@@ -82,65 +92,13 @@ class Constants:
             isinstance(node, MADE_OF_PARTS)
         )
 
-    def is_number(self, node: ast.expr, scope: Scope) -> bool:
-        """Whether an expression is a number by what makes it or how it is annotated."""
-        if isinstance(node, ast.Constant):
-            return isinstance(node.value, int | float)
-        if isinstance(node, ast.BinOp):
-            return self.is_number(node.left, scope) and self.is_number(node.right, scope)
-        if isinstance(node, ast.Call):
-            found = list(functions_of(node.func, scope, self._module))
-            notes = [getattr(item.node, "returns", None) for item in found]
-            return last_name(node.func) in _NUMBERS or (
-                bool(found) and all(is_numeric(note) for note in notes)
-            )
-        if isinstance(node, ast.Attribute) and (owner := scope.enclosing_class) is not None:
-            values = self._module.attributes.get((owner, node.attr), [])
-            is_own = isinstance(node.value, ast.Name) and node.value.id == "self"
-            return (
-                is_own
-                and bool(values)
-                and all(
-                    isinstance(value, ast.Name | ast.Constant) and self.is_number(value, where)
-                    for value, where in values
-                )
-            )
-        return is_numeric(self.annotation(node, scope))
-
-    def is_string(self, node: ast.expr, scope: Scope, depth: int = 0) -> bool:
-        """Whether an expression is a string, and never None."""
-        if isinstance(node, ast.JoinedStr) or literal(node) is not None:
-            return True
-        if isinstance(node, ast.Call):
-            name = last_name(node.func)
-            if isinstance(node.func, ast.Attribute):
-                return name in _STRING_METHODS
-            return name in ("str", "repr", "input", "ascii", "chr", "hex")
-        if isinstance(node, ast.BinOp):
-            return self.is_string(node.left, scope) or self.is_string(node.right, scope)
-        if isinstance(node, ast.Subscript):
-            return ast.unparse(node.value) in ("sys.argv", "os.environ", "argv")
-        if self.annotation(node, scope) == "str":
-            return True
-        if isinstance(node, ast.Name) and depth < _DEPTH:
-            found = list(scope.lookup(node.id))
-            return bool(found) and all(
-                item.how is How.ASSIGN
-                and item.value is not None
-                and self.is_string(item.value, owner, depth + 1)
-                for owner, item in found
-            )
-        return False
-
-    def annotation(self, node: ast.expr, scope: Scope) -> str:
-        """Return the annotation of the parameter that a name is and stays."""
-        if not isinstance(node, ast.Name):
-            return ""
-        found = list(scope.lookup(node.id))
-        if len(found) != 1:
-            return ""
-        note = annotation_of(node.id, found[0][0])
-        return "" if note is None else ast.unparse(note).strip("'\"")
+    def is_name(self, node: ast.expr, scope: Scope) -> bool:
+        """Whether an expression is a constant, or was quoted, where a name stands."""
+        self._is_name = True
+        try:
+            return self.is_constant(node, scope)
+        finally:
+            self._is_name = False
 
     # -- names
 
@@ -151,6 +109,7 @@ class Constants:
             (owner, binding)
             for owner, binding in scope.lookup(node.id)
             if not self._is_later(binding, owner, node, scope)
+            and binding.line >= self._since(node, owner, scope)
         ]
         if not found:
             return False
@@ -173,6 +132,14 @@ class Constants:
         if targets:
             return all(self._stored(item, owner, depth) for item in targets)
         return self._parameter(name, owner, depth)
+
+    def _since(self, node: ast.Name, owner: Scope, scope: Scope) -> int:
+        """Return the line of the last value that a name surely got before it is read."""
+        if owner is not scope or scope.kind is not Kind.FUNCTION:
+            return 0
+        if scope not in self._anew:
+            self._anew[scope] = given_anew(scope, self._module)
+        return last_given(self._anew[scope].get(node.id, []), node.lineno)
 
     def _is_later(self, binding: Binding, owner: Scope, node: ast.Name, scope: Scope) -> bool:
         """Whether a value is given after the name is read: below it, and in no loop with it."""
@@ -200,10 +167,29 @@ class Constants:
             child, parent = parent, self._module.parents.get(parent)
         if isinstance(parent, ast.For | ast.AsyncFor | ast.comprehension):
             return child is parent.target and self._value(parent.iter, owner, depth)
+        if isinstance(parent, ast.Assign) and child is not target:
+            given = self._unpacked(target, parent, owner)
+            if given:
+                return all(self.is_constant(value, where, depth) for value, where in given)
         if isinstance(parent, ast.AugAssign | ast.Assign):
             return self.is_constant(parent.value, owner, depth)
         # `name: str` alone gives no value; a loop's body or a `with` does.
         return isinstance(parent, ast.AnnAssign) and parent.value is None
+
+    def _unpacked(
+        self, target: ast.Name, parent: ast.Assign, owner: Scope
+    ) -> list[tuple[ast.expr, Scope]]:
+        """Return what `text, values = function()` gives a name; nothing where it is not shown."""
+        names = parent.targets[0]
+        if not isinstance(names, ast.Tuple) or not isinstance(parent.value, ast.Call):
+            return []
+        found: list[tuple[ast.expr, Scope]] = []
+        for function in functions_of(parent.value.func, owner, self._module):
+            for value in returns_of(function):
+                if not isinstance(value, ast.Tuple) or len(value.elts) != len(names.elts):
+                    return []
+                found.append((value.elts[names.elts.index(target)], function))
+        return found
 
     def _parameter(self, name: str, owner: Scope, depth: int) -> bool:
         """Whether a function that only this module calls gets nothing but constants."""
@@ -216,7 +202,7 @@ class Constants:
             return False
         if not (node.name.startswith("_") or self._is_migration or is_nested(owner)):
             return False
-        calls = self._calls_of(node, owner)
+        calls = calls_of(node, owner, self._module)
         if not calls:
             return False
         for call, scope, skipped in calls:
@@ -226,22 +212,6 @@ class Constants:
             if value is None or not self.is_constant(value, scope, depth):
                 return False
         return True
-
-    def _calls_of(
-        self, node: ast.FunctionDef | ast.AsyncFunctionDef, owner: Scope
-    ) -> list[tuple[ast.Call, Scope, int]]:
-        """Return every call of a function; none when it is used in another way as well."""
-        is_method = owner.parent is not None and owner.parent.kind is Kind.CLASS
-        found = []
-        for call, scope in self._module.calls:
-            func = call.func
-            if isinstance(func, ast.Name) and func.id == node.name and not is_method:
-                found.append((call, scope, 0))
-            elif isinstance(func, ast.Attribute) and func.attr == node.name and is_method:
-                static = any(last_name(item) == "staticmethod" for item in node.decorator_list)
-                found.append((call, scope, 0 if static else 1))
-        loads = 0 if is_method else len(self._module.loads.get(node.name, ()))
-        return [] if not is_method and loads != len(found) else found
 
     def _stays(self, name: str, owner: Scope, depth: int) -> bool:
         """Whether nothing but constants is put into a list or mapping that a name holds."""
@@ -253,7 +223,11 @@ class Constants:
             put: list[ast.expr] = []
             if isinstance(parent, ast.Attribute) and isinstance(above, ast.Call):
                 put = above.args if parent.attr in _GROWS else []
-            elif isinstance(parent, ast.Subscript) and isinstance(parent.ctx, ast.Store):
+            elif (
+                isinstance(parent, ast.Subscript)
+                and parent.value is use
+                and isinstance(parent.ctx, ast.Store)
+            ):
                 if not isinstance(above, ast.Assign):
                     return False
                 put = [above.value]
@@ -309,12 +283,14 @@ class Constants:
 
     def _call(self, node: ast.Call, scope: Scope, depth: int) -> bool:
         name = last_name(node.func)
-        if name in _NUMBERS or _QUOTES.fullmatch(name) or name.startswith(("uuid", "utcnow")):
+        if name in NUMBERS or _QUOTES.fullmatch(name) or name.startswith(("uuid", "utcnow")):
             return True
-        if name == "replace" and [literal(item) for item in node.args] in _DOUBLED:
+        if self._is_name and isinstance(node.func, ast.Name) and _QUOTES_NAMES.fullmatch(name):
+            return True
+        if name == "replace" and is_doubling(node.args):
             return True  # of a quoted identifier
         if name == "quote" and isinstance(node.func, ast.Attribute):
-            return "preparer" in last_name(node.func.value)
+            return last_name(node.func.value).endswith(("preparer", "db", "conn", "connection"))
         if name in ("scalar", "scalar_one") and isinstance(node.func, ast.Attribute):
             return is_counted(node.func.value, scope)
         if name in ("isoformat", "strftime", "timestamp", "hexdigest"):
@@ -329,7 +305,7 @@ class Constants:
             parts.append(node.func.value)
         if name in _TEXTS:
             return all(self.is_constant(part, scope, depth) for part in parts)
-        if name == "map" and len(node.args) == 2 and last_name(node.args[0]) in _NUMBERS:
+        if name == "map" and len(node.args) == 2 and last_name(node.args[0]) in NUMBERS:
             return True
         return self._gives_constants(node.func, scope, depth)
 
@@ -373,7 +349,18 @@ class Constants:
         return {"revision", "down_revision"} <= set(self._module.scope.bindings)
 
 
-_STRING_METHODS = frozenset(
-    "strip lstrip rstrip lower upper title format join replace decode isoformat strftime "
-    "capitalize zfill removeprefix removesuffix hexdigest casefold".split()
-)
+def _entry(node: ast.Subscript, scope: Scope) -> ast.expr | None:
+    """Return what a mapping that is written out has under a key."""
+    key = literal(node.slice)
+    if key is None or not isinstance(node.value, ast.Name):
+        return None
+    found = list(scope.lookup(node.value.id))
+    mapping = found[0][1].value if len(found) == 1 else None
+    if not isinstance(mapping, ast.Dict) or found[0][0] is not scope:
+        return None
+    values = dict(zip(map(_text, mapping.keys), mapping.values, strict=True))
+    return values.get(key)
+
+
+def _text(node: ast.expr | None) -> str | None:
+    return None if node is None else literal(node)

@@ -17,6 +17,11 @@ MADE_OF_PARTS = (
     ast.JoinedStr, ast.FormattedValue, ast.Tuple, ast.List, ast.Set, ast.Dict, ast.BoolOp,
     ast.IfExp, ast.UnaryOp, ast.Compare, ast.NamedExpr, ast.Starred,
 )  # fmt: skip
+STRING_METHODS = frozenset(
+    "strip lstrip rstrip lower upper title format join replace decode isoformat strftime "
+    "capitalize zfill removeprefix removesuffix hexdigest casefold".split()
+)
+_DOUBLED = (['"', '""'], ["`", "``"], ["]", "]]"])
 
 
 def parts_of(node: ast.expr) -> list[ast.expr]:
@@ -55,3 +60,14 @@ def is_clock(func: ast.expr, scope: Scope) -> bool:
         if len(found) == 1 and found[0] is not None:
             value = found[0]
     return isinstance(value, ast.Call) and last_name(value.func) in ("now", "today", "utcnow")
+
+
+def is_doubling(args: list[ast.expr]) -> bool:
+    """`replace('"', '""')`, `replace(quote, quote + quote)`, `replace(quote, quote * 2)`."""
+    if len(args) != 2:
+        return False
+    mark, twice = args
+    if isinstance(twice, ast.BinOp) and isinstance(mark, ast.Name):
+        again = "2" if isinstance(twice.op, ast.Mult) else mark.id
+        return (ast.unparse(twice.left), ast.unparse(twice.right)) == (mark.id, again)
+    return [literal(item) for item in args] in _DOUBLED

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ast
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator
 
+from safehold.source.blocks import end_of_block
+from safehold.source.entries import last_name
 from safehold.source.scopes import Kind, Module, Scope
 
+_MOST_BLOCKS = 20
 _ANNOTATED = frozenset(("int", "float", "bool", "uuid.UUID", "UUID", "datetime", "date",
                         "datetime.datetime", "datetime.date", "Decimal"))  # fmt: skip
 
@@ -96,6 +101,50 @@ def own_nodes(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.
         yield node
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
             stack.extend(ast.iter_child_nodes(node))
+
+
+def calls_of(
+    node: ast.FunctionDef | ast.AsyncFunctionDef, owner: Scope, module: Module
+) -> list[tuple[ast.Call, Scope, int]]:
+    """Return every call of a function; none when it is used in another way as well."""
+    is_method = owner.parent is not None and owner.parent.kind is Kind.CLASS
+    found = []
+    for call, scope in module.calls:
+        func = call.func
+        if isinstance(func, ast.Name) and func.id == node.name and not is_method:
+            found.append((call, scope, 0))
+        elif isinstance(func, ast.Attribute) and func.attr == node.name and is_method:
+            static = any(last_name(item) == "staticmethod" for item in node.decorator_list)
+            found.append((call, scope, 0 if static else 1))
+    loads = 0 if is_method else len(module.loads.get(node.name, ()))
+    return [] if not is_method and loads != len(found) else found
+
+
+def given_anew(owner: Scope, module: Module) -> dict[str, list[tuple[int, int]]]:
+    """Return the lines in which a function gives its names a value, with the ends of their blocks.
+
+    What stands behind such a line in its block sees that value, or a later one.
+    """
+    found: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    node = owner.node
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        for item in own_nodes(node):
+            if isinstance(item, ast.Assign):
+                for target in item.targets:
+                    if isinstance(target, ast.Name):
+                        found[target.id].append((item.lineno, end_of_block(item, module)))
+    for lines in found.values():
+        lines.sort()
+    return found
+
+
+def last_given(lines: list[tuple[int, int]], place: int) -> int:
+    """Return the line of the last value that is surely given before a place; 0 without one."""
+    at = bisect_left(lines, (place, 0))
+    for line, end in reversed(lines[max(at - _MOST_BLOCKS, 0) : at]):
+        if place <= end:
+            return line
+    return 0
 
 
 def is_numeric(note: ast.expr | str | None) -> bool:

@@ -286,6 +286,8 @@ class _Reader:
     def _bare(self, token: Token, index: int) -> Position:
         before, after = self._before(index), self._after(index)
         level = self._levels[-1]
+        if before == "LIKE" and self._is_likeness(index):
+            return _of(token, token.start, Place.NAME)
         if before in _COMPARED or (before == "NOT" and self._before(index - 1) == "IS"):
             return self._compared(token, index)
         if before in _CALCULATED and (level.clause != "SELECT" or level.opened_by == "FUNCTION"):
@@ -308,6 +310,12 @@ class _Reader:
         else:
             place = Place.UNKNOWN
         return _of(token, token.start, place)
+
+    def _is_likeness(self, index: int) -> bool:
+        """Whether it is the table in `CREATE TABLE a LIKE b` and `CREATE TABLE a (LIKE b)`."""
+        if self._tokens[0].word != "CREATE":
+            return False
+        return self._levels[-1].clause == "TABLE" or self._before(index - 1) in ("(", ",")
 
     def _compared(self, token: Token, index: int) -> Position:
         """A value that is compared with a column takes the column's type; others do not."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from safehold.source.checked import Checks, checks_of
 from safehold.source.sql.built import HOLE, Bit, Built, Hole
 from safehold.source.sql.constants import Constants
 from safehold.source.sql.lexer import Place, Position, is_statement, positions
@@ -14,6 +16,12 @@ from safehold.source.sql.sinks import Kind, Sink, sinks
 from safehold.source.unit import Unit
 
 _MOST_INLINED = 6
+# A statement that is handed over as a whole, to be explained instead of run.
+_EXPLAINED = re.compile(
+    rf"\s*EXPLAIN(?:\s+(?:QUERY\s+PLAN|ANALYZE|VERBOSE|EXTENDED)|\s*\([^){HOLE}]*\))*"
+    rf"\s+{HOLE}\s*;?\s*",
+    re.IGNORECASE,
+)
 VALUES = (Place.QUOTED, Place.BARE, Place.LISTED)
 
 
@@ -61,19 +69,20 @@ def statements(unit: Unit) -> Statements:
     constants, builder = Constants(unit.module), Builder(unit.module)
     if HOLE in unit.text.utf8.decode("utf-8", "surrogatepass"):
         return Statements((), constants, builder)
+    checks = unit.once(checks_of)
     found: dict[ast.Call, Statement] = {}
     for sink in sinks(unit):
-        statement = _judged(sink, constants, builder)
+        statement = _judged(sink, constants, builder, checks)
         if statement is not None:
             found.setdefault(sink.called.node, statement)
     return Statements(tuple(found.values()), constants, builder)
 
 
-def _judged(sink: Sink, constants: Constants, builder: Builder) -> Statement | None:
+def _judged(sink: Sink, constants: Constants, builder: Builder, checks: Checks) -> Statement | None:
     variants = []
     for built in builder.texts(sink.sql, sink.called.scope):
         whole = _expanded(built, builder)
-        spots = list(_spots(sink, whole, constants))
+        spots = list(_spots(sink, whole, constants, checks))
         if any(spot.is_harmful for spot in spots):
             variants.append(Statement(sink, whole, spots, sink.obstacle or whole.obstacle))
     if not variants:
@@ -102,11 +111,11 @@ def _expanded(built: Built, builder: Builder) -> Built:
     return built
 
 
-def _spots(sink: Sink, built: Built, constants: Constants) -> Iterator[Spot]:
+def _spots(sink: Sink, built: Built, constants: Constants, checks: Checks) -> Iterator[Spot]:
     text = built.text
     if not any(char.isalpha() or char in "'\"" for char in text.replace(HOLE, "")):
         return  # nothing is known of it but its parts
-    if not sink.is_sure and not is_statement(text):
+    if _EXPLAINED.fullmatch(text) or (not sink.is_sure and not is_statement(text)):
         return
     holes = {index: bit.hole for index, bit in enumerate(built.bits) if bit.hole is not None}
     if not holes:
@@ -119,7 +128,12 @@ def _spots(sink: Sink, built: Built, constants: Constants) -> Iterator[Spot]:
     ):
         hole = holes.get(position.at)
         if hole is not None:
-            harmless = hole.is_number or constants.is_constant(hole.value, hole.scope)
+            harmless = (
+                hole.is_number
+                or constants.is_constant(hole.value, hole.scope)
+                or (position.place is Place.NAME and constants.is_name(hole.value, hole.scope))
+                or checks.leaves_fixed(hole.value, hole.value, hole.scope)
+            )
             is_number = constants.is_number(hole.value, hole.scope)
             is_harmful = not harmless and not (is_number and position.place not in VALUES)
             yield Spot(hole, position, is_harmful, is_number)
