@@ -32,8 +32,8 @@ _MARKED = re.compile(r"^pytestmark = .*\bpytest\.mark\.extras\b", re.MULTILINE)
 _FORKING = re.compile(r"^pytestmark = .*\bpytest\.mark\.forking\b", re.MULTILINE)
 
 _OPTIONAL = (
-    "blake3", "joblib", "numpy", "pandas", "pyarrow", "rich", "safetensors", "scipy", "sklearn",
-    "torch",
+    "blake3", "joblib", "numpy", "pandas", "prometheus_client", "pyarrow", "rich", "safetensors",
+    "scipy", "sklearn", "torch",
 )  # fmt: skip
 
 

@@ -34,6 +34,7 @@ CAUGHT_AS = {
     "WeakKey": {errors.ConfigError},
     "AdapterError": {ImportError},
     "TrailError": set(),
+    "ExportError": set(),
     "SafeholdError": set(),
 }
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safehold.errors import Blocked, NotSealed, TrailError
+from safehold.errors import Blocked, ExportError, NotSealed, TrailError
 from safehold.events import Event, Recorder, request_context
 from safehold.observe.trail import _ascii_json
 
@@ -319,3 +319,54 @@ def test_control_characters_survive_as_escapes():
     text = "a\n\r\t\x00\x1b[31m\x7f\x85\u2028\u202e\u200b\ufeff\U0001f600é"
     line = _ascii_json(recorded(Event(action="x", outcome="done", artifact=text)))
     assert json.loads(line)["artifact"] == text
+
+
+# --- exporters that watch the trail, or have to be closed ------------------------------------
+
+
+class Watching(Log):
+    def __init__(self):
+        super().__init__()
+        self.seconds, self.missed = [], 0
+
+    def appended(self, seconds):
+        self.seconds.append(seconds)
+
+    def not_appended(self):
+        self.missed += 1
+
+
+def test_watcher_is_told_how_long_the_trail_takes():
+    watcher = Watching()
+    Recorder(Log(), watcher).record(LOAD)
+    assert watcher.seconds[0] > 0
+    assert watcher.missed == 0
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=repr)
+def test_watcher_is_told_of_an_event_that_the_trail_does_not_take(failure):
+    watcher = Watching()
+    with pytest.raises(TrailError):
+        Recorder(Log(failure), watcher).record(LOAD)
+    assert (watcher.seconds, watcher.missed, watcher.events) == ([], 1, [])
+
+
+def test_closing_closes_each_exporter_and_records_what_one_has_lost():
+    class Losing(Log):
+        name = "alerts"
+
+        def close(self):
+            raise ExportError("3 events did not leave")
+
+    class Closing(Log):
+        closed = False
+
+        def close(self):
+            self.closed = True
+
+    log, last = Log(), Closing()
+    Recorder(log, Losing(), Log(), last).close()
+    assert last.closed
+    assert [(event.action, event.detail) for event in log.events] == [
+        ("export", {"exporter": "alerts", "message": "3 events did not leave"})
+    ]

@@ -152,7 +152,8 @@ def test_import_loads_nothing_heavy_and_nothing_optional(statement):
         "asyncio", "concurrent", "cryptography", "email", "html", "http", "importlib.metadata",
         "inspect", "json", "logging", "msgspec", "multiprocessing", "pickle", "socket", "sqlite3",
         "ssl", "subprocess", "tempfile", "tomllib", "unittest", "urllib", "xml", "zipfile",
-        "blake3", "joblib", "numpy", "pandas", "pyarrow", "rich", "scipy", "sklearn", "torch",
+        "blake3", "joblib", "numpy", "pandas", "prometheus_client", "pyarrow", "rich", "scipy",
+        "sklearn", "torch",
     }  # fmt: skip
     program = "import sys; before = set(sys.modules); {}; print(*set(sys.modules) - before)"
     done = subprocess.run(

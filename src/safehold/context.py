@@ -57,10 +57,13 @@ class Context:
         return cls(policy, keyring, Recorder(trail, *exporters), trail)
 
     def close(self) -> None:
-        """Sync the trail and close what the context opened."""
-        if self._trail is not None:
-            self._trail.close()
-        self.root.close()
+        """Close the exporters, sync the trail and close what the context opened."""
+        try:
+            self.recorder.close()
+        finally:
+            if self._trail is not None:
+                self._trail.close()
+            self.root.close()
 
     def __enter__(self) -> Self:
         return self

@@ -6,6 +6,7 @@
     ├── MissingExtra                an optional dependency is absent; also a ModuleNotFoundError
     ├── AdapterError                the guard does not know this version of a library
     ├── TrailError                  an event could not be recorded; callers fail closed
+    ├── ExportError                 events did not reach an exporter; the trail has them
     ├── LimitExceeded               input is larger or deeper than the policy's limits
     ├── EncodeError                 a value has no lossless form in the codec
     ├── DecodeError                 verified bytes are not what their codec says
@@ -67,6 +68,10 @@ class AdapterError(SafeholdError, ImportError):
 
 class TrailError(SafeholdError):
     """An event could not be written to the trail, so the operation must not go on."""
+
+
+class ExportError(SafeholdError):
+    """Events did not reach an exporter; the trail has them, and records this."""
 
 
 class LimitExceeded(SafeholdError, UnpicklingError):

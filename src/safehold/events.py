@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import PurePath
-from typing import Any, Literal, NoReturn, Protocol, cast
+from typing import Any, Literal, NoReturn, Protocol, cast, runtime_checkable
 
 import msgspec
 
-from safehold.errors import SafeholdError, TrailError
+from safehold.errors import ExportError, SafeholdError, TrailError
 
 Outcome = Literal["allowed", "refused", "failed", "done"]
 
@@ -33,7 +34,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One decision or operation.
 
     ``action``: load, dump, seal, verify, migrate, ...; ``reason``: error class or short text;
-    ``artifact``: logical name, never content; ``request``: ids bound by `request_context`.
+    ``artifact``: logical name, never content; ``request``: ids bound by `request_context`;
+    ``seconds``: how long the operation took up to here, 0 if nobody measured it.
     """
 
     action: str
@@ -47,6 +49,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     generation: int = 0
     size: int = 0
     caller: str = ""
+    seconds: float = 0.0
     request: dict[str, str] = {}
     detail: dict[str, Any] = {}
 
@@ -58,6 +61,17 @@ class Exporter(Protocol):
         """Deliver one event; raise when that is not possible."""
 
 
+@runtime_checkable
+class Watcher(Protocol):
+    """An exporter that is also told how the trail does; it must not raise."""
+
+    def appended(self, seconds: float) -> None:
+        """Take how long the trail took for one event."""
+
+    def not_appended(self) -> None:
+        """Take that the trail did not accept one."""
+
+
 class Recorder:
     """Hands each event to the trail first, then to the other exporters."""
 
@@ -65,6 +79,7 @@ class Recorder:
         """`trail` must accept every event; `exporters` are told afterwards."""
         self._trail = trail
         self._exporters = exporters
+        self._watchers = tuple(item for item in exporters if isinstance(item, Watcher))
 
     def record(self, event: Event) -> None:
         """Record an event.
@@ -77,24 +92,34 @@ class Recorder:
             try:
                 exporter.export(event)
             except Exception as error:  # noqa: BLE001  (the trail has the event; say so there)
-                self._to_trail(
-                    Event(
-                        action="export",
-                        outcome="failed",
-                        reason=type(error).__name__,
-                        detail={"exporter": type(exporter).__name__},
-                    )
-                )
+                self._to_trail(_not_exported(exporter, error))
+
+    def close(self) -> None:
+        """Close the exporters that can be; what one of them has lost goes to the trail.
+
+        Raises:
+            TrailError: the trail did not take that.
+        """
+        for exporter in self._exporters:
+            try:
+                getattr(exporter, "close", _nothing)()
+            except Exception as error:  # noqa: BLE001  (as when it exports)
+                self._to_trail(_not_exported(exporter, error))
 
     def _to_trail(self, event: Event) -> Event:
+        started = time.perf_counter() if self._watchers else 0.0
         try:
             event = _prepared(event)
             self._trail.export(event)
-        except TrailError:
-            raise
         except Exception as error:  # any failure of the trail means: not recorded, fail closed
+            for watcher in self._watchers:
+                watcher.not_appended()
+            if isinstance(error, TrailError):
+                raise
             message = f"the event could not be recorded: {type(error).__name__}: {error}"
             raise TrailError(message) from error
+        for watcher in self._watchers:
+            watcher.appended(time.perf_counter() - started)
         return event
 
     def refuse(self, event: Event, error: SafeholdError) -> NoReturn:
@@ -104,6 +129,18 @@ class Recorder:
         except TrailError as lost:
             error.add_note(f"this refusal could not be recorded: {lost}")
         raise error
+
+
+def _not_exported(exporter: Exporter, error: Exception) -> Event:
+    detail = {"exporter": str(getattr(exporter, "name", type(exporter).__name__))}
+    if isinstance(error, ExportError):  # others may quote what they were given
+        detail["message"] = str(error)
+    reason = type(error).__name__
+    return Event(action="export", outcome="failed", reason=reason, detail=detail)
+
+
+def _nothing() -> None:
+    pass
 
 
 @contextlib.contextmanager

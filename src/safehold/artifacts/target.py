@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from typing import Any, NamedTuple, Self
 
 from safehold.artifacts.codecs import CODECS
@@ -152,12 +153,17 @@ class Recorded:
         }
         self.reason = ""
         self._allowed = False
+        self._started = time.perf_counter()
 
     def allow(self, reason: str = "") -> None:
         """Record that the operation goes on, now. Raises TrailError."""
         why = reason or self.reason
-        self._recorder.record(Event(outcome="allowed", reason=why, **self.fields))
+        event = Event(outcome="allowed", reason=why, seconds=self._seconds(), **self.fields)
+        self._recorder.record(event)
         self._allowed = True
+
+    def _seconds(self) -> float:
+        return round(time.perf_counter() - self._started, 6)
 
     def header(self, header: Header) -> None:
         """Take what a verified header says."""
@@ -182,6 +188,7 @@ class Recorded:
                 reason=_public_name(type(error)),
                 rule=getattr(error, "rule", ""),
                 caller=getattr(error, "caller", ""),
+                seconds=self._seconds(),
                 detail=detail,
                 **self.fields,
             )
@@ -189,7 +196,9 @@ class Recorded:
         elif isinstance(error, Exception):
             # Whatever else a library or the system raises: the trail tells of the attempt.
             reason = type(error).__name__
-            self._recorder.record(Event(outcome="failed", reason=reason, **self.fields))
+            seconds = self._seconds()
+            event = Event(outcome="failed", reason=reason, seconds=seconds, **self.fields)
+            self._recorder.record(event)
 
 
 def _public_name(kind: type) -> str:

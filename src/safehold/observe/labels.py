@@ -1,0 +1,97 @@
+"""Label values of metrics: a closed vocabulary, so that no event makes a new time series.
+
+What an event says is partly chosen by whoever is refused: a file's name never becomes a label,
+and any other word that is not known becomes ``other``.
+"""
+
+from __future__ import annotations
+
+import builtins
+import re
+from typing import Final
+
+from safehold import errors
+from safehold.events import Event
+from safehold.findings import Severity
+from safehold.policy import CODE_CODECS, DATA_CODECS
+
+OTHER: Final = "other"
+NONE: Final = "none"
+
+OPERATIONS: Final = frozenset(
+    """
+    append call contain dump export extend import interpreter limit load mark open quarantine read
+    rename rotate seal unseal verify version scan migrate keys.load keys.rotate policy.load
+    trail.open trail.verify alert
+    """.split()
+)
+OUTCOMES: Final = frozenset({"allowed", "refused", "failed", "done"})
+FORMATS: Final = frozenset({*CODE_CODECS, *DATA_CODECS})
+SEVERITIES: Final = {severity.label: severity for severity in Severity}
+_MONITORED = "mode monitor"
+REASONS: Final = frozenset(
+    {
+        _MONITORED,
+        "resource limits",
+        *(name for name, kind in vars(errors).items() if isinstance(kind, type)),
+        *(
+            name
+            for name, kind in vars(builtins).items()
+            if isinstance(kind, type) and issubclass(kind, Exception)
+        ),
+    }
+)
+_RULE = re.compile(r"SH[1-6]\d\d")
+
+# How bad a refusal is that no rule's finding stands for: somebody changed or forged something,
+# tried what is not allowed, or the file is simply another one.
+_SEVERITY_OF_REASON: Final = {
+    "Tampered": Severity.CRITICAL,
+    "Revoked": Severity.CRITICAL,
+    "TypeNotAllowed": Severity.CRITICAL,
+    "Blocked": Severity.CRITICAL,
+    "UnknownKey": Severity.HIGH,
+    "NotSealed": Severity.HIGH,
+    "WrongContext": Severity.HIGH,
+    "Rollback": Severity.HIGH,
+    "QueryRefused": Severity.HIGH,
+    "DecodeError": Severity.HIGH,
+    "TrailError": Severity.HIGH,
+    _MONITORED: Severity.HIGH,
+}
+
+
+def operation(event: Event) -> tuple[str, str, str, str]:
+    """Return op, format, outcome and reason of an event."""
+    return (
+        _known(event.action, OPERATIONS),
+        _known(event.codec, FORMATS),
+        _known(event.outcome, OUTCOMES),
+        _known(event.reason, REASONS),
+    )
+
+
+def is_violation(event: Event) -> bool:
+    """Say whether an event breaks the policy, also where the policy only monitors."""
+    return event.outcome == "refused" or bool(event.rule)
+
+
+def rule(event: Event) -> str:
+    """Return the rule of a violation: one of 600."""
+    if not event.rule:
+        return NONE
+    return event.rule if _RULE.fullmatch(event.rule) else OTHER
+
+
+def severity(event: Event) -> Severity:
+    """Return how bad a violation is: what the event says, else what its reason means."""
+    said = event.detail.get("severity")
+    if isinstance(said, str) and said in SEVERITIES:
+        return SEVERITIES[said]
+    return _SEVERITY_OF_REASON.get(event.reason, Severity.MEDIUM)
+
+
+def _known(value: str, known: frozenset[str]) -> str:
+    if not value:
+        return NONE
+    return value if value in known else OTHER
