@@ -20,20 +20,17 @@ from tests.source.migrated import FORMS, LIBRARIES
 
 pytestmark = [pytest.mark.extras, pytest.mark.forking]
 VALUE = {"a": [1, 2.5, "three"], "b": (None, True)}
-POLICY = """
+CODECS = ["pickle", "joblib", "safetensors", "npy"]
+POLICY = f"""
 version = 1
-[keys]
-source = "env:SAFEHOLD_SECRET_KEY"
-id = "k1"
+keys = {{source = "env:SAFEHOLD_SECRET_KEY", id = "k1"}}
+memory = {{codecs = {CODECS}, allow = ["numpy"]}}
 [[zone]]
 name = "models"
 paths = ["models/**"]
 trust = "internal"
-codecs = ["pickle", "joblib", "safetensors", "npy"]
+codecs = {CODECS}
 allow = ["numpy", "pandas"]
-[memory]
-codecs = ["pickle", "joblib", "safetensors", "npy"]
-allow = ["numpy"]
 """
 # By use, a library stays what it is, and a name for it that a caller may replace is not followed;
 # what is taken from a module that is imported by a name in a string would be one.

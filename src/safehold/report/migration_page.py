@@ -7,7 +7,7 @@ from typing import Final
 
 from safehold._version import __version__
 from safehold.report.migration import Migration
-from safehold.report.page import page, text
+from safehold.report.page import group, page, text
 from safehold.source import FileAudit, diff
 
 _TITLES: Final = {False: "What a migration would change", True: "What the migration changed"}
@@ -46,11 +46,8 @@ def _body(migration: Migration) -> Iterator[str]:
 
 
 def _group(outcome: str, colour: str, meaning: str, audits: Sequence[FileAudit]) -> Iterator[str]:
-    opened = "" if outcome == "unchanged" else " open"
-    number = "1 file" if len(audits) == 1 else f"{len(audits)} files"
-    yield f'<details class="rule {colour}"{opened}>'
-    yield f"<summary><h2>{outcome.capitalize()}: {number}</h2></summary>"
-    yield f'<p class="meta">{meaning}</p>'
+    is_open = outcome != "unchanged"
+    yield group(outcome.capitalize(), colour, meaning, count=len(audits), is_open=is_open)
     for audit in audits:
         yield from _file(audit, " open" if len(audits) <= _SHOWN_OPEN else "")
     yield "</details>"

@@ -66,6 +66,16 @@ _POLICY: Final = (
 )
 
 
+def group(heading: str, colour: str, meaning: str, *, count: int, is_open: bool) -> str:
+    """Return the beginning of a group of files, which `</details>` ends."""
+    number = "1 file" if count == 1 else f"{count} files"
+    return (
+        f'<details class="rule {colour}"{" open" if is_open else ""}>'
+        f"<summary><h2>{heading}: {number}</h2></summary>"
+        f'<p class="meta">{meaning}</p>'
+    )
+
+
 def page(title: str, body: Iterator[str]) -> str:
     """Return a complete document; the body's parts are HTML."""
     return "\n".join((*_head(title), *body, "</main></body></html>")) + "\n"

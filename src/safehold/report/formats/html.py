@@ -7,7 +7,7 @@ from typing import Final
 
 from safehold._version import __version__
 from safehold.findings import Rule
-from safehold.report.page import page, text
+from safehold.report.page import group, page, text
 from safehold.report.result import Entry, Item, Result
 from safehold.scan import Verdict
 
@@ -55,11 +55,8 @@ def _body(result: Result) -> Iterator[str]:
 
 
 def _group(verdict: Verdict, meaning: str, entries: Sequence[Entry]) -> Iterator[str]:
-    opened = "" if verdict is Verdict.CLEAN else " open"
-    number = "1 file" if len(entries) == 1 else f"{len(entries)} files"
-    yield f'<details class="rule {verdict}"{opened}>'
-    yield f"<summary><h2>{verdict.capitalize()}: {number}</h2></summary>"
-    yield f'<p class="meta">{meaning}</p>'
+    is_open = verdict is not Verdict.CLEAN
+    yield group(verdict.capitalize(), verdict, meaning, count=len(entries), is_open=is_open)
     for entry in entries:
         yield from _file(entry, " open" if len(entries) <= _SHOWN_OPEN else "")
     yield "</details>"

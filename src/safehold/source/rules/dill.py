@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from safehold.findings import Rule, Severity
-from safehold.source.row import Argument, Example, Library, SourceRule
+from safehold.source import pickle_names
+from safehold.source.row import Argument, Example, SourceRule
 
 RULE = Rule(
     id="SH164",
@@ -22,22 +25,15 @@ RULE = Rule(
     references=("https://dill.readthedocs.io/en/latest/",),
 )
 
-LIBRARY = Library(
+LIBRARY = replace(
+    pickle_names.PICKLE,
     name="dill",
     modules=("dill",),
     facade="safehold.compat.dill",
-    reads={
-        "load": Argument(0, ("file",)),
-        "loads": Argument(0, ("str",)),
-        "Unpickler": Argument(0, ("file",)),
-    },
-    writes={
-        "dump": Argument(1, ("file",)),
-        "dumps": Argument(0, ("obj",)),
-        "Pickler": Argument(0, ("file",)),
-    },
-    value=Argument(0, ("obj",)),
-    memory=frozenset({"loads", "dumps"}),
+    reads={**pickle_names.PICKLE.reads, "loads": Argument(0, ("str",))},
+    offered=None,
+    data_facade=None,
+    data_names=frozenset(),
     beyond=frozenset(
         {"dump_module", "load_module", "load_module_asdict", "dump_session", "load_session",
          "_dill", "session"}

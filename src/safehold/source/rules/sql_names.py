@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from safehold.findings import Confidence, Rule, Severity
+from safehold.findings import Rule, Severity
 from safehold.source.row import Example, Item, SourceRule
 from safehold.source.sql.lexer import Place
 from safehold.source.sql.sinks import HINTS
-from safehold.source.sql.statements import Spot, statements
+from safehold.source.sql.statements import Spot
+from safehold.source.sql.told import told
 from safehold.source.unit import Unit
 
 RULE = Rule(
@@ -33,19 +34,8 @@ RULE = Rule(
 
 
 def _check(unit: Unit) -> Iterator[Item]:
-    """Yield the statements with names in them that somebody else may choose."""
-    for statement in unit.once(statements).found:
-        spots = statement.harmful(Place.NAME)
-        if spots:
-            names = ", ".join(f"`{ast.unparse(spot.hole.value)}`" for spot in spots)
-            yield Item(
-                statement.sink.called.node,
-                f"{names} {'is' if len(spots) == 1 else 'are'} written into a statement in the "
-                "place of a name",
-                _remedy(spots, statement.sink.driver.dialect),
-                confidence=min(statement.sink.confidence, Confidence.MEDIUM),
-                detail={"driver": statement.sink.driver.name or None},
-            )
+    """Return the statements with names in them that somebody else may choose."""
+    return told(unit, Place.NAME, "in the place of a name", _remedy)
 
 
 def _remedy(spots: list[Spot], dialect: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 
-from safehold.findings import Confidence, Rule, Severity
+from safehold.findings import Rule, Severity
 from safehold.source.row import Example, Item, SourceRule
 from safehold.source.sql.lexer import Place
 from safehold.source.sql.sinks import HINTS
-from safehold.source.sql.statements import statements
+from safehold.source.sql.told import told
 from safehold.source.unit import Unit
 
 RULE = Rule(
@@ -32,18 +31,8 @@ RULE = Rule(
 
 
 def _check(unit: Unit) -> Iterator[Item]:
-    """Yield the statements with pieces that are not known."""
-    for statement in unit.once(statements).found:
-        spots = statement.harmful(Place.UNKNOWN)
-        if spots:
-            names = ", ".join(f"`{ast.unparse(spot.hole.value)}`" for spot in spots)
-            yield Item(
-                statement.sink.called.node,
-                f"{names} {'is' if len(spots) == 1 else 'are'} written into a statement as a "
-                "piece of SQL",
-                confidence=min(statement.sink.confidence, Confidence.MEDIUM),
-                detail={"driver": statement.sink.driver.name or None},
-            )
+    """Return the statements with pieces that are not known."""
+    return told(unit, Place.UNKNOWN, "as a piece of SQL")
 
 
 SQL_PARTS = SourceRule(
