@@ -118,12 +118,20 @@ def test_finalizing_takes_the_files_off_the_list(tree):
     assert "NotSealed" in reads(tree, "io.model()")
 
 
-def test_who_has_opened_a_file_when_it_is_converted_reads_it_to_its_end(tree):
+@pytest.mark.parametrize(
+    ("opened", "loads", "value"),
+    [
+        ("open('models/m.pkl', 'rb')", 1, MODEL),
+        ("gzip.open('models/packed.pkl.gz', 'rb')", 1, {"packed": 1}),
+        ("open('models/several.pkl', 'rb')", 2, {"two": 2}),
+    ],
+)
+def test_who_has_opened_a_file_when_it_is_converted_reads_it_to_its_end(tree, opened, loads, value):
     migrate(tree, "--unsealed-until", LATER, "--write")
     code = (
-        "import safehold.compat.pickle as pickle, sys\n"
-        "file = open('models/m.pkl', 'rb')\nprint('opened', flush=True)\nsys.stdin.readline()\n"
-        "print(pickle.load(file))"
+        f"import gzip, sys\nimport safehold.compat.pickle as pickle\nfile = {opened}\n"
+        f"print('opened', flush=True)\nsys.stdin.readline()\n"
+        f"print([pickle.load(file) for _ in range({loads})][-1])"
     )
     environment = os.environ | {"SAFEHOLD_POLICY": str(tree / "safehold.toml")}
     with subprocess.Popen(
@@ -133,7 +141,7 @@ def test_who_has_opened_a_file_when_it_is_converted_reads_it_to_its_end(tree):
         assert reader.stdout.readline() == "opened\n"
         migrate(tree, "--write")
         assert (tree / "models/m.pkl").read_bytes().startswith(b"SFH1")
-        assert reader.communicate("go on\n", timeout=60)[0] == f"{MODEL!r}\n"
+        assert reader.communicate("go on\n", timeout=60)[0] == f"{value!r}\n"
 
 
 def test_the_original_is_refused_once_the_service_has_written_anew(tree):

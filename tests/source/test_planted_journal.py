@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from safehold.errors import ConfigError
-from safehold.source import Journal, records, rollback, runs
+from safehold.source import Journal, finalize, records, rollback, runs
 from safehold.source.records import ENTRIES, JournalEntry
 
 RUN = "20200101T000000Z-000"
@@ -147,3 +149,27 @@ def test_ignore_file_that_is_a_link(root, outside):
     with Journal.begin(root):
         pass
     assert_untouched(outside)
+
+
+@pytest.mark.parametrize("to", ["../home/documents/letter", "other", "m", "m/../other", None])
+@pytest.mark.parametrize("undo", [rollback, lambda root: finalize(root, lambda _: None)])
+def test_an_original_lies_beside_its_file(root, outside, to, undo):
+    (root / "m").write_bytes(b"m")
+    (root / "other").write_bytes(b"dear")
+    digest = hashlib.sha256(b"dear").hexdigest()
+    plant(root, JournalEntry("keep", "m", 1, to=to, after=digest))
+    with pytest.raises(ConfigError, match="does not write"):
+        undo(root)
+    assert (root / "other").read_bytes() == b"dear"
+    assert_untouched(outside)
+
+
+@pytest.mark.parametrize("undo", [rollback, lambda root: finalize(root, lambda _: None)])
+def test_an_original_behind_a_link_is_not_removed(root, outside, undo):
+    (root / "documents").symlink_to(outside / "documents")
+    os.rename(outside / "documents/letter", outside / "documents/letter.unsealed")
+    digest = hashlib.sha256(b"dear").hexdigest()
+    entry = JournalEntry("keep", "documents/letter", 1, to="documents/letter.unsealed")
+    plant(root, replace(entry, after=digest))
+    assert undo(root).problems
+    assert (outside / "documents/letter.unsealed").read_bytes() == b"dear"

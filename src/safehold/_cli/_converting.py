@@ -55,7 +55,7 @@ def place_step(report: FileReport, policy: Policy, reads: Reads, own: frozenset[
         return Step("leave", report.path, "a link that leads out of the tree")
     stem, dot, _ = report.path.rpartition(".dat")
     if dot and (policy.root / f"{stem}.dir").exists():  # its blocks are pickles
-        reason = "belongs to a shelve or dbm database, whose values the service has to write anew"
+        reason = "belongs to a shelve or dbm database; of a shelf: safehold migrate PATH --data DIR"
         return Step("leave", report.path, reason)
     return _step(report, policy, reads, own)
 
