@@ -242,3 +242,31 @@ def test_the_guard_refuses_a_list_without_the_key(tree):
     assert "Tampered" in reads(tree, f"{GUARDED}\nold('models/m.pkl')")
     file.unlink()
     assert "Blocked" in reads(tree, f"{GUARDED}\nold('models/m.pkl')")
+
+
+# --- files that are read as bytes ----------------------------------------------------------
+
+
+def test_files_that_are_read_as_bytes(tree, capsys):
+    (tree / "app/blob.py").write_text(
+        "import pickle\n\n\ndef blob():\n"
+        "    with open('models/b.pkl', 'rb') as file:\n"
+        "        return pickle.loads(file.read())\n"
+    )
+    (tree / "models/b.pkl").write_bytes(pickle.dumps({"b": [1]}))
+    code = "from app import blob\nprint(blob.blob())"
+    before = snapshot(tree)
+
+    assert migrate(tree, "--unsealed-until", LATER, "--write") == 0
+    assert "in_memory = true" in (tree / "unsealed.toml").read_text()
+    assert reads(tree, code) == "{'b': [1]}\n"
+    assert migrate(tree, "--write") == 0
+    assert "read as bytes" in capsys.readouterr().out
+    assert (tree / "models/b.pkl").read_bytes().startswith(b"SFH1")
+    assert reads(tree, code) == "{'b': [1]}\n"
+    for _ in range(2):
+        assert main(["migrate", str(tree), "--rollback"]) == 0
+    assert snapshot(tree) == before
+    assert migrate(tree, "--write") == 0
+    assert main(["migrate", str(tree), "--finalize"]) == 0
+    assert reads(tree, code) == "{'b': [1]}\n"
