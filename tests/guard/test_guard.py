@@ -540,3 +540,17 @@ def test_import_system_is_known_by_its_code() -> None:
 
     assert id(system.SourceLoader.source_to_code.__code__) in importer_codes()
     assert id(json.loads.__code__) not in importer_codes()
+
+
+def test_a_refusal_of_a_grandchild_with_a_false_name_is_recorded(home: Path) -> None:
+    inner = f"import pickle; pickle.loads({_EVIL})"
+    child = (
+        f"import subprocess; subprocess.run(['none', '-c', {inner!r}], "
+        f"executable={sys.executable!r}, env={{}})"
+    )
+    run(home, f"""
+import subprocess, sys
+subprocess.run(["neither", "-c", {child!r}], executable=sys.executable, env={{}})
+""")  # fmt: skip
+    assert [event["detail"]["global"] for event in events(home)] == ["posix.system"]
+    assert not (home / "MARK").exists()

@@ -7,12 +7,16 @@ one to a line. With the argument ``apart`` it answers each with an empty line, s
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import resource
 import sys
+from collections.abc import Iterator
 
 from safehold.context import Context
-from safehold.events import Event
+from safehold.errors import ConfigError
+from safehold.events import Event, Recorder
+from safehold.guard.recording import LENT, lent_trail
 from safehold.guard.standby import APART
 from safehold.guard.starting import POLICY
 
@@ -28,12 +32,26 @@ def main() -> int:
         kind = getattr(resource, name)
         hard = resource.getrlimit(kind)[1]
         resource.setrlimit(kind, (hard, hard))
-    with Context.load(os.environ[POLICY]) as hold:
+    with _recording() as recorder:
         while line := sys.stdin.buffer.readline():
-            hold.recorder.record(Event(**ast.literal_eval(line.decode("ascii"))))
+            recorder.record(Event(**ast.literal_eval(line.decode("ascii"))))
             if apart:
                 os.write(1, b"\n")
     return 0
+
+
+@contextlib.contextmanager
+def _recording() -> Iterator[Recorder]:
+    try:
+        hold = Context.load(os.environ[POLICY])
+    except ConfigError:  # no key: what a parent lent may do
+        if LENT not in os.environ:
+            raise
+        with contextlib.closing(lent_trail(os.environ)) as trail:
+            yield Recorder(trail)
+    else:
+        with hold:
+            yield hold.recorder
 
 
 if __name__ == "__main__":

@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     from safehold.context import Context
     from safehold.events import Recorder
     from safehold.guard.standby import Standby
+    from safehold.observe.trail import Trail
 
 LENT: Final = "SAFEHOLD_LENT"
 """Variable of a key for the trail that a parent process lent to one without its own variables."""
+PYTHON: Final = "SAFEHOLD_PYTHON"
+"""Variable of the Python that takes refusals down for a process that cannot: one that was started
+by a false name finds neither its packages nor itself."""
 _POLICY: Final = "SAFEHOLD_POLICY"
 _MODE: Final = "SAFEHOLD_GUARD"
 _SPARE: Final = 8  # descriptors: an import takes two, the trail three, a process two
@@ -45,7 +49,7 @@ class Recording:
         """`environ` is that of the process's start; `hold` gives its Context."""
         self._hold = hold
         self._environ = {**environ, _MODE: "off"}
-        self._executable = sys.executable
+        self._executable = environ.get(PYTHON) or sys.executable
         self._means: tuple[Recorder, Any] | None = None
         self._standby: Standby | None = None
         self._memory = _kept_back(_FEW)
@@ -113,11 +117,8 @@ class Recording:
             if LENT not in self._environ:
                 raise
             from safehold.events import Recorder
-            from safehold.observe.trail import LentKey, Trail
-            from safehold.policy import Policy
 
-            policy = Policy.load(self._environ[_POLICY])
-            return Recorder(Trail(policy.root / policy.trail, LentKey(self._environ[LENT])))
+            return Recorder(lent_trail(self._environ))
 
     def _retry(self, fields: dict[str, Any]) -> bool:
         self.give_up_memory()
@@ -192,6 +193,15 @@ class Recording:
         finally:
             for fd in opened:
                 _close(fd)
+
+
+def lent_trail(environ: Mapping[str, str]) -> Trail:
+    """Return the trail, opened with a lent key."""
+    from safehold.observe.trail import LentKey, Trail
+    from safehold.policy import Policy
+
+    policy = Policy.load(environ[_POLICY])
+    return Trail(policy.root / policy.trail, LentKey(environ[LENT]))
 
 
 class Deep:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from safehold.guard.grants import OWN, Held
-from safehold.guard.recording import LENT
+from safehold.guard.recording import LENT, PYTHON
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def environment(
     changed = dict(environ)
     changed[POLICY] = os.path.abspath(policy)
     changed[MODE] = f"{mode} {_STRICT}" if strict else mode
+    changed[PYTHON] = sys.executable
     _prepend(changed)
     return changed
 
@@ -54,6 +56,8 @@ def carried(environ: Mapping[Any, Any] | None, lend: Callable[[], str]) -> Mappi
     as_bytes = any(isinstance(name, bytes) for name in given)
     changed = {os.fsdecode(name): os.fsdecode(value) for name, value in given.items()}
     changed[POLICY], changed[MODE] = _kept[POLICY], _kept[MODE]
+    if PYTHON in _kept:
+        changed[PYTHON] = _kept[PYTHON]
     if LENT not in changed and any(name not in changed for name in _kept):
         changed[LENT] = lend()
     _prepend(changed)
@@ -77,7 +81,7 @@ def put_back(lend: Callable[[], str]) -> None:
     changed = carried(None, lend)
     if changed is not None:
         with Held(OWN):
-            for name in (POLICY, MODE, LENT, "PYTHONPATH"):
+            for name in (POLICY, MODE, PYTHON, LENT, "PYTHONPATH"):
                 if name in changed:
                     os.putenv(name, changed[name])
 
