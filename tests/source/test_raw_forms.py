@@ -8,7 +8,10 @@ import types
 import pytest
 
 import safehold
+from safehold.policy import default_policy
+from safehold.source import audit_source
 from tests.source.raw_forms import FAMILIES, FORMS
+from tests.work import is_linear
 
 # A module without a package is not imported from one, and an array without `allow_pickle` is safe.
 NOT_A_FORM = {
@@ -78,3 +81,25 @@ def test_a_raw_call_is_migrated_or_told(form, name, look, monkeypatch):
     assert audit.findings
     if audit.after is None or reaches(audit.after, family, monkeypatch):
         assert any(item.is_open for item in audit.diagnostics)
+
+
+@pytest.mark.parametrize(("module", "function"), [("torch", "load"), ("marshal", "loads")])
+def test_the_work_grows_with_the_places_where_a_module_is_kept(module, function):
+    policy = default_policy(".")
+
+    def make(size: int):
+        functions = "".join(
+            f"def f{number}(o, p):\n    o.lib = {module}\n    o.more{number} = o.lib\n"
+            f"    return o.lib.{function}(p)\n"
+            for number in range(size)
+        )
+        source = f"import {module}\n{functions}".encode()
+        return lambda: audit_source(source, "app.py", policy)
+
+    assert len(make(60)().findings) == 60
+    assert is_linear(make, 60)
+
+
+def test_an_attribute_of_a_module_says_nothing_of_others_of_its_name(look):
+    source = "import torch\nprint(torch.serialization)\nkeep(torch)\nx.serialization.load(p)\n"
+    assert look(source).findings == ()

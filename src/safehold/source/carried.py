@@ -21,6 +21,8 @@ _Place = tuple[ast.expr, Scope]
 
 _MOST: Final = 1000
 """Expressions that are followed for one."""
+_MOST_IN_ALL: Final = 50_000
+"""Expressions that are followed for one module; from then on, all that was met may be meant."""
 _KEEPING: Final = frozenset("append add insert extend update setdefault put appendleft".split())
 _FETCHING: Final = frozenset("get pop popitem values items copy setdefault __getitem__".split())
 NAMESPACES: Final = frozenset({"globals", "locals", "vars"})
@@ -52,21 +54,41 @@ class Carried(Generic[_Meant]):
         self._module = module
         self._exact = exact
         self._kept = _Kept(module)
+        self._memo: dict[ast.expr, frozenset[_Meant]] = {}
+        self._attributes: dict[str, frozenset[_Meant]] = {}
+        self._met: set[_Meant] = set()
+        self._followed = 0
 
     def of(self, node: ast.expr, scope: Scope) -> frozenset[_Meant]:
         """Return what an expression can mean."""
+        if meant := frozenset(self._exact(node, scope)):
+            return meant
+        if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
+            return self._follow(node, scope)
+        if node.attr not in self._attributes:  # of any object, so it is the same each time
+            self._attributes[node.attr] = self._follow(node, scope)
+        return self._attributes[node.attr] | self._follow(node.value, scope, is_inside=True)
+
+    def _follow(
+        self, node: ast.expr, scope: Scope, *, is_inside: bool = False
+    ) -> frozenset[_Meant]:
+        if self._followed > _MOST_IN_ALL:
+            return frozenset(self._met)
         found: set[_Meant] = set()
-        left: list[tuple[ast.expr, Scope, bool]] = [(node, scope, False)]
+        left: list[tuple[ast.expr, Scope, bool]] = [(node, scope, is_inside)]
         seen: set[tuple[ast.expr, bool]] = set()
         while left and len(seen) < _MOST:
-            value, where, is_inside = left.pop()
-            if (value, is_inside) in seen:
+            value, where, is_part = left.pop()
+            if (value, is_part) in seen:
                 continue
-            seen.add((value, is_inside))
-            meant = frozenset(self._exact(value, where))
-            found |= meant
-            if not meant:
-                left.extend(self._origins(value, where, is_inside=is_inside))
+            seen.add((value, is_part))
+            if value not in self._memo:
+                self._memo[value] = frozenset(self._exact(value, where))
+            found |= self._memo[value]
+            if not self._memo[value]:
+                left.extend(self._origins(value, where, is_inside=is_part))
+        self._followed += len(seen)
+        self._met |= found
         return frozenset(found)
 
     def scope_of(self, node: ast.AST) -> Scope:
