@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from safehold.errors import Blocked, ExportError, NotSealed, TrailError
 from safehold.events import Event, Recorder, request_context
-from safehold.observe.trail import _ascii_json
+from safehold.observe.writer import _ascii_json
 
 
 class Log:

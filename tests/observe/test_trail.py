@@ -25,8 +25,9 @@ from hypothesis import strategies as st
 from safehold.errors import TrailError
 from safehold.events import Event, Recorder, request_context
 from safehold.keys import Key, Keyring
+from safehold.observe import chain
 from safehold.observe import check as check_module
-from safehold.observe import trail as module
+from safehold.observe import writer as module
 from safehold.observe.check import check_trail
 from safehold.observe.tail import Tail
 from safehold.observe.trail import Trail
@@ -58,6 +59,12 @@ def only(directory, ring=RING):
 
 def problem(directory, ring=RING):
     return only(directory, ring).problem
+
+
+def state_of(count, key):
+    """Return a state of so many lines, all on disk, as who has the key would write it."""
+    proof = chain.on_disk(key, count)
+    return struct.pack("<Q32s", count, key) * 2 + struct.pack("<Q32s", count, proof) * 2
 
 
 def put(file, data):
@@ -100,6 +107,7 @@ def test_golden_vector(tmp_path, monkeypatch):
     monkeypatch.setattr(time, "time_ns", lambda: int(moment.timestamp()) * 10**9 + 678_999)
     monkeypatch.setattr(module, "_new_name", lambda: "20260102T030405-7-0123456789ab")
     monkeypatch.setattr(os, "getpid", lambda: 7)
+    monkeypatch.setattr(module, "boot_id", lambda: "")
     trail = Trail(tmp_path, RING)
     trail.export(Event(action="load", outcome="refused", reason="é\n\x7f\U0001f600", size=3))
     trail.close()
@@ -115,7 +123,9 @@ def test_golden_vector(tmp_path, monkeypatch):
         b'"mac":"86aae4e1c54dd19af874d5354a163f07c2520a4c304fe152e6fea2222150244d"}',
     ]
     slot = "0200000000000000" + "a9b7ddc6afb879f1fcf7ba77eeca2b4769518bf01a072af9554d1bf87d7bda77"
-    assert (home / "state").read_bytes().hex() == slot * 2
+    count, key = bytes.fromhex(slot)[:8], bytes.fromhex(slot)[8:]
+    proof = hashlib.blake2b(count, key=key, digest_size=32, person=b"sfh-trail-sync").hexdigest()
+    assert (home / "state").read_bytes().hex() == slot * 2 + (count.hex() + proof) * 2
 
 
 def second_verifier(home, root_key):
@@ -135,7 +145,10 @@ def second_verifier(home, root_key):
             assert (row["v"], row["seq"], row["w"]) == (1, sequence, home.name)
             previous, sequence = mac, sequence + 1
             key = hashlib.blake2b(key, digest_size=32, person=b"sfh-trail-next").digest()
-    assert (home / "state").read_bytes() == struct.pack("<Q32s", sequence, key) * 2
+    written = struct.pack("<Q32s", sequence, key)
+    count = struct.pack("<Q", sequence)
+    proof = hashlib.blake2b(count, key=key, digest_size=32, person=b"sfh-trail-sync").digest()
+    assert (home / "state").read_bytes() == written * 2 + (count + proof) * 2
     return sequence
 
 
@@ -416,9 +429,12 @@ def test_one_slot_is_enough_since_a_kill_may_tear_the_other(home):
     state = home / "state"
     data = state.read_bytes()
     for half in (b"\xff" * 40, b"\x00" * 40, data[:8] + b"\x07" * 32):
-        for both in (half + data[40:], data[:40] + half):
-            state.write_bytes(both)
+        for slot in range(4):
+            state.write_bytes(data[: 40 * slot] + half + data[40 * slot + 40 :])
             assert problem(home.parent) is None
+        for first in (0, 80):
+            state.write_bytes(data[:first] + half * 2 + data[first + 80 :])
+            assert problem(home.parent).kind == "state"
 
 
 def test_state_that_was_put_back_is_found(tmp_path):
@@ -442,10 +458,10 @@ def test_state_of_another_writer_is_found(home, tmp_path_factory):
 def test_truncation_with_a_state_made_to_fit_is_found(home, file):
     lines = file.read_bytes().splitlines(keepends=True)
     state = home / "state"
-    (_, key), _ = struct.iter_unpack("<Q32s", state.read_bytes())
+    (_, key), *_ = struct.iter_unpack("<Q32s", state.read_bytes())
     for count in range(1, 5):
         file.write_bytes(b"".join(lines[:count]))
-        state.write_bytes(struct.pack("<Q32s", count, key) * 2)
+        state.write_bytes(state_of(count, key))
         assert problem(home.parent).kind == "state"
 
 
@@ -531,7 +547,7 @@ def test_no_error_of_a_check_shows_a_chain_key(home, monkeypatch):
 
 
 def test_a_writer_with_a_lent_key_is_checked_with_the_root_key(tmp_path):
-    key = module.LentKey(module.lend(RING.local))
+    key = chain.LentKey(chain.lend(RING.local))
     trail = Trail(tmp_path, key)
     trail.export(LOAD)
     trail.close()
@@ -542,23 +558,23 @@ def test_a_writer_with_a_lent_key_is_checked_with_the_root_key(tmp_path):
 
 
 def test_a_lent_key_opens_no_other_writer(tmp_path):
-    lent = module.lend(RING.local)
+    lent = chain.lend(RING.local)
     key_id, number, secret = lent.rsplit(":", 2)
-    other = module.LentKey(f"{key_id}:{number[::-1]}:{secret}")
+    other = chain.LentKey(f"{key_id}:{number[::-1]}:{secret}")
     Trail(tmp_path, other).export(LOAD)
     assert only(tmp_path).problem.kind == "changed"
     own = "20260102T030405-7-0123456789ab"
-    assert module.first_key(RING.local, own) != module.LentKey(lent).first(own)
+    assert chain.first_key(RING.local, own) != chain.LentKey(lent).first(own)
 
 
 # --- forward security ----------------------------------------------------------------------
 
 
 def chain_keys(home, count):
-    key = module.first_key(Key("k1", ROOT_KEY), home.name)
+    key = chain.first_key(Key("k1", ROOT_KEY), home.name)
     keys = [key]
     for _ in range(count):
-        keys.append(module.next_key(keys[-1]))
+        keys.append(chain.next_key(keys[-1]))
     return keys
 
 
@@ -579,31 +595,31 @@ def test_who_has_the_current_key_cannot_rewrite_what_is_written(home, file):
     # The attacker has K_5 and all files; each line before is tried with it and what follows
     # from it, with a state that fits.
     lines = file.read_bytes().splitlines(keepends=True)
-    (count, stolen), _ = struct.iter_unpack("<Q32s", (home / "state").read_bytes())
+    (count, stolen), *_ = struct.iter_unpack("<Q32s", (home / "state").read_bytes())
     assert count == 5
     for place in range(1, 5):
         forged, key = lines[:place], stolen
         previous = bytes.fromhex(json.loads(lines[place - 1])["mac"])
         for line in lines[place:]:
             body = line.rpartition(b',"mac"')[0].replace(b"allowed", b"refused")
-            previous = module.line_mac(key, previous, body)
+            previous = chain.line_mac(key, previous, body)
             forged.append(body + b',"mac":"' + previous.hex().encode() + b'"}\n')
-            key = module.next_key(key)
+            key = chain.next_key(key)
         file.write_bytes(b"".join(forged))
-        (home / "state").write_bytes(struct.pack("<Q32s", 5, key) * 2)
+        (home / "state").write_bytes(state_of(5, key))
         found = only(home.parent)
         assert (found.problem.kind, found.lines) == ("changed", place)
 
 
 def test_lines_after_the_theft_can_be_forged_and_the_docs_say_so(home, file):
-    (count, key), _ = struct.iter_unpack("<Q32s", (home / "state").read_bytes())
+    (count, key), *_ = struct.iter_unpack("<Q32s", (home / "state").read_bytes())
     lines = file.read_bytes().splitlines(keepends=True)
     previous = bytes.fromhex(json.loads(lines[-1])["mac"])
     body = lines[-1].rpartition(b',"mac"')[0].replace(b'"seq":4', b'"seq":5')
-    mac = module.line_mac(key, previous, body)
+    mac = chain.line_mac(key, previous, body)
     with open(file, "ab") as handle:
         handle.write(body + b',"mac":"' + mac.hex().encode() + b'"}\n')
-    (home / "state").write_bytes(struct.pack("<Q32s", count + 1, module.next_key(key)) * 2)
+    (home / "state").write_bytes(state_of(count + 1, chain.next_key(key)))
     assert only(home.parent).lines == 6
     assert is_clean(home.parent)
 

@@ -4,7 +4,7 @@ A record needs the policy, its keys and the trail, and modules that are imported
 may have emptied ``sys.path`` or ``sys.modules``, have no descriptor or memory left, or be at its
 end, where nothing is imported any more. What was kept back for that is given up then; if that is
 not enough, a process that starts anew takes the refusal down, with the environment of this one's
-start (`late`). A process that was given no key has a lent one, see `safehold.observe.trail`.
+start (`late`). A process that was given no key has a lent one, see `safehold.observe.chain`.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Recording:
         """Return a key for the trail of a child that has none, ``""`` if there is none to lend."""
         try:
             with Held(OWN):
-                from safehold.observe.trail import lend
+                from safehold.observe.chain import lend
 
                 return lend(self._hold().keyring.local)
         except Exception:  # noqa: BLE001  (then the child's refusals are on its standard error)
@@ -197,7 +197,8 @@ class Recording:
 
 def lent_trail(environ: Mapping[str, str]) -> Trail:
     """Return the trail, opened with a lent key."""
-    from safehold.observe.trail import LentKey, Trail
+    from safehold.observe.chain import LentKey
+    from safehold.observe.trail import Trail
     from safehold.policy import Policy
 
     policy = Policy.load(environ[_POLICY])

@@ -20,19 +20,31 @@ import msgspec
 
 from safehold.errors import UnknownKey
 from safehold.events import Event
-from safehold.keys import Key, Keyring
-from safehold.observe.trail import (
+from safehold.keys import Keyring
+from safehold.observe.chain import (
     START,
     STATE,
+    STATE_BYTES,
     STATE_SLOTS,
     first_key,
     line_mac,
     next_key,
+    on_disk,
     segment_name,
 )
+from safehold.observe.writer import boot_id
 
 Kind = Literal[
-    "changed", "order", "truncated", "torn", "format", "key", "state", "writer", "unreadable"
+    "changed",
+    "order",
+    "truncated",
+    "unsynced",
+    "torn",
+    "format",
+    "key",
+    "state",
+    "writer",
+    "unreadable",
 ]
 Slots = list[tuple[int, bytes]]
 
@@ -107,17 +119,24 @@ class _Check:
         self.lines = 0
         self.torn: Problem | None = None
         self._mac = START
+        self._first = b""  # K_0
         self._key = b""  # K_lines
         self._before = b""  # K_{lines - 1}
+        # What the state says is on disk, its proof, and whether that was seen to be right.
+        self._claims: dict[int, list[bytes]] = {}
+        self._on_disk = -1
+        self._boot = ""
 
     def result(self) -> Verified:
         name = self.directory.name
         try:
             state = self.directory / "state"
-            earlier = _read_slots(state)
+            earlier, claims = _read_slots(state)
+            for count, proof in claims:
+                self._claims.setdefault(count, []).append(proof)
             for path in self._segments():
                 self._read(path)
-            self._compare(state, earlier, _read_slots(state))
+            self._compare(state, earlier, _read_slots(state)[0])
         except _Found as found:
             return Verified(name, self.lines, found.problem, self.torn)
         return Verified(name, self.lines, None, self.torn)
@@ -148,6 +167,10 @@ class _Check:
                     message = "the last line is not complete: the writer was killed inside it"
                     self.torn = Problem(path, number, "torn", message)
                     return
+                elif b"\0" in line and self._was_cut_off():
+                    message = "the machine stopped before this line was on disk"
+                    self.torn = Problem(path, number, "torn", message)
+                    return
                 else:
                     raise _Found(path, number, "format", "not a line of the trail format")
 
@@ -166,9 +189,13 @@ class _Check:
             raise _Found(path, number, "order", message)
         if not self.lines:
             try:
-                self._key = first_key(_opening_key(event, self.keyring), self.directory.name)
+                opened = _opened(event)
+                key = self.keyring.local_by_id(opened.key)
+                self._key = self._first = first_key(key, self.directory.name)
+                self._boot = str(opened.detail.get("boot", ""))
             except UnknownKey as error:
                 raise _Found(path, number, "key", str(error)) from error
+            self._note_claim()
         expected = line_mac(self._key, self._mac, body)
         if not hmac.compare_digest(expected.hex().encode(), mac):
             message = "the line, the one before it or the key was changed"
@@ -176,6 +203,33 @@ class _Check:
         self._mac = expected
         self._before, self._key = self._key, next_key(self._key)
         self.lines += 1
+        self._note_claim()
+
+    def _note_claim(self) -> None:
+        if self.lines in self._claims and self._is_proved(self.lines, self._key):
+            self._on_disk = self.lines
+
+    def _is_proved(self, count: int, key: bytes) -> bool:
+        proof = on_disk(key, count)
+        return any(hmac.compare_digest(claim, proof) for claim in self._claims[count])
+
+    def _was_cut_off(self) -> bool:
+        """Whether the lines from here on may have gone when the machine stopped.
+
+        That they were not on disk is believed of what the state does not prove to have been, and
+        that the machine stopped if it has started since.
+        """
+        if self._on_disk < 0 or not self._boot or not boot_id():
+            return False
+        return self._boot != boot_id() and not self._is_due()
+
+    def _is_due(self) -> bool:
+        """Whether more lines than there are were on disk."""
+        return any(
+            self._is_proved(count, reached)
+            for count in self._claims
+            if count > self.lines and (reached := self._reached(count)) is not None
+        )
 
     def _compare(self, path: Path, earlier: Slots, later: Slots) -> None:
         """Compare what the state promises with the lines that are there.
@@ -188,7 +242,13 @@ class _Check:
         promised = [count for count, key in earlier if self._is_ahead(count, key)]
         if promised:
             message = f"{max(promised)} lines were written, {self.lines} are there"
-            raise _Found(path, 0, "truncated", message)
+            if not self._was_cut_off():
+                raise _Found(path, 0, "truncated", message)
+            message += f", {self._on_disk} at least were on disk when the machine stopped"
+            raise _Found(path, 0, "unsynced", message)
+        if earlier and self._on_disk < 0 and not self._is_due():
+            message = "what the state says of the lines on disk was changed"
+            raise _Found(path, 0, "state", message)
         # The state follows the line, so a kill between the two leaves it one behind.
         if any(
             (count == self.lines and key == self._key)
@@ -199,39 +259,61 @@ class _Check:
             return
         if not later:
             raise _Found(path, 0, "state", "the state file is missing or has another size")
+        if self._was_cut_off() and self._is_older(earlier):
+            message = "the state is older than the lines: the machine stopped before it was on disk"
+            self.torn = self.torn or Problem(path, 0, "state", message)
+            return
         message = f"the state does not belong to these {self.lines} lines: changed or put back"
         raise _Found(path, 0, "state", message)
 
     def _is_ahead(self, count: int, key: bytes) -> bool:
         """Say whether `key` is K_count for a count beyond the lines that are there."""
+        return self._reached(count) == key
+
+    def _reached(self, count: int) -> bytes | None:
+        """Return K_count for a count beyond the lines that are there."""
         steps = count - self.lines
         if not 0 < steps <= _MAX_AHEAD:
-            return False
+            return None
         reached = self._key
         for _ in range(steps):
             reached = next_key(reached)
-        return reached == key
+        return reached
+
+    def _is_older(self, slots: Slots) -> bool:
+        """Whether the state is that of lines which are there, and not before those on disk."""
+        return any(self._on_disk <= count < self.lines for count, _ in slots) and all(
+            self._key_at(count) == key for count, key in slots if count < self.lines
+        )
+
+    def _key_at(self, count: int) -> bytes:
+        """Return K_count of the lines that are there, from the first on."""
+        key = self._first
+        for _ in range(count):
+            key = next_key(key)
+        return key
 
 
-def _opening_key(event: bytes, keyring: Keyring) -> Key:
-    """Find the root key that the first line names; the chain proves it afterwards."""
+def _opened(event: bytes) -> Event:
+    """Return the first event, which names the root key; the chain proves it afterwards."""
     try:
-        opened = msgspec.json.decode(event, type=Event)
+        return msgspec.json.decode(event, type=Event)
     except (msgspec.DecodeError, RecursionError) as error:
         message = "the first line names no key"
         raise UnknownKey(message) from error
-    return keyring.local_by_id(opened.key)
 
 
-def _read_slots(path: Path) -> Slots:
+def _read_slots(path: Path) -> tuple[Slots, Slots]:
+    """Return the slots of what is written, and of what is on disk."""
     try:
         with _open_regular(path) as file:
-            data = file.read(STATE.size * STATE_SLOTS + 1)
+            data = file.read(STATE_BYTES + 1)
     except FileNotFoundError:
-        return []
-    if len(data) != STATE.size * STATE_SLOTS:
-        return []
-    return list(STATE.iter_unpack(data))
+        return [], []
+    if len(data) != STATE_BYTES:
+        return [], []
+    slots = list(STATE.iter_unpack(data))
+    return slots[:STATE_SLOTS], slots[STATE_SLOTS:]
 
 
 def _open_regular(path: Path) -> IO[bytes]:
