@@ -7,7 +7,6 @@ that imports for itself is edited in the docstring, line by line.
 from __future__ import annotations
 
 import ast
-import doctest
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -70,6 +69,8 @@ class _Docstring:
         self._unit = unit
         self._node = text.node
         self._value = value.split("\n")
+        import doctest  # which brings a debugger and unittest along
+
         try:
             examples = doctest.DocTestParser().get_examples(value)
         except ValueError:  # indented inconsistently: no doctest runs it
