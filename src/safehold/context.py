@@ -43,7 +43,7 @@ class Context:
         environ: Mapping[str, str] | None = None,
         exporters: tuple[Exporter, ...] = (),
     ) -> Context:
-        """Read the policy file (or take a Policy), load its keys and open its trail.
+        """Read the policy file (or take a Policy), load its keys, open its trail and channels.
 
         Raises:
             ConfigError: policy or a key source is not usable; WeakKey for a guessable key.
@@ -54,6 +54,10 @@ class Context:
         keyring = Keyring.load(policy.key_sources, policy.root, environ, local=policy.local_key)
         _ = keyring.local  # a pair without a local key shows here, not at the first event
         trail = Trail(policy.root / policy.trail, keyring)
+        if policy.alerts.channels:
+            from safehold.observe.alerts import Alerts
+
+            exporters = (*exporters, Alerts(policy, environ))
         return cls(policy, keyring, Recorder(trail, *exporters), trail)
 
     def close(self) -> None:

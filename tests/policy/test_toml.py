@@ -139,6 +139,8 @@ PLACES = {
     "marks": ("version = 1\n[marks]\n{}", 3, "marks."),
     "unsealed": ("version = 1\n[unsealed]\n{}", 3, "unsealed."),
     "revoked": ("version = 1\n[revoked]\n{}", 3, "revoked."),
+    "alerts": ("version = 1\n[alerts]\n{}", 3, "alerts."),
+    "alerts.channel": ("version = 1\n[[alerts.channel]]\n{}", 3, "alerts.channel[0]."),
 }
 
 

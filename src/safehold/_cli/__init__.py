@@ -45,6 +45,7 @@ VERBS = {
     "run": "start a Python program with the guard on",
     "guard": "turn the guard on for an environment, or see what it would refuse",
     "policy": "show the effective policy and where each value comes from",
+    "alerts": "write the rules, routes and dashboard that watch a service",
     "trail": "verify or follow the trail of decisions",
     "rules": "list every rule with its reason and remedy",
 }

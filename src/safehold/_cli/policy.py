@@ -75,10 +75,17 @@ def _values(policy: Policy) -> Iterator[tuple[str, Any]]:
     yield "guard.strict", policy.guard.strict
     yield "trail.path", policy.trail
     yield "marks.path", policy.marks
+    yield "unsealed.path", policy.unsealed
     revoked = policy.revoked.with_file(policy.root)
     yield "revoked.keys", revoked.keys
     yield "revoked.artifacts", revoked.artifacts
     yield "revoked.file", revoked.file
+    for name in ("severity", "repeat", "group", "rate", "verify", "spool"):
+        yield f"alerts.{name}", getattr(policy.alerts, name)
+    for index, channel in enumerate(policy.alerts.channels):
+        for name in ("name", "kind", "url", "secret", "ca", "to"):
+            yield f"alerts.channel[{index}].{name}", getattr(channel, name)
+        yield f"alerts.channel[{index}].from", channel.sender
 
 
 def _zone(key: str, zone: Zone) -> Iterator[tuple[str, Any]]:

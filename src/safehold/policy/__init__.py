@@ -15,6 +15,7 @@ from typing import Literal
 
 from safehold.errors import ConfigError
 from safehold.findings import Finding, Location, Rule, Severity
+from safehold.policy.alerts import Alerts
 from safehold.policy.lines import read_regular
 from safehold.policy.patterns import pattern_matcher, pattern_weight
 from safehold.policy.revoked import Revocations
@@ -149,6 +150,7 @@ class Policy:
     marks: str = DEFAULT_MARKS
     unsealed: str = DEFAULT_UNSEALED
     revoked: Revocations = field(default_factory=Revocations)
+    alerts: Alerts = field(default_factory=Alerts)
     path: Path | None = None
     origins: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({}), compare=False, repr=False

@@ -30,6 +30,7 @@ from safehold.policy import (
     Policy,
     Trust,
     Zone,
+    alerts,
 )
 from safehold.policy.lines import key_lines, read_toml
 from safehold.policy.revoked import KEYS, Revocations
@@ -42,6 +43,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "": (
         "version", "mode", "root", "activation", "keys", "zone", "memory", "code", "limits",
         "guard", "trail", "marks", "unsealed", "revoked",
+        "alerts",
     ),
     "activation": ("variable", "values"),
     "keys": ("source", "id", "suite", "previous", "local"),
@@ -56,6 +58,8 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "marks": ("path",),
     "unsealed": ("path",),
     "revoked": ("keys", "artifacts", "file"),
+    "alerts": alerts.KEYS,
+    "alerts.channel": alerts.CHANNEL_KEYS,
 }  # fmt: skip
 
 
@@ -86,20 +90,20 @@ class _Parser:
             own = "tool.safehold."
             lines = {key[len(own) :]: line for key, line in lines.items() if key.startswith(own)}
         self.lines = lines
-        self.data = self._table(data, "")
+        self.data = self.table(data, "")
 
     def policy(self) -> Policy:
         data = self.data
         if "version" not in data:
-            raise self._error("version", "is missing; add: version = 1")
+            raise self.error("version", "is missing; add: version = 1")
         if type(data["version"]) is not int or data["version"] != 1:
             shown = _brief(data["version"])
-            raise self._error("version", f"is {shown}; this safehold reads version 1")
+            raise self.error("version", f"is {shown}; this safehold reads version 1")
         defaults = Policy(root=self.path.parent)
-        activation = self._table(data.get("activation", {}), "activation")
-        keys = self._table(data.get("keys", {}), "keys")
-        memory = self._table(data.get("memory", {}), "memory")
-        code = self._table(data.get("code", {}), "code")
+        activation = self.table(data.get("activation", {}), "activation")
+        keys = self.table(data.get("keys", {}), "keys")
+        memory = self.table(data.get("memory", {}), "memory")
+        code = self.table(data.get("code", {}), "code")
         trusted = self._strings(code, "code", "trusted", ()) if "trusted" in code else None
         return Policy(
             root=self._root(data),
@@ -110,28 +114,29 @@ class _Parser:
             ),
             key=self._key(keys, "keys", defaults.key),
             previous=tuple(
-                self._key(self._table(item, key := f"keys.previous[{index}]"), key, None)
+                self._key(self.table(item, key := f"keys.previous[{index}]"), key, None)
                 for index, item in enumerate(self._list(keys, "keys", "previous"))
             ),
-            local=self._key(self._table(keys["local"], "keys.local"), "keys.local", None)
+            local=self._key(self.table(keys["local"], "keys.local"), "keys.local", None)
             if "local" in keys
             else None,
             zones=self._zones(data),
             memory=self._zone(memory, "memory", MEMORY.name, (), MEMORY),
             trusted=None if trusted is None else self._patterns(trusted, "code.trusted"),
             limits=self._limits(),
-            guard=Guard(self._flag(self._table(data.get("guard", {}), "guard"), "guard", "strict")),
+            guard=Guard(self._flag(self.table(data.get("guard", {}), "guard"), "guard", "strict")),
             trail=self._place("trail", defaults.trail),
             marks=self._place("marks", defaults.marks),
             unsealed=self._place("unsealed", defaults.unsealed),
             revoked=self._revoked(),
+            alerts=alerts.parse_alerts(data.get("alerts", {}), self),
             path=self.path,
             origins=MappingProxyType(self.origins),
         )
 
     # -- single values
 
-    def _error(self, key: str, what: str) -> ConfigError:
+    def error(self, key: str, what: str) -> ConfigError:
         line = self._line(key)
         name = key if key.isprintable() else repr(key)
         return ConfigError(f"{self.path}{f':{line}' if line else ''}: {name} {what}".rstrip())
@@ -146,21 +151,24 @@ class _Parser:
         line = self._line(key)
         self.origins[key] = f"{self.path.name}{f':{line}' if line else ''}" if given else "default"
 
-    def _table(self, value: object, name: str) -> dict[str, Any]:
+    def noted(self, key: str) -> None:
+        self._note(key, given=key in self.lines)
+
+    def table(self, value: object, name: str) -> dict[str, Any]:
         allowed = _TABLES[_INDEX.sub("", name)]
         if not isinstance(value, dict):
-            raise self._error(name, f"must be a table with the keys {', '.join(allowed)}")
+            raise self.error(name, f"must be a table with the keys {', '.join(allowed)}")
         for key in value:
             if key not in allowed:
                 full = f"{name}.{key}" if name else key
-                raise self._error(full, f"is not a policy key; allowed: {', '.join(allowed)}")
+                raise self.error(full, f"is not a policy key; allowed: {', '.join(allowed)}")
         return value
 
     def _string(self, table: dict[str, Any], name: str, key: str, default: str | None) -> str:
         full = f"{name}.{key}" if name else key
         value = table.get(key, default)
         if not isinstance(value, str) or not value or "\0" in value:
-            raise self._error(full, "must be a string that is not empty and has no NUL")
+            raise self.error(full, "must be a string that is not empty and has no NUL")
         self._note(full, given=key in table)
         return value
 
@@ -171,14 +179,14 @@ class _Parser:
         if not isinstance(value, list) or not all(
             isinstance(item, str) and "\0" not in item for item in value
         ):
-            raise self._error(f"{name}.{key}", "must be a list of strings without NUL")
+            raise self.error(f"{name}.{key}", "must be a list of strings without NUL")
         self._note(f"{name}.{key}", given=key in table)
         return tuple(value)
 
     def _list(self, table: dict[str, Any], name: str, key: str) -> list[Any]:
         value = table.get(key, [])
         if not isinstance(value, list):
-            raise self._error(f"{name}.{key}", f"must be an array of tables: [[{name}.{key}]]")
+            raise self.error(f"{name}.{key}", f"must be an array of tables: [[{name}.{key}]]")
         return value
 
     def _choice(self, table: dict[str, Any], name: str, key: str, choices: tuple[str, ...]) -> str:
@@ -186,13 +194,13 @@ class _Parser:
         value = self._string(table, name, key, default)
         if value not in choices:
             full = f"{name}.{key}" if name else key
-            raise self._error(full, f"is {_brief(value)}; allowed: {', '.join(choices)}")
+            raise self.error(full, f"is {_brief(value)}; allowed: {', '.join(choices)}")
         return value
 
     def _flag(self, table: dict[str, Any], name: str, key: str) -> bool:
         value = table.get(key, False)
         if not isinstance(value, bool):
-            raise self._error(f"{name}.{key}", "must be true or false")
+            raise self.error(f"{name}.{key}", "must be true or false")
         self._note(f"{name}.{key}", given=key in table)
         return value
 
@@ -201,7 +209,7 @@ class _Parser:
         if isinstance(value, str):
             value = parse_size(value)
         if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-            raise self._error(f"limits.{key}", 'must be a positive integer or a size as "4 GiB"')
+            raise self.error(f"limits.{key}", 'must be a positive integer or a size as "4 GiB"')
         self._note(f"limits.{key}", given=key in table)
         return value
 
@@ -210,7 +218,7 @@ class _Parser:
         if isinstance(value, bool) or not isinstance(value, int | float):
             value = 0
         if not _LEAST_SECONDS <= value <= _MOST_SECONDS:
-            raise self._error("limits.seconds", "must be a number of seconds, 0.1 to 1,000,000")
+            raise self.error("limits.seconds", "must be a number of seconds, 0.1 to 1,000,000")
         self._note("limits.seconds", given="seconds" in table)
         return float(value)
 
@@ -228,17 +236,17 @@ class _Parser:
         source = self._string(table, name, "source", default.source if default else None)
         if not _SOURCE.fullmatch(source):
             # Not shown: some write the key itself here.
-            raise self._error(f"{name}.source", "must name a place: env:NAME, file:PATH or cmd:...")
+            raise self.error(f"{name}.source", "must name a place: env:NAME, file:PATH or cmd:...")
         key_id = self._string(table, name, "id", default.id if default else None)
         if key_id in self.key_ids:
-            raise self._error(f"{name}.id", f"is {_brief(key_id)}, which another key has")
+            raise self.error(f"{name}.id", f"is {_brief(key_id)}, which another key has")
         self.key_ids.add(key_id)
         if name == "keys.local":
             return KeySource(source, key_id)
         return KeySource(source, key_id, self._choice(table, name, "suite", tuple(SUITES)))
 
     def _limits(self) -> Limits:
-        table = self._table(self.data.get("limits", {}), "limits")
+        table = self.table(self.data.get("limits", {}), "limits")
         limits = Limits()
         return Limits(
             artifact=self._number(table, "artifact", limits.artifact),
@@ -249,38 +257,38 @@ class _Parser:
         )
 
     def _place(self, name: str, default: str) -> str:
-        table = self._table(self.data.get(name, {}), name)
+        table = self.table(self.data.get(name, {}), name)
         return self._string(table, name, "path", default)
 
     def _revoked(self) -> Revocations:
-        table = self._table(self.data.get("revoked", {}), "revoked")
+        table = self.table(self.data.get("revoked", {}), "revoked")
         keys, artifacts = (self._strings(table, "revoked", name, ()) for name in KEYS)
         file = self._string(table, "revoked", "file", None) if "file" in table else ""
         revoked = Revocations(keys, artifacts, file)
         for key, problem in revoked.problems():
-            raise self._error(f"revoked.{key}", problem)
+            raise self.error(f"revoked.{key}", problem)
         return revoked
 
     def _zones(self, data: dict[str, Any]) -> tuple[Zone, ...]:
         raw = data.get("zone", [])
         if not isinstance(raw, list):
-            raise self._error("zone", "must be an array of tables: [[zone]]")
+            raise self.error("zone", "must be an array of tables: [[zone]]")
         zones: list[Zone] = []
         owner: dict[str, str] = {}
         for index, item in enumerate(raw):
             key = f"zone[{index}]"
-            table = self._table(item, key)
+            table = self.table(item, key)
             name = self._string(table, key, "name", None)
             if name in {zone.name for zone in zones} | {MEMORY.name, OUTSIDE.name}:
-                raise self._error(
+                raise self.error(
                     f"{key}.name", f"is {_brief(name)}, which is used twice or reserved"
                 )
             paths = self._patterns(self._strings(table, key, "paths", ()), f"{key}.paths")
             if not paths:
-                raise self._error(f"{key}.paths", f"of zone {_brief(name)} is empty")
+                raise self.error(f"{key}.paths", f"of zone {_brief(name)} is empty")
             for pattern in paths:
                 if owner.setdefault(pattern, name) != name:
-                    raise self._error(
+                    raise self.error(
                         f"{key}.paths", f"has {_brief(pattern)}, which is in two zones"
                     )
             zone = self._zone(table, key, name, paths, OUTSIDE)
@@ -293,14 +301,14 @@ class _Parser:
     ) -> Zone:
         trust = self._string(table, key, "trust", base.trust)
         if trust not in ("internal", "external"):
-            raise self._error(f"{key}.trust", f"is {_brief(trust)}; allowed: internal, external")
+            raise self.error(f"{key}.trust", f"is {_brief(trust)}; allowed: internal, external")
         internal = trust == "internal"
         known = (*DATA_CODECS, *CODE_CODECS) if internal else DATA_CODECS
         fallback = known if base is OUTSIDE else tuple(c for c in base.codecs if c in known)
         codecs = self._strings(table, key, "codecs", fallback)
         for codec in codecs:
             if codec not in known:
-                raise self._error(
+                raise self.error(
                     f"{key}.codecs",
                     f"has {_brief(codec)}; a zone of trust {trust!r} can use: {', '.join(known)}",
                 )
@@ -312,9 +320,9 @@ class _Parser:
     def _allow_entry(self, key: str, entry: str, *, internal: bool) -> None:
         if entry == "*":
             if not internal:
-                raise self._error(key, "may hold '*' only in a zone of trust 'internal'")
+                raise self.error(key, "may hold '*' only in a zone of trust 'internal'")
         elif entry not in PRESETS and not _DOTTED.fullmatch(entry):
-            raise self._error(
+            raise self.error(
                 key,
                 f"has {_brief(entry)}, which is neither a preset ({', '.join(PRESETS)}) nor an "
                 f"exact dotted name such as package.module.Class",
@@ -323,20 +331,18 @@ class _Parser:
             try:
                 AllowList.of((entry,))
             except ConfigError as error:  # a name that is known to be dangerous
-                raise self._error(key, f"has {_brief(entry)}: {error}") from error
+                raise self.error(key, f"has {_brief(entry)}: {error}") from error
 
     def _patterns(self, patterns: tuple[str, ...], key: str) -> tuple[str, ...]:
         for pattern in patterns:
             parts = pattern.split("/")
             if ".." in parts or "." in parts or "" in parts:
-                raise self._error(
+                raise self.error(
                     key,
                     f"has {_brief(pattern)}; patterns are relative to the root, without . or ..",
                 )
             if "[" in pattern or any("**" in part and part != "**" for part in parts):
-                raise self._error(
-                    key, f"has {_brief(pattern)}; use only *, ? and whole ** segments"
-                )
+                raise self.error(key, f"has {_brief(pattern)}; use only *, ? and whole ** segments")
         return patterns
 
 
@@ -391,6 +397,7 @@ def render_policy(policy: Policy) -> str:
         lines += ["", "[revoked]"]
         lines += [f"{name} = {_array(getattr(revoked, name))}" for name in KEYS]
         lines += [f"file = {_quote(revoked.file)}"] if revoked.file else []
+    lines += alerts.alert_lines(policy.alerts, _quote)
     lines += [""]
     return "\n".join(lines)
 
