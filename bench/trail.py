@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from bench._clocks import in_turn, percentiles
-from bench._rows import Row, ratio, value
-from safehold.events import Event, Recorder
+from bench._rows import Row, difference, ratio, value
+from safehold.credentials.redaction import Pass, Redactor
+from safehold.events import Event, Recorder, _prepared
 from safehold.keys import Key, Keyring, generate_key
 from safehold.observe.check import check_trail
 from safehold.observe.trail import Trail
@@ -57,10 +60,36 @@ def rows() -> Iterator[Row]:
         cuts = percentiles(append)
         yield value("append, p50", cuts[49])
         yield value("append, p99", cuts[98])
+        yield from _redaction(recorder, event)
         os.close(floor)
         handler.handlers[0].close()
         trail.close()
         yield from _check_rate(folder / "checked")
+
+
+class _Nothing(Redactor):
+    """Looks at nothing: what is left is the bounding of fields."""
+
+    def passes(self, text: str) -> list[Pass]:  # noqa: ARG002  as the class above
+        return []
+
+
+def _redaction(recorder: Recorder, event: Event) -> Iterator[Row]:
+    """Yield what redaction adds to the preparation of an event: without secrets, and with two."""
+    ring = Keyring(Key("k2026", generate_key().encode()))
+    redactor, nothing = Redactor(traces=ring.traces()), _Nothing()
+    leaking = msgspec.structs.replace(
+        event, reason="password=Tr0ub4dor", artifact="s3://u:Tr0ub4dor@h/m"
+    )
+    for name, one in (("no secret", event), ("two secrets", leaking)):
+        pairs = in_turn(
+            partial(_prepared, one, redactor), partial(_prepared, one, nothing), repeat=_REPEAT
+        )
+        goal = 5e-6 if one is event else None
+        yield difference(f"redaction, {name}", pairs, against="bounding its fields", goal=goal)
+        append = partial(recorder.record, one)
+        pairs = in_turn(append, partial(_prepared, one, redactor), repeat=_REPEAT)
+        yield ratio(f"append, {name}", pairs, against="its preparation and redaction")
 
 
 def _logger(path: Path) -> logging.Logger:

@@ -58,7 +58,8 @@ class Context:
             from safehold.observe.alerts import Alerts
 
             exporters = (*exporters, Alerts(policy, environ))
-        return cls(policy, keyring, Recorder(trail, *exporters), trail)
+        redactor = policy.redaction.redactor(keyring.traces())
+        return cls(policy, keyring, Recorder(trail, *exporters, redactor=redactor), trail)
 
     def close(self) -> None:
         """Close the exporters, sync the trail and close what the context opened."""

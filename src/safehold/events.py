@@ -10,13 +10,14 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import PurePath
 from typing import Any, Literal, NoReturn, Protocol, cast, runtime_checkable
 
 import msgspec
 
+from safehold.credentials.redaction import Pass, Redactor, apply, cut, marker
 from safehold.errors import ExportError, SafeholdError, TrailError
 
 Outcome = Literal["allowed", "refused", "failed", "done"]
@@ -75,11 +76,17 @@ class Watcher(Protocol):
 class Recorder:
     """Hands each event to the trail first, then to the other exporters."""
 
-    def __init__(self, trail: Exporter, *exporters: Exporter) -> None:
-        """`trail` must accept every event; `exporters` are told afterwards."""
+    def __init__(
+        self, trail: Exporter, *exporters: Exporter, redactor: Redactor | None = None
+    ) -> None:
+        """`trail` must accept every event; `exporters` are told afterwards.
+
+        Without a `redactor`, secrets are known by their shapes and names alone.
+        """
         self._trail = trail
         self._exporters = exporters
         self._watchers = tuple(item for item in exporters if isinstance(item, Watcher))
+        self._redactor = Redactor() if redactor is None else redactor
 
     def record(self, event: Event) -> None:
         """Record an event.
@@ -109,7 +116,7 @@ class Recorder:
     def _to_trail(self, event: Event) -> Event:
         started = time.perf_counter() if self._watchers else 0.0
         try:
-            event = _prepared(event)
+            event = _prepared(event, self._redactor)
             self._trail.export(event)
         except Exception as error:  # any failure of the trail means: not recorded, fail closed
             for watcher in self._watchers:
@@ -156,65 +163,124 @@ def request_context(**ids: str) -> Iterator[None]:
 _TEXTS = tuple(name for name, kind in Event.__annotations__.items() if kind in ("str", "Outcome"))
 
 
-def _prepared(event: Event) -> Event:
-    """Add the ids of the request, and bound every field; the event itself stays as it is."""
-    changed: dict[str, Any] = {}
-    if not _is_plain(event):
-        changed = {name: _text(getattr(event, name)) for name in _TEXTS}
+def _prepared(event: Event, redactor: Redactor) -> Event:
+    """Add the ids of the request, redact and bound every field; the event stays as it is."""
     ids = _request.get()
     if ids or event.request:
         ids = {**ids, **event.request}
-        changed["request"] = {_text(name): _text(value) for name, value in ids.items()}
-    if event.detail:
-        changed["detail"] = _plain(event.detail, _DEPTH, [_NODES])
+    walk = _Walk()
+    changed = walk.over(event, ids)
+    # One look at everything joined: few events hold anything that has to go.
+    passes = redactor.passes("\n".join(walk.seen))
+    if passes:
+        changed = _Walk(redactor, passes).over(event, ids)
     return msgspec.structs.replace(event, **changed) if changed else event
 
 
-def _is_plain(event: Event) -> bool:
-    """Say whether all texts are short and ASCII, as most are; one by one in a loop is slow."""
-    texts = (event.action, event.outcome, event.reason, event.rule, event.zone, event.artifact,
-             event.codec, event.key, event.caller)  # fmt: skip
+class _Walk:
+    """One walk over an event's values, which bounds them and, given a redactor, redacts them.
+
+    What it has `seen` is as long as a redactor looks at it.
+    """
+
+    def __init__(self, redactor: Redactor | None = None, passes: Sequence[Pass] = ()) -> None:
+        self.seen: list[str] = []
+        self._redactor = redactor
+        self._passes = passes
+        self._left = _NODES
+
+    def over(self, event: Event, ids: Mapping[str, str]) -> dict[str, Any]:
+        """Return the fields that are not as they were."""
+        changed: dict[str, Any] = {}
+        texts = (event.action, event.outcome, event.reason, event.rule, event.zone,
+                 event.artifact, event.codec, event.key, event.caller)  # fmt: skip
+        joined = "" if self._redactor is not None else _joined(texts)
+        if joined:
+            self.seen.append(joined)
+        else:
+            changed = {name: self._text(getattr(event, name)) for name in _TEXTS}
+        if ids:
+            changed["request"] = {
+                self._text(name): self._labelled(name, value) or self._text(value)
+                for name, value in ids.items()
+            }
+        if event.detail:
+            changed["detail"] = self._plain(event.detail, _DEPTH)
+        return changed
+
+    def _text(self, value: object) -> str:
+        """Return bounded text that has a UTF-8 form: file names may hold bytes that have none."""
+        text = str.__str__(value) if isinstance(value, str) else _named(value)
+        if self._redactor is None:
+            self.seen.append(cut(text))
+        else:
+            text = apply(self._passes, text)
+        if len(text) > _CAP:
+            text = text[:_CAP] + "…"
+        if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+            text = text.encode("utf-8", "backslashreplace").decode()
+        return text
+
+    def _plain(self, value: object, depth: int) -> Any:
+        """Return `value` as JSON can hold it. No method of a foreign class is called."""
+        self._left -= 1
+        if self._left < 0:
+            return "…"
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, int):
+            number = int.__add__(value, 0)
+            bits = number.bit_length()
+            return number if bits < 64 else f"a number of {bits} bits"
+        if isinstance(value, float):
+            real = float.__add__(value, 0.0)
+            return real if math.isfinite(real) else repr(real)
+        if type(value) is dict and depth:
+            return self._mapping(value, depth)
+        if type(value) in (list, tuple, set, frozenset) and depth:
+            return self._sequence(cast("Iterable[object]", value), depth)
+        return self._text(value)
+
+    def _mapping(self, value: dict[object, object], depth: int) -> dict[str, Any]:
+        named = value.get("name", value.get("key")) if "value" in value else None
+        out: dict[str, Any] = {}
+        for name, item in itertools.islice(value.items(), max(self._left, 0) + 1):
+            mark = self._labelled(name, item)
+            if mark is None and named is not None and name == "value":
+                mark = self._labelled(named, item)
+            out[self._text(name)] = self._plain(item, depth - 1) if mark is None else mark
+        return out
+
+    def _sequence(self, values: Iterable[object], depth: int) -> list[Any]:
+        items = list(itertools.islice(values, max(self._left, 0) + 1))
+        out: list[Any] = []
+        for at, item in enumerate(items):
+            before = items[at - 1] if at else None
+            # The words of a command line, or a name and its value.
+            is_value = isinstance(before, str) and (before[:1] == "-" or len(items) == 2)
+            mark = self._labelled(before, item) if is_value else None
+            out.append(self._plain(item, depth - 1) if mark is None else mark)
+        return out
+
+    def _labelled(self, name: object, value: object) -> str | None:
+        """Return what takes the place of a value because of its name, None if it may stay."""
+        if self._redactor is None or value is None or value == "" or isinstance(value, bool):
+            return None
+        if not isinstance(name, str):
+            return None
+        label = self._redactor.label(str.__str__(name))
+        return None if label is None else marker(label.kind)
+
+
+def _joined(texts: tuple[str, ...]) -> str:
+    """Return all texts in one if they are short and ASCII, as most are; else nothing."""
     for text in texts:
         if type(text) is not str:
-            return False
-    joined = "".join(texts)
-    return len(joined) <= _CAP and joined.isascii()
-
-
-def _text(value: object) -> str:
-    """Return bounded text that has a UTF-8 form: file names may hold bytes that have none."""
-    text = str.__str__(value) if isinstance(value, str) else _named(value)
-    if len(text) > _CAP:
-        text = text[:_CAP] + "…"
-    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-        text = text.encode("utf-8", "backslashreplace").decode()
-    return text
-
-
-def _plain(value: object, depth: int, left: list[int]) -> Any:
-    """Return `value` as JSON can hold it. No method of a foreign class is called."""
-    left[0] -= 1
-    if left[0] < 0:
-        return "…"
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, int):
-        number = int.__add__(value, 0)
-        return number if number.bit_length() < 64 else f"a number of {number.bit_length()} bits"
-    if isinstance(value, float):
-        real = float.__add__(value, 0.0)
-        return real if math.isfinite(real) else repr(real)
-    if type(value) is dict and depth:
-        return {
-            _text(name): _plain(item, depth - 1, left)
-            for name, item in itertools.islice(value.items(), max(left[0], 0) + 1)
-        }
-    if type(value) in (list, tuple, set, frozenset) and depth:
-        items = itertools.islice(cast("Iterable[object]", value), max(left[0], 0) + 1)
-        return [_plain(item, depth - 1, left) for item in items]
-    return _named(value)
+            return ""
+    joined = "\n".join(texts)
+    return joined if len(joined) <= _CAP and joined.isascii() else ""
 
 
 def _named(value: object) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from safehold.policy import (
     KeySource,
     Limits,
     Policy,
+    Redaction,
     Zone,
     default_policy,
 )
@@ -141,6 +143,7 @@ PLACES = {
     "revoked": ("version = 1\n[revoked]\n{}", 3, "revoked."),
     "alerts": ("version = 1\n[alerts]\n{}", 3, "alerts."),
     "alerts.channel": ("version = 1\n[[alerts.channel]]\n{}", 3, "alerts.channel[0]."),
+    "redaction": ("version = 1\n[redaction]\n{}", 3, "redaction."),
 }
 
 
@@ -678,6 +681,13 @@ def policies(draw):
         trail=draw(TEXTS),
         marks=draw(TEXTS),
         revoked=draw(revocations()),
+        redaction=draw(
+            st.builds(
+                Redaction,
+                st.lists(st.from_regex("[A-Za-z][A-Za-z0-9_-]{0,9}", fullmatch=True)).map(tuple),
+                st.lists(st.from_regex('abc[#?a-z \\"]{0,9}', fullmatch=True)).map(tuple),
+            )
+        ),
         path=HERE,
     )
 
@@ -685,6 +695,24 @@ def policies(draw):
 @given(policies())
 def test_policy_written_and_read_is_the_same(policy):
     assert parse(render_policy(policy)) == policy
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('names = ["a b"]', "redaction.names has 'a b'; a name is of letters"),
+        ('names = [""]', "redaction.names has ''"),
+        ('names = "iban"', "redaction.names must be a list"),
+        ('patterns = ["*"]', "which needs 3 characters in a row"),
+        ('patterns = ["ab#cd"]', "which needs 3 characters in a row"),
+        ('patterns = ["abc***"]', "which has more than 2 stars"),
+        ('patterns = ["abc\\u0007"]', "or holds control characters"),
+        ('words = ["x"]', "redaction.words is not a policy key; allowed: names, patterns"),
+    ],
+)
+def test_redaction_that_cannot_work_is_refused(line, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        parse(f"version = 1\n[redaction]\n{line}\n")
 
 
 def test_default_policy_written_and_read_is_the_same():

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from safehold.source.credentials import Kind, fingerprint, is_random, kind_of, shape_of
+from safehold.credentials.names import Kind, kind_of
+from safehold.source.credentials import fingerprint, is_random, shape_of
 from safehold.source.unit import is_test
 
 RANDOM = "q9Zf3mB7xT2kLw8Rv5Yd"

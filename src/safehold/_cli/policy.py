@@ -86,6 +86,8 @@ def _values(policy: Policy) -> Iterator[tuple[str, Any]]:
         for name in ("name", "kind", "url", "secret", "ca", "to"):
             yield f"alerts.channel[{index}].{name}", getattr(channel, name)
         yield f"alerts.channel[{index}].from", channel.sender
+    yield "redaction.names", policy.redaction.names
+    yield "redaction.patterns", policy.redaction.patterns
 
 
 def _zone(key: str, zone: Zone) -> Iterator[tuple[str, Any]]:

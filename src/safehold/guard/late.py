@@ -47,8 +47,9 @@ def _recording() -> Iterator[Recorder]:
     except ConfigError:  # no key: what a parent lent may do
         if LENT not in os.environ:
             raise
-        with contextlib.closing(lent_trail(os.environ)) as trail:
-            yield Recorder(trail)
+        trail, redactor = lent_trail(os.environ)
+        with contextlib.closing(trail):
+            yield Recorder(trail, redactor=redactor)
     else:
         with hold:
             yield hold.recorder

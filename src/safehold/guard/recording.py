@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from safehold.context import Context
+    from safehold.credentials.redaction import Redactor
     from safehold.events import Recorder
     from safehold.guard.standby import Standby
     from safehold.observe.trail import Trail
@@ -33,7 +34,7 @@ by a false name finds neither its packages nor itself."""
 _POLICY: Final = "SAFEHOLD_POLICY"
 _MODE: Final = "SAFEHOLD_GUARD"
 _SPARE: Final = 8  # descriptors: an import takes two, the trail three, a process two
-_LONGEST: Final = 512  # characters of a text, as in the trail
+_LONGEST: Final = 4608  # characters of a text: what is looked at before the trail cuts it
 _SMALL, _LARGE = 480, 8192  # bytes, below and above what Python's own allocator serves
 # Times 24 KiB: for starting a process, and for a record in this one.
 _FEW: Final = 3
@@ -118,7 +119,8 @@ class Recording:
                 raise
             from safehold.events import Recorder
 
-            return Recorder(lent_trail(self._environ))
+            trail, redactor = lent_trail(self._environ)
+            return Recorder(trail, redactor=redactor)
 
     def _retry(self, fields: dict[str, Any]) -> bool:
         self.give_up_memory()
@@ -195,14 +197,15 @@ class Recording:
                 _close(fd)
 
 
-def lent_trail(environ: Mapping[str, str]) -> Trail:
-    """Return the trail, opened with a lent key."""
+def lent_trail(environ: Mapping[str, str]) -> tuple[Trail, Redactor]:
+    """Return the trail, opened with a lent key, and what takes secrets out of its events."""
     from safehold.observe.chain import LentKey
     from safehold.observe.trail import Trail
     from safehold.policy import Policy
 
     policy = Policy.load(environ[_POLICY])
-    return Trail(policy.root / policy.trail, LentKey(environ[LENT]))
+    key = LentKey(environ[LENT])
+    return Trail(policy.root / policy.trail, key), policy.redaction.redactor(key.traces())
 
 
 class Deep:

@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from safehold.credentials.traces import traces_of
 from safehold.errors import ConfigError, MissingExtra, UnknownKey, WeakKey
 from safehold.keys.pairs import (
     Texts,
@@ -134,6 +135,12 @@ class Key:
         except InvalidSignature:
             return False
         return True
+
+    def traces(self) -> frozenset[int]:
+        """Return what the secret is known by in a text that shall not hold it."""
+        if self.__pair is None:
+            return traces_of(self.__secret)
+        return frozenset() if self.__pair.private is None else traces_of(self.__pair.spelled())
 
     def __repr__(self) -> str:
         return f"Key(id={self.id!r}, suite={self.suite!r})"
@@ -257,6 +264,10 @@ class Keyring:
             )
             raise UnknownKey(message)
         return self.local_by_tag(self.by_id(key_id).tag)
+
+    def traces(self) -> frozenset[int]:
+        """Return the traces of all keys, see `Key.traces`."""
+        return frozenset[int]().union(*(key.traces() for key in self._all()))
 
     def _all(self) -> tuple[Key, ...]:
         return self._keys if self._local is None else (*self._keys, self._local)

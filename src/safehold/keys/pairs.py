@@ -29,6 +29,10 @@ class Pair(NamedTuple):
     private: Ed25519PrivateKey | None
     public: Ed25519PublicKey
 
+    def spelled(self) -> bytes:
+        """Return the bytes of the private half, empty if there is none."""
+        return b"" if self.private is None else self.private.private_bytes_raw()
+
 
 class Texts(NamedTuple):
     """A new pair as text, in one line each and as PEM."""

@@ -14,6 +14,7 @@ import struct
 from hashlib import blake2b
 from typing import Final
 
+from safehold.credentials.traces import traces_of
 from safehold.keys import Key
 
 VERSION: Final = 1
@@ -71,6 +72,10 @@ class LentKey:
     def local(self) -> LentKey:
         """Return itself, in a keyring's place."""
         return self
+
+    def traces(self) -> frozenset[int]:
+        """Return what its secret is known by in a text, see `Key.traces`."""
+        return traces_of(self._secret)
 
     def __repr__(self) -> str:
         return f"LentKey(id={self.id!r}, number={self.number!r})"

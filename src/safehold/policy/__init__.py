@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from safehold.credentials.redaction import Redactor
 from safehold.errors import ConfigError
 from safehold.findings import Finding, Location, Rule, Severity
 from safehold.policy.alerts import Alerts
@@ -100,6 +101,18 @@ class Guard:
     strict: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """Names and patterns of what stays out of the trail, beside those that always do."""
+
+    names: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+
+    def redactor(self, traces: frozenset[int]) -> Redactor:
+        """Return what takes them, and the secrets with these traces, out of events."""
+        return Redactor(names=self.names, patterns=self.patterns, traces=traces)
+
+
 OUTSIDE = Zone(name="external")
 """The zone of every path that no zone names."""
 MEMORY = Zone(name="memory", trust="internal", codecs=("pickle", "joblib", "json", "msgpack"))
@@ -151,6 +164,7 @@ class Policy:
     unsealed: str = DEFAULT_UNSEALED
     revoked: Revocations = field(default_factory=Revocations)
     alerts: Alerts = field(default_factory=Alerts)
+    redaction: Redaction = field(default_factory=Redaction)
     path: Path | None = None
     origins: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({}), compare=False, repr=False

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from safehold.allow import PRESETS, AllowList
+from safehold.credentials.redaction import pattern_problem
 from safehold.errors import ConfigError
 from safehold.policy import (
     CODE_CODECS,
@@ -28,6 +29,7 @@ from safehold.policy import (
     Limits,
     Mode,
     Policy,
+    Redaction,
     Trust,
     Zone,
     alerts,
@@ -43,7 +45,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "": (
         "version", "mode", "root", "activation", "keys", "zone", "memory", "code", "limits",
         "guard", "trail", "marks", "unsealed", "revoked",
-        "alerts",
+        "alerts", "redaction",
     ),
     "activation": ("variable", "values"),
     "keys": ("source", "id", "suite", "previous", "local"),
@@ -60,6 +62,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "revoked": ("keys", "artifacts", "file"),
     "alerts": alerts.KEYS,
     "alerts.channel": alerts.CHANNEL_KEYS,
+    "redaction": ("names", "patterns"),
 }  # fmt: skip
 
 
@@ -130,6 +133,7 @@ class _Parser:
             unsealed=self._place("unsealed", defaults.unsealed),
             revoked=self._revoked(),
             alerts=alerts.parse_alerts(data.get("alerts", {}), self),
+            redaction=self._redaction(),
             path=self.path,
             origins=MappingProxyType(self.origins),
         )
@@ -269,6 +273,19 @@ class _Parser:
             raise self.error(f"revoked.{key}", problem)
         return revoked
 
+    def _redaction(self) -> Redaction:
+        table = self.table(self.data.get("redaction", {}), "redaction")
+        names = self._strings(table, "redaction", "names", ())
+        for name in names:
+            if not _NAME.fullmatch(name):
+                problem = f"has {_brief(name)}; a name is of letters, digits, - and _"
+                raise self.error("redaction.names", problem)
+        patterns = self._strings(table, "redaction", "patterns", ())
+        for pattern in patterns:
+            if reason := pattern_problem(pattern):
+                raise self.error("redaction.patterns", f"has {_brief(pattern)}, which {reason}")
+        return Redaction(names, patterns)
+
     def _zones(self, data: dict[str, Any]) -> tuple[Zone, ...]:
         raw = data.get("zone", [])
         if not isinstance(raw, list):
@@ -347,6 +364,7 @@ class _Parser:
 
 
 _INDEX = re.compile(r"\[\d+\]")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 _SOURCE = re.compile(r"[a-z][a-z0-9+.-]*:.+", re.DOTALL)
 
@@ -398,6 +416,10 @@ def render_policy(policy: Policy) -> str:
         lines += [f"{name} = {_array(getattr(revoked, name))}" for name in KEYS]
         lines += [f"file = {_quote(revoked.file)}"] if revoked.file else []
     lines += alerts.alert_lines(policy.alerts, _quote)
+    redaction = policy.redaction
+    if redaction != Redaction():
+        lines += ["", "[redaction]", f"names = {_array(redaction.names)}"]
+        lines += [f"patterns = {_array(redaction.patterns)}"]
     lines += [""]
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""What a name says of a value (password, key, token), and whether a value can be a secret.
+"""Whether a value in a source can be the secret that its name speaks of.
 
 Layers, since each alone is wrong: words of the name, known placeholders and defaults, shapes of
 tokens that services give out, structure (paths, header names, templates), entropy.
@@ -6,50 +6,14 @@ tokens that services give out, structure (paths, header names, templates), entro
 
 from __future__ import annotations
 
-import enum
 import hashlib
 import math
 import re
 from collections import Counter
 
-from safehold.source.words import words_of
+from safehold.credentials.names import Kind, words_of
+from safehold.credentials.shapes import SHAPES
 
-
-class Kind(enum.Enum):
-    """What a name says that its value is."""
-
-    PASSWORD = "password"  # noqa: S105  the kind's name
-    KEY = "key"  # of one's own: who knows it can sign or decrypt
-    FOREIGN = "credential"  # what another service gave; a placeholder opens nothing
-    TOKEN = "token"  # noqa: S105  the word alone, which mostly speaks of syntax
-
-
-_OWN = frozenset(
-    "secret key|secretkey|signing key|sign key|encryption key|crypt key|cipher key|master key|"
-    "jwt key|jwt secret|jwt secret key|session secret|cookie secret|app secret key|hmac key|"
-    "hmac secret|fernet key|csrf secret|auth secret|token secret|secret salt".split("|")
-)
-_FOREIGN = frozenset(
-    "api key|apikey|access key|private key|client secret|consumer secret|app secret|webhook secret|"
-    "shared secret|secret|api secret|account key|storage key|service key|auth key|license key|"
-    "subscription key|secret access key|access token|auth token|api token|bearer token|"
-    "refresh token|bot token|github token|gitlab token|slack token|personal token|"
-    "personal access token|jwt token|secret token|oauth token|session token|security token|"
-    "hf token|id token|deploy token|npm token|pypi token|authtoken|accesstoken".split("|")
-)
-_PASSWORDS = frozenset({"password", "passwd", "passphrase", "passcode", "passwort"})
-_TRAILING = frozenset(
-    "default defaults prod production dev development live value string str bytes hex b64 base64 "
-    "old new current primary secondary raw".split()
-)
-_OTHERWISE = frozenset(
-    "env var variable header headers field fields param params parameter attr attribute column "
-    "label prompt message msg placeholder pattern regex format hint help title url uri endpoint "
-    "name names type types scope no without invalid bad wrong incorrect fake dummy mock example "
-    "sample test is has use require required need hashed public masked redacted reset missing "
-    "empty error doc docs description desc option flag kind mode method algorithm alg policy "
-    "validator template prefix suffix separator sep file filename path dir input form old".split()
-)
 _KNOWN = frozenset(
     "admin administrator root toor changeme changeit change-me change_me change-this secret "
     "secretkey secret-key secret_key mysecret my-secret mysecretkey my-secret-key my_secret_key "
@@ -73,46 +37,14 @@ _NOT_VALUE = re.compile(
 )
 _IDENTIFIER = re.compile(r"[A-Za-z]+(?:[-_ .:/][A-Za-z]+)*")
 _SYMBOL = re.compile(r"[^A-Za-z0-9_\-. ]")
-_SHAPES = {
-    "an access key of AWS": r"\bAKIA[A-Z0-9]{16}\b",
-    "a token of GitHub": r"\bgh[ps]_[A-Za-z0-9]{36}\b|\bgithub_pat_[A-Za-z0-9_]{40,}",
-    "a token of GitLab": r"\bglpat-[A-Za-z0-9_-]{20,}",
-    "a token of Slack": r"\bxox[abeprs]-\d{6,}-[A-Za-z0-9-]{10,}",
-    "a key of Stripe": r"\b[rs]k_live_[A-Za-z0-9]{16,}",
-    "a key of Google": r"\bAIza[A-Za-z0-9_-]{35}\b",
-    "a token of Hugging Face": r"\bhf_[A-Za-z0-9]{34}\b",
-    "a key of OpenAI": r"\bsk-(?:proj-)?[A-Za-z0-9_-]{20,}T3BlbkFJ[A-Za-z0-9_-]{20,}",
-    "a token of PyPI": r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,}",
-    "a private key": r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\s*[A-Za-z0-9+/=\s\\n]{40,}",
-    "a signed web token": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{16,}",
-    "a URL with a password": r"\b[a-z][a-z0-9+]*://[^\s/:@'\"{}<>%$]+:([^\s/@'\"{}<>%$]+)@[\w.-]+",
-}
-_SHAPE = {name: re.compile(pattern) for name, pattern in _SHAPES.items()}
-_EVERYWHERE = frozenset(list(_SHAPES)[:9])
+_SHAPE = {shape.name: re.compile(shape.in_source) for shape in SHAPES if shape.in_source}
+_EVERYWHERE = frozenset(shape.name for shape in SHAPES if shape.is_issued)
 """Shapes that are a leak in tests, too; own keys and addresses there are made for them."""
 PLACED = frozenset(
     "password passwd pass pwd pw passwort secret user username token key xxx x y test foo bar "
     "hunter2 example s3cr3t".split()
 )
 """What stands for a password in the address of an example."""
-
-
-def kind_of(name: str) -> Kind | None:
-    """Say what kind of secret a name speaks of, None when of none."""
-    words = [word for word in words_of(name) if not word.isdigit()]
-    while len(words) > 1 and words[-1] in _TRAILING:
-        words.pop()
-    if not words or not _OTHERWISE.isdisjoint(words):
-        return None
-    if words[-1] in _PASSWORDS or (words[-1] == "pwd" and len(words) > 1):
-        return Kind.PASSWORD
-    for count in (3, 2, 1):
-        phrase = " ".join(words[-count:])
-        if phrase in _OWN:
-            return Kind.KEY
-        if phrase in _FOREIGN:
-            return Kind.FOREIGN
-    return Kind.TOKEN if words[-1] == "token" else None
 
 
 def is_secret(value: str, kind: Kind, name: str, *, paired: bool = False) -> bool:

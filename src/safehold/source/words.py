@@ -1,17 +1,9 @@
-"""Words of identifiers: `apiKey`, `API_KEY` and `api-key` are "api" and "key"."""
+"""The identifiers that a piece of source holds."""
 
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
-
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-
-
-def words_of(name: str) -> tuple[str, ...]:
-    """Return the words of an identifier in lower case."""
-    return tuple(word.lower() for word in _WORD.findall(name))
 
 
 def names_in(node: ast.AST) -> Iterator[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from safehold.credentials.names import Kind, kind_of
 from safehold.findings import Rule, Severity
-from safehold.source.credentials import Kind, is_secret, kind_of
+from safehold.source.credentials import is_secret
 from safehold.source.named import Given, named_literals
 from safehold.source.row import Example, Item, SourceRule
 from safehold.source.rules.secret import NAMED, item_of

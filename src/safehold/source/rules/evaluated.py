@@ -11,6 +11,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from safehold.credentials.names import words_of
 from safehold.findings import Confidence, Rule, Severity
 from safehold.source.calls import Called
 from safehold.source.checked import checks_of
@@ -20,7 +21,6 @@ from safehold.source.origins import is_from_outside
 from safehold.source.row import Example, Hint, Item, SourceRule
 from safehold.source.scopes import Binding, Scope
 from safehold.source.unit import Unit
-from safehold.source.words import words_of
 
 RULE = Rule(
     id="SH501",

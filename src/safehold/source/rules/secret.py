@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from safehold.credentials.names import Kind, kind_of
 from safehold.findings import Confidence, Rule, Severity
-from safehold.source.credentials import PLACED, Kind, fingerprint, is_secret, kind_of, shape_of
+from safehold.source.credentials import PLACED, fingerprint, is_secret, shape_of
 from safehold.source.named import Given, Named, named_literals
 from safehold.source.row import Example, Hint, Item, SourceRule
 from safehold.source.unit import Unit, is_test

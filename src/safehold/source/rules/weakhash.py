@@ -9,11 +9,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from safehold.credentials.names import words_of
 from safehold.findings import Confidence, Rule, Severity
 from safehold.source.calls import Called
 from safehold.source.row import Example, Hint, Item, SourceRule
 from safehold.source.unit import Unit
-from safehold.source.words import names_in, words_of
+from safehold.source.words import names_in
 
 RULE = Rule(
     id="SH504",

@@ -1,0 +1,77 @@
+"""Shapes of the keys and tokens that services give out.
+
+Sources are searched for fewer than texts that are recorded: there a false alarm costs somebody's
+time, here it costs a word of a line.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Shape(NamedTuple):
+    """One shape. `label` is what takes its place in the trail, empty if it is not found alone.
+
+    One of the `needles`, in lower case, is in every text that holds one. `in_source` is the
+    expression for sources, `in_text` the one for what is recorded. `is_issued`: a service gives
+    it out, so that it is a leak in tests, too.
+    """
+
+    name: str
+    label: str
+    needles: tuple[str, ...]
+    in_source: str = ""
+    in_text: str = ""
+    is_issued: bool = False
+
+
+_ALONE = r"(?<![A-Za-z0-9])"  # what follows a letter or digit is a part of something longer
+SHAPES = (
+    Shape("an access key of AWS", "aws", ("akia",), r"\bAKIA[A-Z0-9]{16}\b",
+          _ALONE + r"AKIA[A-Z0-9]{16}(?![A-Za-z0-9])", is_issued=True),
+    Shape("a token of GitHub", "github",
+          ("ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_"),
+          r"\bgh[ps]_[A-Za-z0-9]{36}\b|\bgithub_pat_[A-Za-z0-9_]{40,}",
+          _ALONE + r"(?:gh[opsur]_[A-Za-z0-9]{36,}|github_pat_\w{40,})", is_issued=True),
+    Shape("a token of GitLab", "gitlab", ("glpat-",),
+          r"\bglpat-[A-Za-z0-9_-]{20,}",
+          _ALONE + r"glpat-[\w-]{20,}", is_issued=True),
+    Shape("a token of Slack", "slack", ("xox",), r"\bxox[abeprs]-\d{6,}-[A-Za-z0-9-]{10,}",
+          _ALONE + r"xox[a-z](?:\.xox[a-z])?-[\w-]{10,}", is_issued=True),
+    Shape("a key of Stripe", "stripe", ("k_live_", "k_test_"), r"\b[rs]k_live_[A-Za-z0-9]{16,}",
+          _ALONE + r"[rs]k_(?:live|test)_[A-Za-z0-9]{16,}", is_issued=True),
+    Shape("a key of Google", "google", ("aiza",), r"\bAIza[A-Za-z0-9_-]{35}\b",
+          _ALONE + r"AIza[\w-]{35,}", is_issued=True),
+    Shape("a token of Hugging Face", "huggingface", ("hf_",), r"\bhf_[A-Za-z0-9]{34}\b",
+          _ALONE + r"hf_[A-Za-z0-9]{34,}", is_issued=True),
+    Shape("a key of OpenAI", "openai", ("sk-",),
+          r"\bsk-(?:proj-)?[A-Za-z0-9_-]{20,}T3BlbkFJ[A-Za-z0-9_-]{20,}",
+          _ALONE + r"sk-(?=[\w-]*\d)(?=[\w-]*[A-Z])(?=[\w-]*[a-z])[\w-]{20,}", is_issued=True),
+    Shape("a token of PyPI", "pypi", ("pypi-",), r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,}",
+          _ALONE + r"pypi-AgE[\w-]{16,}", is_issued=True),
+    Shape("a private key", "", ("key",),
+          r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\s*[A-Za-z0-9+/=\s\\n]{40,}"),
+    Shape("a signed web token", "jwt", ("eyj",),
+          r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{16,}",
+          _ALONE + r"eyJ[\w-]{10,}\.[\w-]{8,}(?:\.[\w-]*){0,3}"),
+    Shape("a URL with a password", "", ("://",),
+          r"\b[a-z][a-z0-9+]*://[^\s/:@'\"{}<>%$]+:([^\s/@'\"{}<>%$]+)@[\w.-]+"),
+    Shape("a passing key of AWS", "aws", ("asia",),
+          in_text=_ALONE + r"ASIA[A-Z0-9]{16}(?![A-Za-z0-9])"),
+    Shape("an application's token of Slack", "slack", ("xapp-",),
+          in_text=_ALONE + r"xapp-[\w-]{10,}"),
+    Shape("a webhook of Slack", "slack", ("://",),
+          in_text=r"(?<=hooks\.slack\.com/)[\w/-]{20,}"),
+    Shape("a webhook secret of Stripe", "stripe", ("whsec_",),
+          in_text=_ALONE + r"whsec_[A-Za-z0-9+/=]{16,}"),
+    Shape("a client secret of Google", "google", ("gocspx-",),
+          in_text=_ALONE + r"GOCSPX-[\w-]{20,}"),
+    Shape("an access token of Google", "google", ("ya29.",), in_text=_ALONE + r"ya29\.[\w-]{20,}"),
+    Shape("a token of npm", "npm", ("npm_",), in_text=_ALONE + r"npm_[A-Za-z0-9]{36,}"),
+    Shape("a key of SendGrid", "sendgrid", ("sg.",),
+          in_text=_ALONE + r"SG\.[\w-]{16,}\.[\w-]{16,}"),
+    Shape("a token of DigitalOcean", "digitalocean", ("_v1_",),
+          in_text=_ALONE + r"do[opr]_v1_[a-f0-9]{64}"),
+    Shape("a private key of safehold", "key", ("private:",),
+          in_text=r"(?<=ed25519-private:)[0-9a-fA-F]{32,}"),
+)  # fmt: skip
