@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -160,3 +161,32 @@ def test_trail_whose_files_are_links_or_fifos_does_not_hang(trail, call):
     Path(home / "000001.jsonl").symlink_to("/dev/zero")
     assert call("trail", "verify").code == 1
     assert call("trail", "tail").code == 0
+
+
+def test_a_writer_that_vanished_is_named(trail, call):
+    gone = writers(trail)[0]
+    shutil.rmtree(gone)
+    done = call("trail", "verify")
+    assert done.code == 1
+    assert f"{gone}:0: vanished: " in done.out
+    (row,) = json.loads(call("trail", "verify", "--format", "json").out)["manifest"]
+    assert (row["kind"], row["path"]) == ("vanished", str(gone))
+
+
+def test_prune_removes_what_is_old_and_the_trail_still_verifies(trail, call):
+    assert call("trail", "prune", "--keep-days", "1").out == ""
+    names = [path.name for path in writers(trail)]
+    done = call("trail", "prune", "--keep-days", "0")
+    assert (done.code, [line.split(":")[0] for line in done.out.splitlines()]) == (0, names)
+    assert writers(trail) == []
+    assert call("trail", "verify").code == 0
+    assert json.loads(call("trail", "prune", "--keep-days", "0", "--format", "json").out) == {
+        "schema": 1,
+        "writers": [],
+    }
+
+
+def test_prune_asks_what_to_keep(trail, call):
+    done = call("trail", "prune")
+    assert done.code == 2
+    assert "--keep-days DAYS" in done.err

@@ -193,7 +193,7 @@ class Warm:
         outcome = _outcome(home, code, refusals, _damage(policy) if guarding else [])
         if self.guarded:
             # So that the next look at the trail does not read through all of those before.
-            for writer in list((policy.parent / "trail").iterdir()):
+            for writer in list((policy.parent / "trail").glob("[!.]*")):
                 if f"-{self._process.pid}-" not in writer.name:
                     writer.rename(policy.parent / "ended" / writer.name)
         return outcome

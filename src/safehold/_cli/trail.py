@@ -6,14 +6,17 @@ import argparse
 import dataclasses
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from safehold.observe.check import Problem
+    from safehold.keys import Keyring
+    from safehold.observe.problems import Problem
 
 HELP = """`verify` recomputes the chain of every writer and names the first bad line; `tail` prints
-the newest lines without verifying them, `tail -f` goes on with new ones."""
+the newest lines without verifying them, `tail -f` goes on with new ones; `prune` removes writers
+whose last line is older than `--keep-days`, and says so in the manifest."""
 
 _POLL_SECONDS = 0.5
 
@@ -22,9 +25,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     from safehold._cli import _shared
 
-    parser.add_argument("action", choices=("verify", "tail"), help="what to do")
+    parser.add_argument("action", choices=("verify", "tail", "prune"), help="what to do")
     parser.add_argument("-n", "--lines", type=int, default=10, metavar="N", help="lines of tail")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with new lines")
+    parser.add_argument("--keep-days", type=int, metavar="DAYS", help="what prune leaves")
     _shared.add_policy(parser)
     _shared.add_format(parser)
 
@@ -43,10 +47,15 @@ def run(options: argparse.Namespace) -> int:
         return _tail(options, directory)
     from safehold.keys import Keyring
     from safehold.observe.check import check_trail
+    from safehold.observe.check_manifest import Listed
 
     keyring = Keyring.load(policy.key_sources, policy.root, local=policy.local_key)
     keyring = keyring.revoking(policy.revoked.with_file(policy.root).keys)
+    if options.action == "prune":
+        return _prune(options, directory, keyring)
+    listed = Listed(directory, keyring)
     results = list(check_trail(directory, keyring))
+    missing = listed.compare(results)
     bad = [result for result in results if result.problem is not None]
     if options.format == "json":
         rows = [
@@ -58,15 +67,39 @@ def run(options: argparse.Namespace) -> int:
             }
             for result in results
         ]
-        _shared.print_json({"schema": 1, "writers": rows})
+        manifest = [_problem(found) for found in missing]
+        _shared.print_json({"schema": 1, "writers": rows, "manifest": manifest})
     else:
+        for found in missing:
+            print(_shared.printable(found))
         for result in results:
-            for found in (result.torn, result.problem):
-                if found is not None:
-                    print(_shared.printable(found))
+            for one in (result.torn, result.problem):
+                if one is not None:
+                    print(_shared.printable(one))
         lines = sum(result.lines for result in results)
         print(f"{len(results)} writers, {lines} lines verified, {len(bad)} with a problem")
-    return 1 if bad else 0
+    return 1 if bad or missing else 0
+
+
+def _prune(options: argparse.Namespace, directory: Path, keyring: Keyring) -> int:
+    from safehold._cli import _shared
+    from safehold.errors import ConfigError
+    from safehold.observe.retention import prune
+
+    if options.keep_days is None or options.keep_days < 0:
+        message = "say what to keep: safehold trail prune --keep-days DAYS"
+        raise ConfigError(message)
+    before = datetime.now(UTC) - timedelta(days=options.keep_days)
+    results = []
+    for result in prune(directory, keyring, before):
+        results.append(result)
+        if options.format != "json":
+            what = f"kept: {result.kept}" if result.kept else f"{result.lines} lines removed"
+            print(_shared.printable(f"{result.writer}: {what}"))
+    if options.format == "json":
+        rows = [dataclasses.asdict(result) for result in results]
+        _shared.print_json({"schema": 1, "writers": rows})
+    return 1 if any(result.kept for result in results) else 0
 
 
 def _problem(found: Problem | None) -> dict[str, object] | None:

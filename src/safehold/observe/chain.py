@@ -49,7 +49,7 @@ def first_key(key: Key | LentKey, writer: str) -> bytes:
         return key.first(writer)
     number = writer.split("-")[3:]
     if number:
-        return LentKey(f"{key.id}:{number[0]}:{_lent(key, number[0]).hex()}").first(writer)
+        return lent_key(key, number[0]).first(writer)
     return key.derive(b"safehold/trail/v1/" + os.fsencode(writer))
 
 
@@ -81,14 +81,19 @@ class LentKey:
         return f"LentKey(id={self.id!r}, number={self.number!r})"
 
 
-def _lent(key: Key, number: str) -> bytes:
-    return key.derive(b"safehold/trail/v1/lent/" + number.encode())
-
-
 def lend(key: Key) -> str:
     """Return text that makes a `LentKey`; it is secret, but for what that key can do alone."""
-    number = secrets.token_hex(8)
-    return f"{key.id}:{number}:{_lent(key, number).hex()}"
+    return _lent(key, secrets.token_hex(8))
+
+
+def lent_key(key: Key, number: str) -> LentKey:
+    """Return the key that was lent under a number."""
+    return LentKey(_lent(key, number))
+
+
+def _lent(key: Key, number: str) -> str:
+    secret = key.derive(b"safehold/trail/v1/lent/" + number.encode())
+    return f"{key.id}:{number}:{secret.hex()}"
 
 
 def segment_name(number: int) -> str:

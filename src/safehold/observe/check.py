@@ -10,11 +10,8 @@ from __future__ import annotations
 import hmac
 import os
 import re
-import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
 
 import msgspec
 
@@ -32,20 +29,9 @@ from safehold.observe.chain import (
     on_disk,
     segment_name,
 )
+from safehold.observe.problems import Found, Problem, Verified, open_regular
 from safehold.observe.writer import boot_id
 
-Kind = Literal[
-    "changed",
-    "order",
-    "truncated",
-    "unsynced",
-    "torn",
-    "format",
-    "key",
-    "state",
-    "writer",
-    "unreadable",
-]
 Slots = list[tuple[int, bytes]]
 
 _MAX_LINE = 2**20
@@ -54,32 +40,6 @@ _LINE = re.compile(
     rb'(\{"v":1,"seq":(\d+),"t":"[^"]*","w":"([^"]*)","e":(\{[\x20-\x7e]*\})),"mac":"([0-9a-f]{64})"\}\n'
 )
 _WRITER = re.compile(r"\d{8}T\d{6}-\d+-[0-9a-f]{12}(?:-[0-9a-f]{16})?")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """The first thing that is wrong with a writer's files, or a remark on them."""
-
-    path: Path
-    line: int
-    kind: Kind
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.kind}: {self.message}"
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """Result for one writer: lines that hold, the first problem, and what a kill left behind.
-
-    A ``torn`` last line is a remark and no problem: nobody was told that it was recorded.
-    """
-
-    writer: str
-    lines: int
-    problem: Problem | None
-    torn: Problem | None = None
 
 
 def check_trail(directory: Path, keyring: Keyring) -> Iterator[Verified]:
@@ -100,14 +60,6 @@ def check_trail(directory: Path, keyring: Keyring) -> Iterator[Verified]:
             yield _Check(path, keyring).result()
         except OSError as error:
             yield Verified(name, 0, Problem(path, 0, "unreadable", f"{error.strerror}"))
-
-
-class _Found(Exception):
-    """Ends the reading of one writer."""
-
-    def __init__(self, path: Path, line: int, kind: Kind, message: str) -> None:
-        super().__init__(message)
-        self.problem = Problem(path, line, kind, message)
 
 
 class _Check:
@@ -137,7 +89,7 @@ class _Check:
             for path in self._segments():
                 self._read(path)
             self._compare(state, earlier, _read_slots(state)[0])
-        except _Found as found:
+        except Found as found:
             return Verified(name, self.lines, found.problem, self.torn)
         return Verified(name, self.lines, None, self.torn)
 
@@ -145,18 +97,18 @@ class _Check:
         names = sorted(name for name in os.listdir(self.directory) if name.endswith(".jsonl"))
         if not names:
             message = "the writer has no segment"
-            raise _Found(self.directory, 0, "truncated", message)
+            raise Found(self.directory, 0, "truncated", message)
         for number, name in enumerate(names, start=1):
             if self.torn is not None:
                 message = "an incomplete line stands before the last segment"
-                raise _Found(self.torn.path, self.torn.line, "format", message)
+                raise Found(self.torn.path, self.torn.line, "format", message)
             if name != segment_name(number):
                 message = f"segment {segment_name(number)} is missing"
-                raise _Found(self.directory / name, 0, "truncated", message)
+                raise Found(self.directory / name, 0, "truncated", message)
             yield self.directory / name
 
     def _read(self, path: Path) -> None:
-        with _open_regular(path) as file:
+        with open_regular(path) as file:
             number = 0
             while line := file.readline(_MAX_LINE):
                 number += 1
@@ -172,7 +124,7 @@ class _Check:
                     self.torn = Problem(path, number, "torn", message)
                     return
                 else:
-                    raise _Found(path, number, "format", "not a line of the trail format")
+                    raise Found(path, number, "format", "not a line of the trail format")
 
     def _is_beginning(self, line: bytes) -> bool:
         start = f'{{"v":1,"seq":{self.lines},"t":"'.encode()
@@ -183,10 +135,10 @@ class _Check:
         body, sequence, writer, event, mac = match.groups()
         if writer != os.fsencode(self.directory.name):
             message = "the line is another writer's: the directory was renamed or copied"
-            raise _Found(path, number, "writer", message)
+            raise Found(path, number, "writer", message)
         if sequence != b"%d" % self.lines:
             message = f"line {sequence[:20].decode()} stands where line {self.lines} is expected"
-            raise _Found(path, number, "order", message)
+            raise Found(path, number, "order", message)
         if not self.lines:
             try:
                 opened = _opened(event)
@@ -194,12 +146,12 @@ class _Check:
                 self._key = self._first = first_key(key, self.directory.name)
                 self._boot = str(opened.detail.get("boot", ""))
             except UnknownKey as error:
-                raise _Found(path, number, "key", str(error)) from error
+                raise Found(path, number, "key", str(error)) from error
             self._note_claim()
         expected = line_mac(self._key, self._mac, body)
         if not hmac.compare_digest(expected.hex().encode(), mac):
             message = "the line, the one before it or the key was changed"
-            raise _Found(path, number, "changed", message)
+            raise Found(path, number, "changed", message)
         self._mac = expected
         self._before, self._key = self._key, next_key(self._key)
         self.lines += 1
@@ -238,17 +190,17 @@ class _Check:
         from it no earlier key, hence no earlier line, can be made.
         """
         if not self.lines:
-            raise _Found(path, 0, "truncated", "no line is left")
+            raise Found(path, 0, "truncated", "no line is left")
         promised = [count for count, key in earlier if self._is_ahead(count, key)]
         if promised:
             message = f"{max(promised)} lines were written, {self.lines} are there"
             if not self._was_cut_off():
-                raise _Found(path, 0, "truncated", message)
+                raise Found(path, 0, "truncated", message)
             message += f", {self._on_disk} at least were on disk when the machine stopped"
-            raise _Found(path, 0, "unsynced", message)
+            raise Found(path, 0, "unsynced", message)
         if earlier and self._on_disk < 0 and not self._is_due():
             message = "what the state says of the lines on disk was changed"
-            raise _Found(path, 0, "state", message)
+            raise Found(path, 0, "state", message)
         # The state follows the line, so a kill between the two leaves it one behind.
         if any(
             (count == self.lines and key == self._key)
@@ -258,13 +210,13 @@ class _Check:
         ):
             return
         if not later:
-            raise _Found(path, 0, "state", "the state file is missing or has another size")
+            raise Found(path, 0, "state", "the state file is missing or has another size")
         if self._was_cut_off() and self._is_older(earlier):
             message = "the state is older than the lines: the machine stopped before it was on disk"
             self.torn = self.torn or Problem(path, 0, "state", message)
             return
         message = f"the state does not belong to these {self.lines} lines: changed or put back"
-        raise _Found(path, 0, "state", message)
+        raise Found(path, 0, "state", message)
 
     def _is_ahead(self, count: int, key: bytes) -> bool:
         """Say whether `key` is K_count for a count beyond the lines that are there."""
@@ -306,7 +258,7 @@ def _opened(event: bytes) -> Event:
 def _read_slots(path: Path) -> tuple[Slots, Slots]:
     """Return the slots of what is written, and of what is on disk."""
     try:
-        with _open_regular(path) as file:
+        with open_regular(path) as file:
             data = file.read(STATE_BYTES + 1)
     except FileNotFoundError:
         return [], []
@@ -314,16 +266,3 @@ def _read_slots(path: Path) -> tuple[Slots, Slots]:
         return [], []
     slots = list(STATE.iter_unpack(data))
     return slots[:STATE_SLOTS], slots[STATE_SLOTS:]
-
-
-def _open_regular(path: Path) -> IO[bytes]:
-    """Open a file that is no link and no FIFO, which could lead elsewhere or not end."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            reason = f"{path.name} is not a regular file"
-            raise OSError(0, reason)
-        return os.fdopen(fd, "rb")
-    except BaseException:  # only a file that was returned owns the descriptor
-        os.close(fd)
-        raise

@@ -37,6 +37,7 @@ from safehold.observe.chain import (
     on_disk,
     segment_name,
 )
+from safehold.observe.manifest import Manifest
 
 _SEGMENT_BYTES = 64 * 2**20
 _NEW_SEGMENT = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -87,6 +88,7 @@ class Writer:
         self.name = _new_name()
         if isinstance(key, LentKey):
             self.name += f"-{key.number}"
+        self._manifest = Manifest(directory, key)
         self._home = directory / f".{self.name}.new"
         self._segment = 0
         self._size = 0
@@ -107,9 +109,11 @@ class Writer:
             home = directory / self.name
             self._home.rename(home)
             self._home = home
+            self._manifest.add("began", self.name)
         except BaseException:  # also an interrupt: half a writer would read as a cut one
             self.leave()
-            _remove(self._home)
+            if self._home.name.startswith("."):
+                _remove(self._home)
             raise
 
     def is_usable(self) -> bool:
@@ -233,9 +237,10 @@ class Writer:
             self._state.flush()
 
     def finish(self) -> None:
-        """Bring lines and state to disk."""
+        """Bring lines and state to disk, and say in the manifest that no more will come."""
         self.sync()
         self.flush_state()
+        self._manifest.add("ended", self.name, self._sequence, self._previous)
 
     def _close_segment(self) -> None:
         fd, self._fd = self._fd, -1
