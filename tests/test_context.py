@@ -33,7 +33,7 @@ def test_a_policy_file_is_wired_up(policy):
         assert hold.root.path == policy.parent.resolve()
         assert hold.keyring.signing.id == "k1"
         hold.recorder.record(Event(action="test", outcome="done"))
-    assert [event.action for event in events.rows] == ["test"]
+    assert [event.action for event in events.rows] == ["policy.load", "test"]
     lines = list((policy.parent / "var/safehold/trail").glob("*/*.jsonl"))
     assert len(lines) == 1
     assert b'"action":"test"' in lines[0].read_bytes()
@@ -45,6 +45,38 @@ def test_a_policy_object_is_taken_as_it_is(tmp_path):
     policy = Policy(root=tmp_path, key=KeySource("env:KEY_OF_THE_TEST"))
     with Context.load(policy, environ=ENVIRON) as hold:
         assert hold.policy is policy
+
+
+def test_policy_and_keys_in_force_are_recorded_once_before_the_first_decision(policy):
+    policy.write_text(
+        policy.read_text() + "[[zone]]\nname = 'z'\npaths = ['z/**']\n"
+        "trust = 'internal'\nallow = ['*']\n[revoked]\nkeys = ['k0']\n"
+    )
+    events = Events()
+    with Context.load(policy, environ=ENVIRON, exporters=(events,)) as hold:
+        for _ in range(3):
+            hold.recorder.record(Event(action="test", outcome="done"))
+    first, *others = events.rows
+    assert [event.action for event in others] == ["test"] * 3
+    assert (first.action, first.key, first.reason) == ("policy.load", "k1", "enforce")
+    assert first.artifact == str(policy)
+    assert first.detail["keys"] == ["k1"]
+    assert first.detail["revoked"] == ["k0"]
+    assert first.detail["findings"] == {"high": 1}
+    assert len(first.detail["digest"]) == 64
+    assert "KEY_OF_THE_TEST" not in str(first)
+
+
+def test_digest_tells_one_policy_from_another(policy):
+    digests = []
+    for mode in ("enforce", "monitor", "enforce"):
+        text = policy.read_text()
+        policy.write_text(f"mode = '{mode}'\n" + text[text.index("version") :])
+        events = Events()
+        with Context.load(policy, environ=ENVIRON, exporters=(events,)) as hold:
+            hold.recorder.record(Event(action="test", outcome="done"))
+        digests.append(events.rows[0].detail["digest"])
+    assert digests[0] == digests[2] != digests[1]
 
 
 def test_nothing_is_written_before_the_first_event(policy):

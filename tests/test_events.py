@@ -370,3 +370,33 @@ def test_closing_closes_each_exporter_and_records_what_one_has_lost():
     assert [(event.action, event.detail) for event in log.events] == [
         ("export", {"exporter": "alerts", "message": "3 events did not leave"})
     ]
+
+
+# --- the event before the first ------------------------------------------------------------
+
+OPENING = Event(action="policy.load", outcome="done")
+
+
+def test_opening_event_comes_first_and_once():
+    log, other = Log(), Log()
+    recorder = Recorder(log, other, opening=OPENING)
+    for _ in range(2):
+        recorder.record(LOAD)
+    assert [event.action for event in log.events] == ["policy.load", "load", "load"]
+    assert log.events == other.events
+
+
+def test_without_a_decision_there_is_no_opening_event():
+    log = Log()
+    Recorder(log, opening=OPENING).close()
+    assert log.events == []
+
+
+def test_decision_does_not_go_on_before_the_opening_event_is_recorded():
+    log = Log(OSError(28, "full"))
+    recorder = Recorder(log, opening=OPENING)
+    with pytest.raises(TrailError):
+        recorder.record(LOAD)
+    assert log.events == []
+    recorder.record(LOAD)
+    assert [event.action for event in log.events] == ["policy.load", "load"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from hashlib import sha256
 from types import TracebackType
 from typing import Self
 
-from safehold.events import Exporter, Recorder
+from safehold.events import Event, Exporter, Recorder
 from safehold.keys import Environment, Keyring
 from safehold.observe.trail import Trail
 from safehold.paths import Root, StrPath
@@ -58,8 +60,13 @@ class Context:
             from safehold.observe.alerts import Alerts
 
             exporters = (*exporters, Alerts(policy, environ))
-        redactor = policy.redaction.redactor(keyring.traces())
-        return cls(policy, keyring, Recorder(trail, *exporters, redactor=redactor), trail)
+        recorder = Recorder(
+            trail,
+            *exporters,
+            redactor=policy.redaction.redactor(keyring.traces()),
+            opening=_in_force(policy, keyring),
+        )
+        return cls(policy, keyring, recorder, trail)
 
     def close(self) -> None:
         """Close the exporters, sync the trail and close what the context opened."""
@@ -80,3 +87,21 @@ class Context:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _in_force(policy: Policy, keyring: Keyring) -> Event:
+    """Return what a process records before its first decision: by which policy and keys it is."""
+    counts = Counter(finding.severity.label for finding in policy.check())
+    return Event(
+        action="policy.load",
+        outcome="done",
+        reason=policy.mode,
+        artifact=str(policy.path or policy.root),
+        key=keyring.signing.id,
+        detail={
+            "digest": sha256(repr(policy).encode("utf-8", "backslashreplace")).hexdigest(),
+            "keys": [name for name, _, _ in policy.key_sources],
+            "revoked": sorted(policy.revoked.keys),
+            "findings": dict(counts),
+        },
+    )

@@ -77,13 +77,19 @@ class Recorder:
     """Hands each event to the trail first, then to the other exporters."""
 
     def __init__(
-        self, trail: Exporter, *exporters: Exporter, redactor: Redactor | None = None
+        self,
+        trail: Exporter,
+        *exporters: Exporter,
+        redactor: Redactor | None = None,
+        opening: Event | None = None,
     ) -> None:
         """`trail` must accept every event; `exporters` are told afterwards.
 
-        Without a `redactor`, secrets are known by their shapes and names alone.
+        Without a `redactor`, secrets are known by their shapes and names alone. `opening` is
+        recorded before the first event, and where there is none not at all.
         """
         self._trail = trail
+        self._opening = opening
         self._exporters = exporters
         self._watchers = tuple(item for item in exporters if isinstance(item, Watcher))
         self._redactor = Redactor() if redactor is None else redactor
@@ -94,6 +100,13 @@ class Recorder:
         Raises:
             TrailError: the trail did not take it, so the operation must not go on.
         """
+        if self._opening is not None:
+            opening, self._opening = self._opening, None
+            try:
+                self.record(opening)
+            except TrailError:
+                self._opening = opening
+                raise
         event = self._to_trail(event)
         for exporter in self._exporters:
             try:

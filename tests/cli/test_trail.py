@@ -45,11 +45,11 @@ def test_changed_line_is_named(trail, call):
     file.write_bytes(data.replace(b"allowed", b"refused", 1))
     done = call("trail", "verify")
     assert done.code == 1
-    assert f"{file}:2: changed: " in done.out
+    assert f"{file}:3: changed: " in done.out
     assert "1 with a problem" in done.out
     row = json.loads(call("trail", "verify", "--format", "json").out)["writers"][1]
     assert row["problem"]["path"] == str(file)
-    assert (row["problem"]["line"], row["problem"]["kind"]) == (2, "changed")
+    assert (row["problem"]["line"], row["problem"]["kind"]) == (3, "changed")
 
 
 def test_torn_line_is_named_and_clean(trail, call):
@@ -126,13 +126,14 @@ def test_following_prints_new_lines_until_it_is_interrupted(trail):
         try:
             first = process.stdout.readline()
             subprocess.run(command("verify", "models/m.pkl"), check=True, capture_output=True)
-            later = [process.stdout.readline() for _ in range(2)]
+            later = [process.stdout.readline() for _ in range(3)]
         finally:
             process.send_signal(signal.SIGINT)
             rest = process.communicate(timeout=120)
     assert b" verify allowed " in first
     assert b" trail.open done" in later[0]
-    assert b" verify allowed " in later[1]
+    assert b" policy.load done" in later[1]
+    assert b" verify allowed " in later[2]
     assert rest == (b"", b"")
     assert process.returncode == 130
 

@@ -111,6 +111,15 @@ def test_check_of_the_trail_and_of_the_configuration():
     assert value(metrics, "safehold_config_findings", severity="high") == 0
 
 
+def test_findings_in_the_policy_come_with_its_event():
+    metrics = Metrics()
+    detail = {"findings": {"high": 2, "made up": 7}}
+    metrics.export(Event(action="policy.load", outcome="done", detail=detail))
+    assert value(metrics, "safehold_config_findings", severity="high") == 2
+    assert value(metrics, "safehold_config_findings", severity="low") == 0
+    assert value(metrics, "safehold_config_findings", severity="made up") is None
+
+
 # --- bounds --------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from safehold._cli._converting import Step, apply_step, check_marks, place_step, scanned_again
 from safehold._cli._notes import notes_on
 from safehold._cli._reads import Reads
+from safehold._cli._recorded import migrating
 from safehold._cli._zones import allowing, at_hand_in, extended, trusted_code
 from safehold.artifacts import Store
 from safehold.artifacts import rules as artifact_rules
@@ -162,6 +163,8 @@ def apply_plan(plan: Plan, hold: Context, progress: Progress) -> Done:
     if plan.is_empty:
         return done
     check_marks(plan.steps, hold)
+    if plan.edits:
+        hold.recorder.record(migrating(plan.policy, plan.edits))
     with Journal.begin(root) as journal:
         if plan.writes_policy:
             journal.create(root / POLICY_NAME, render_policy(plan.policy).encode())

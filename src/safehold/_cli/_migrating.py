@@ -13,6 +13,7 @@ from safehold._cli._converting import Step, check_marks
 from safehold._cli._data import convert, listable, pin, plan_data, planned, verify_converted
 from safehold._cli._found import check_found
 from safehold._cli._progress import progress
+from safehold._cli._recorded import migrating
 from safehold.artifacts import Store
 from safehold.artifacts.pins import Pin, merged, render
 from safehold.context import Context
@@ -71,6 +72,8 @@ def _written(
         )
     pins: list[Pin] = []
     data: list[DataFile] = []
+    if any(audit.after is not None for audit in audits):
+        hold.recorder.record(migrating(hold.policy, audits))
     with Journal.begin(root) as journal, progress() as tell:
         if until is not None:
             for step in steps:

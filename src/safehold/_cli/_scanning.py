@@ -12,6 +12,7 @@ from dataclasses import replace
 from safehold._cli import _output, _shared
 from safehold._cli._paths import Once, distinct, hub, is_source, results, size_of
 from safehold._cli._progress import Gauge
+from safehold._cli._recorded import scanned
 from safehold._cli._since import Revision
 from safehold._cli._sources import Sources
 from safehold.allow import PRESETS, AllowList
@@ -33,10 +34,14 @@ def reports(options: argparse.Namespace, gauge: Gauge | None = None) -> Generato
     Raises:
         ConfigError: the policy or the cache cannot be used.
         MissingExtra: an option needs a package that is not installed.
+        TrailError: what was found cannot be recorded.
     """
     cache = None if options.cache is None else Cache(options.cache or results())
     problem = ""
-    with contextlib.closing(_reports(options, gauge, cache)) as found:
+    named = options.policy or os.environ.get(_shared.VARIABLE)
+    policy = Policy.load(named) if named else None
+    every = _reports(options, policy, gauge, cache)
+    with contextlib.closing(scanned(policy, every, quiet=options.quiet)) as found:
         for report in found:
             problem = problem or report.cache_problem
             yield report
@@ -47,10 +52,11 @@ def reports(options: argparse.Namespace, gauge: Gauge | None = None) -> Generato
 
 
 def _reports(
-    options: argparse.Namespace, gauge: Gauge | None, cache: Cache | None
+    options: argparse.Namespace,
+    policy: Policy | None,
+    gauge: Gauge | None,
+    cache: Cache | None,
 ) -> Generator[FileReport]:
-    named = options.policy or os.environ.get(_shared.VARIABLE)
-    policy = Policy.load(named) if named else None
     limits = policy.limits if policy is not None else None
     allow = AllowList.of({*PRESETS, *(_own_names(policy) if policy is not None else ())})
     digests = _output.wants_digests(options)

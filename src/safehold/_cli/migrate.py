@@ -139,10 +139,22 @@ def run(options: argparse.Namespace) -> int:
 
         audits, data = _migrating.with_data(options, root, policy, audits)
     elif options.write:
+        _record(options, policy, audits)
         audits = list(_written(root, audits))
     migration = Migration(tuple(audits), str(root), os.getcwd(), written=options.write, data=data)
     _print(migration, options.format)
     return migration.code
+
+
+def _record(options: argparse.Namespace, policy: Policy, audits: list[FileAudit]) -> None:
+    """Record what is about to be changed, if the policy is one that the user has named.
+
+    The keys of one that lies in the checkout are not looked for: it says where a command is run.
+    """
+    from safehold._cli import _recorded, _shared
+
+    if _shared.has_policy(options) and any(audit.after is not None for audit in audits):
+        _recorded.record(policy, _recorded.migrating(policy, audits))
 
 
 def _policy(options: argparse.Namespace, root: Path) -> Policy:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections import Counter as Counts
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,8 @@ class Metrics:
         count()
         if event.seconds:
             self._seconds.observe(event.seconds)
+        if event.action == "policy.load":
+            self._set_config(event.detail.get("findings") or {})
         if labels.is_violation(event):
             severity = labels.severity(event).label
             self._violations.labels(labels.rule(event), severity).inc()
@@ -161,12 +164,12 @@ class Metrics:
             self._verify_success.set(at)
 
     def set_config(self, findings: Iterable[Finding]) -> None:
-        """Take what is wrong with the configuration, as of `Policy.check`."""
-        counts = dict.fromkeys(labels.SEVERITIES, 0)
-        for finding in findings:
-            counts[finding.severity.label] += 1
-        for severity, count in counts.items():
-            self._config_findings.labels(severity).set(count)
+        """Take what is wrong with the configuration, in place of what `Policy.check` says."""
+        self._set_config(Counts(finding.severity.label for finding in findings))
+
+    def _set_config(self, counts: Any) -> None:
+        for severity in labels.SEVERITIES:
+            self._config_findings.labels(severity).set(counts.get(severity, 0))
 
     def served(self) -> CollectorRegistry:
         """Return what a scrape is answered from: this process, or all that share a directory."""
