@@ -191,3 +191,18 @@ def test_prune_asks_what_to_keep(trail, call):
     done = call("trail", "prune")
     assert done.code == 2
     assert "--keep-days DAYS" in done.err
+
+
+def test_a_checkpoint_elsewhere_is_compared(trail, call, tmp_path):
+    kept = tmp_path / "kept"
+    assert call("trail", "checkpoint").out.startswith('{"v":1,')
+    assert call("trail", "checkpoint", "--to", f"file:{kept}").code == 0
+    assert call("trail", "verify", "--witness", str(kept)).code == 0
+    shutil.rmtree(trail)
+    call("verify", "models")
+    assert call("trail", "verify").code == 0
+    done = call("trail", "verify", "--witness", str(kept))
+    assert done.code == 1
+    assert f"{kept}:1: witness: " in done.out
+    assert call("trail", "verify", "--witness", str(tmp_path / "none")).code == 2
+    assert call("trail", "checkpoint", "--to", "elsewhere").code == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 HELP = """`verify` recomputes the chain of every writer and names the first bad line; `tail` prints
 the newest lines without verifying them, `tail -f` goes on with new ones; `prune` removes writers
-whose last line is older than `--keep-days`, and says so in the manifest."""
+whose last line is older than `--keep-days`, and says so in the manifest; `checkpoint` says what the
+trail is now, signed, for a witness elsewhere to keep: `verify --witness` compares."""
 
 _POLL_SECONDS = 0.5
 
@@ -25,9 +27,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     from safehold._cli import _shared
 
-    parser.add_argument("action", choices=("verify", "tail", "prune"), help="what to do")
+    parser.add_argument(
+        "action", choices=("verify", "tail", "prune", "checkpoint"), help="what to do"
+    )
     parser.add_argument("-n", "--lines", type=int, default=10, metavar="N", help="lines of tail")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with new lines")
+    parser.add_argument(
+        "--to",
+        action="append",
+        default=[],
+        metavar="WITNESS",
+        help="where the checkpoint goes: file:PATH, cmd:PROGRAM ARG..., https://...",
+    )
+    parser.add_argument(
+        "--witness",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="checkpoints that verify compares with",
+    )
     parser.add_argument("--keep-days", type=int, metavar="DAYS", help="what prune leaves")
     _shared.add_policy(parser)
     _shared.add_format(parser)
@@ -48,14 +67,20 @@ def run(options: argparse.Namespace) -> int:
     from safehold.keys import Keyring
     from safehold.observe.check import check_trail
     from safehold.observe.check_manifest import Listed
+    from safehold.observe.witness import compare
 
     keyring = Keyring.load(policy.key_sources, policy.root, local=policy.local_key)
     keyring = keyring.revoking(policy.revoked.with_file(policy.root).keys)
     if options.action == "prune":
         return _prune(options, directory, keyring)
+    if options.action == "checkpoint":
+        return _checkpoint(options, directory, keyring)
     listed = Listed(directory, keyring)
     results = list(check_trail(directory, keyring))
     missing = listed.compare(results)
+    for witness in options.witness:
+        with open(witness, "rb") as file:
+            missing += compare(file, str(witness), directory, keyring, results)
     bad = [result for result in results if result.problem is not None]
     if options.format == "json":
         rows = [
@@ -100,6 +125,17 @@ def _prune(options: argparse.Namespace, directory: Path, keyring: Keyring) -> in
         rows = [dataclasses.asdict(result) for result in results]
         _shared.print_json({"schema": 1, "writers": rows})
     return 1 if any(result.kept for result in results) else 0
+
+
+def _checkpoint(options: argparse.Namespace, directory: Path, keyring: Keyring) -> int:
+    from safehold.observe.witness import checkpoint, send
+
+    line = checkpoint(directory, keyring)
+    if not options.to:
+        print(line.decode(), end="")
+    for witness in options.to:
+        send(line, witness, os.environ)
+    return 0
 
 
 def _problem(found: Problem | None) -> dict[str, object] | None:

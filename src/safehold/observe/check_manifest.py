@@ -48,6 +48,11 @@ class Listed:
         """Return the newest line of a writer."""
         return self._check.writers.get(writer)
 
+    def has(self, lines: int, mac: str) -> bool:
+        """Whether the manifest has so many lines at least, the last of which has this mac."""
+        heads = self._check.heads
+        return not lines or (lines <= len(heads) and heads[lines - 1].mac.hex() == mac)
+
     def compare(self, results: Iterable[Verified]) -> list[Problem]:
         """Return all problems, given the results of the writers.
 

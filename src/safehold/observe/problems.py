@@ -20,6 +20,7 @@ Kind = Literal[
     "writer",
     "vanished",
     "manifest",
+    "witness",
     "unreadable",
 ]
 
