@@ -134,7 +134,43 @@ def test_a_manifest_that_is_gone_is_found(directory, how):
         (directory / ".manifest").unlink()
     if how == "empty":
         (directory / ".manifest").write_bytes(b"")
-    assert kinds(directory) == ["manifest"]
+    expected = ["manifest"] * (1 if how == "state" else 3)
+    assert kinds(directory) == expected
+    write(directory)  # who goes on does not hide it
+    assert kinds(directory) == expected
+
+
+def stopping(real, left):
+    """Stand in for a function of os; the process ends when it was called so often."""
+
+    def call(*arguments):
+        if not left[0]:
+            os._exit(9)
+        left[0] -= 1
+        return real(*arguments)
+
+    return call
+
+
+def test_a_kill_at_any_step_of_the_first_line_is_no_problem(tmp_path):
+    statuses = []
+    for step in range(60):
+        pid = os.fork()
+        if not pid:
+            with contextlib.suppress(BaseException):
+                left = [step]
+                for name in ("open", "pwrite", "rename"):
+                    setattr(os, name, stopping(getattr(os, name), left))
+                write(tmp_path / str(step))
+                os._exit(0)
+            os._exit(1)
+        statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        if (tmp_path / str(step)).exists():
+            assert problems(tmp_path / str(step)) == [], step
+        if not statuses[-1]:
+            break
+    assert len(statuses) > 8
+    assert statuses == [9] * (len(statuses) - 1) + [0]
 
 
 def test_any_change_of_the_manifest_is_found_in_its_line(directory):

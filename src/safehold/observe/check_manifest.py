@@ -56,18 +56,21 @@ class Listed:
     def compare(self, results: Iterable[Verified]) -> list[Problem]:
         """Return all problems, given the results of the writers.
 
-        A writer that the manifest does not name is no problem: nobody else could have made its
-        chain, and a kill may have come between the two.
+        A writer of one line that the manifest does not name is no problem: a kill may have come
+        between the two.
         """
         writers = {result.writer: result for result in results}
         problems = list(self.problems)
-        if not problems and writers and not self._check.heads:
-            problems.append(Problem(self._directory / NAME, 0, "manifest", "no line is left"))
         found = (
             _of_writer(self._directory, entry, writers.get(writer))
             for writer, entry in self._check.writers.items()
         )
-        return problems + [problem for problem in found if problem is not None]
+        problems += [problem for problem in found if problem is not None]
+        return problems + [
+            Problem(self._directory / writer, 0, "manifest", "the manifest does not name it")
+            for writer, result in writers.items()
+            if writer not in self._check.writers and result.lines > 1 and not self.problems
+        ]
 
 
 def _of_writer(directory: Path, entry: Entry, found: Verified | None) -> Problem | None:

@@ -98,6 +98,7 @@ class Manifest:
         """Append a line. Raises OSError; a line that is not whole is taken back."""
         with self._locked() as fd:
             head = self._head(fd)
+            self._cover(head, head)  # so that no line is there before the state is
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             body = (
                 f'{{"v":1,"n":{head.lines},"t":"{stamp}","k":"{self._id}","what":"{what}",'
@@ -127,7 +128,13 @@ class Manifest:
         if not self._is_root:
             return
         path = self._directory / STATE_NAME
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            fd = os.open(path, flags)
+        except FileNotFoundError:
+            if self._has_root_line():
+                return  # it was deleted, which must show as well
+            fd = os.open(path, flags | os.O_CREAT, 0o640)
         try:
             promised = os.pread(fd, STATE.size, 0)
             if len(promised) == STATE.size and not self._reaches(STATE.unpack(promised), before):
@@ -135,6 +142,10 @@ class Manifest:
             os.pwrite(fd, STATE.pack(*head, state_mac(self._key, head)), 0)
         finally:
             os.close(fd)
+
+    def _has_root_line(self) -> bool:
+        with open(self._directory / NAME, "rb") as file:
+            return any(b":" not in _key_in(line) for line in file)
 
     def _reaches(self, promised: tuple[int, int, bytes, bytes], head: Head) -> bool:
         count, size, mac, _ = promised
@@ -167,6 +178,10 @@ class Manifest:
         except (msgspec.DecodeError, ValueError):
             # What follows cannot hold, which is what a check then says.
             return Head(0, size, START)
+
+
+def _key_in(line: bytes) -> bytes:
+    return line.partition(b'"k":"')[2].partition(b'"')[0]
 
 
 def _mac_before(fd: int, size: int) -> bytes:
