@@ -301,6 +301,24 @@ def test_who_has_a_lent_key_cannot_shorten_the_manifest(directory):
     assert kinds(directory)
 
 
+def test_what_was_written_under_a_revoked_key_says_nothing(directory):
+    newer = Keyring(Key("k2", hashlib.sha256(b"the next key").digest()), RING.signing)
+    write(directory, ring=newer)
+    revoking = newer.revoking(["k1"])
+    assert problems(directory, revoking) == []
+    for home in homes(directory)[:3]:
+        shutil.rmtree(home)
+    assert "vanished" in kinds(directory, newer)
+    path = directory / ".manifest"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[1:]))
+    assert kinds(directory, revoking) == ["order"]
+
+
+def test_a_line_of_an_unknown_key_is_named(directory):
+    assert kinds(directory, Keyring(Key("k9", hashlib.sha256(b"another").digest()))) == ["key"]
+
+
 # --- retention
 
 

@@ -276,6 +276,10 @@ class Keyring:
         """Say whether a tag is that of an id that is revoked."""
         return tag in self._revoked
 
+    def is_revoked_id(self, key_id: str) -> bool:
+        """Say whether a key of this id is revoked."""
+        return _tag_of(key_id) in self._revoked
+
     def by_tag(self, tag: bytes, *, revoked: bool = False) -> Key:
         """Return the key whose id has this tag. Raises UnknownKey.
 

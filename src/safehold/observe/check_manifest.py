@@ -97,6 +97,7 @@ class _Check:
         self.heads: list[Head] = []
         self._keys: dict[str, bytes] = {}
         self._roots: list[Key] = []
+        self._has_revoked = False
 
     def read(self) -> None:
         """Follow the chain, and compare it with the state. Raises Found, OSError."""
@@ -115,7 +116,8 @@ class _Check:
                 entry = self._entry(path, head, line)
                 head = Head(head.lines + 1, head.size + len(line), bytes.fromhex(entry.mac))
                 self.heads.append(head)
-                self.writers[entry.w] = entry
+                if entry.k in self._keys:
+                    self.writers[entry.w] = entry
             self._compare_state()
 
     def _entry(self, path: Path, head: Head, line: bytes) -> Entry:
@@ -131,15 +133,24 @@ class _Check:
         if entry.n != head.lines:
             message = f"line {entry.n} stands where line {head.lines} is expected"
             raise Found(path, number, "order", message)
+        if key is None:
+            return entry
         expected = entry_mac(key, head.mac, body).hex()
         if not mark or not hmac.compare_digest(expected, entry.mac):
             message = "the line, the one before it or the key was changed"
             raise Found(path, number, "changed", message)
         return entry
 
-    def _key(self, name: str) -> bytes:
+    def _key(self, name: str) -> bytes | None:
+        """Return the key of a line; None if it is revoked.
+
+        Such a line says nothing, and the next one of a key that is not holds its place.
+        """
         if name not in self._keys:
             key_id, _, number = name.partition(":")
+            if self.keyring.is_revoked_id(key_id):
+                self._has_revoked = True
+                return None
             key = self.keyring.local_by_id(key_id)
             self._keys[name] = key_named(key, number) if number else key_of(key)[1]
             if key not in self._roots:
@@ -163,7 +174,7 @@ class _Check:
         if not any(
             hmac.compare_digest(state_mac(key_of(key)[1], head), mac) for key in self._roots
         ):
-            if self.heads:
+            if self.heads and not self._has_revoked:
                 raise Found(path, 0, "manifest", "the state of the manifest was changed")
             return
         if head.lines > len(self.heads):
