@@ -10,6 +10,8 @@ import zlib
 import pytest
 
 from safehold.scan import scan_path
+from safehold.scan.budget import STRIDE, Budget, OutOfTime
+from safehold.scan.formats.notebook import _embedded
 from tests.bypasses.payloads import named, stream
 
 BAD = stream(named("os", "system"))
@@ -113,3 +115,12 @@ def test_what_may_be_bytes_takes_no_memory_for_each_of_them(tmp_path, text):
 def test_hex_with_a_digit_too_many_is_read(tmp_path, digits):
     (only,) = scanned(tmp_path, notebook(f"data = bytes.fromhex('{BAD.hex()}{digits}')"))
     assert only.verdict == "malicious"
+
+
+@pytest.mark.parametrize(
+    "part", ["b'b'", "'a' + 'a' ", "0123456789abcdef.", "QUJDREVGR0hJSktM.", 'b""" ']
+)
+def test_each_search_of_a_text_asks_the_clock(part):
+    with pytest.raises(OutOfTime):
+        list(_embedded(part * 2 * STRIDE, Budget(0)))
+    assert list(_embedded(part * 2 * STRIDE, Budget())) == []

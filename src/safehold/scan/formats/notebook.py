@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final
 
 from safehold.scan import rules
+from safehold.scan.budget import Budget
 from safehold.scan.documents import FIRSTS, LARGEST, begins, parse, texts_of
 from safehold.scan.visit import Source, Visit
 
@@ -33,6 +34,8 @@ _HEX: Final = re.compile(r"[0-9a-fA-F]{16,}")
 _OPENS: Final = re.compile(r"""[bB][rR]?(["']{1,3})""")
 _PART: Final = re.compile(r"""(?:\\.|[^\\"']){1,10000}""", re.DOTALL)
 _ESCAPE: Final = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|([0-7]{1,3})|([abfnrtv\\'\"\n]))")
+# A literal takes as long as so many steps, with what is done of it elsewhere.
+_STEPS: Final = 4
 _SIMPLE: Final = {
     b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v",
     b"\n": b"",
@@ -56,7 +59,7 @@ def read(source: Source, visit: Visit) -> str | None:
         texts = texts_of(tree, _MOST_TEXTS, partial(_note_rest, source, visit), joined=True)
     count = 0
     for text in texts:
-        for data in _embedded(text):
+        for data in _embedded(text, visit.budget):
             count += 1
             inner = source.inner(data, "", f"{source.member or ''}@text{count}")
             if not visit.count_member(source) or not visit.admit(source, len(data)):
@@ -70,32 +73,35 @@ def _note_rest(source: Source, visit: Visit) -> None:
     visit.recognised = True  # also where nothing that was read is a pickle
 
 
-def _embedded(text: str) -> Iterator[bytes]:
-    """Yield what a text encodes, if it begins like something that is loaded."""
+def _embedded(text: str, budget: Budget) -> Iterator[bytes]:
+    """Yield what a text encodes, if it begins like something that is loaded. Raises OutOfTime."""
     if len(text) < _SHORTEST:
         return
-    joined = _joined(text)
+    joined = _joined(text, budget)
     for one in (text,) if len(joined) == len(text) else (text, joined):
         for found in _RUN.finditer(one):
+            budget.spend()
             if len(found[0]) >= _SHORTEST:
                 yield from _decoded(found[0])
         for found in _HEX.finditer(one):
+            budget.spend()
             digits = found[0][: len(found[0]) // 2 * 2]
             if _MAGIC.match(bytes.fromhex(digits[:32])):
                 yield bytes.fromhex(digits)
-        for escaped in _literals(one):
+        for escaped in _literals(one, budget):
             raw = _ESCAPE.sub(_character, escaped.encode("latin-1", "replace"))
             if _MAGIC.match(raw):
                 yield raw
 
 
-def _joined(text: str) -> str:
+def _joined(text: str, budget: Budget) -> str:
     """Return a text in which literals beside each other are one.
 
     Piece by piece, as a list of all pieces takes several times as much memory as the text.
     """
     found, at = io.StringIO(), 0
     for match in _JOINT.finditer(text):
+        budget.spend()
         found.write(text[at : match.start()])
         at = match.end()
     if not at:
@@ -104,10 +110,11 @@ def _joined(text: str) -> str:
     return found.getvalue()
 
 
-def _literals(text: str) -> Iterator[str]:
+def _literals(text: str, budget: Budget) -> Iterator[str]:
     """Yield what stands in literals of bytes, escaped; no quote of either kind does."""
     found = _OPENS.search(text)
     while found is not None:
+        budget.spend(_STEPS)
         start = stop = found.end()
         while part := _PART.match(text, stop):
             stop = part.end()
