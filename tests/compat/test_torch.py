@@ -6,6 +6,8 @@ import inspect
 import io
 import os
 import pickle
+import subprocess
+import sys
 import warnings
 from collections import OrderedDict
 from dataclasses import replace
@@ -282,3 +284,18 @@ def shared() -> dict[str, object]:
 def test_what_would_come_back_otherwise_is_refused_as_data(value, world):
     with pytest.raises(EncodeError):
         torch.save(value, world.root / "tables" / "a.pt")
+
+
+def test_what_knows_no_module_is_torch_s_wherever_the_facade_came_first():
+    code = """
+import io
+import safehold.compat.torch
+import torch
+out = io.BytesIO()
+torch.save(torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8), out)
+print(b"safehold" in out.getvalue(), b"per_tensor_affine" in out.getvalue())
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, check=True
+    )
+    assert done.stdout.split() == [b"False", b"True"]

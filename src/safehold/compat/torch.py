@@ -7,11 +7,13 @@ external zone a dict of plain tensors is stored as safetensors. ``pickle_module`
 ``mmap`` are accepted and not used. Not covered: `torch.jit.load`, `torch.hub` and
 `torch.package` are torch's own.
 
-torch is imported at first use.
+torch is imported with it, where it is installed: pickle looks for an object that knows no module
+through all modules in the order in which they came, and must meet torch before this one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
@@ -28,6 +30,9 @@ from safehold.artifacts.codecs import pickle as pickle_codec
 from safehold.artifacts.container import Sealed
 from safehold.compat import active_store
 from safehold.errors import MissingExtra
+
+with contextlib.suppress(ImportError):
+    import_module("torch")
 
 _PREFER = ("pickle", "safetensors", "msgpack")
 
