@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from safehold.context import Context
@@ -77,6 +79,39 @@ def test_digest_tells_one_policy_from_another(policy):
             hold.recorder.record(Event(action="test", outcome="done"))
         digests.append(events.rows[0].detail["digest"])
     assert digests[0] == digests[2] != digests[1]
+
+
+CHANNEL = """
+[alerts]
+group = 0
+[[alerts.channel]]
+name = "hook"
+kind = "webhook"
+url = "http://127.0.0.1:9/"
+secret = "env:HOOK"
+"""
+
+
+def test_channels_of_the_policy_are_told_and_what_is_left_stays(policy):
+    policy.write_text(policy.read_text() + CHANNEL)
+    refused = Event(action="load", outcome="refused", reason="Tampered")
+    started = time.monotonic()
+    with Context.load(policy, environ={**ENVIRON, "HOOK": "x"}, patience=0) as hold:
+        hold.recorder.record(refused)
+    assert time.monotonic() - started < 3
+    assert len(list((policy.parent / "var/safehold/alerts/hook").glob("*.json"))) == 1
+
+
+def test_spool_that_cannot_be_used_keeps_nothing_from_the_trail(policy):
+    policy.write_text(policy.read_text() + CHANNEL)
+    (policy.parent / "var/safehold").mkdir(parents=True)
+    (policy.parent / "var/safehold/alerts").write_text("no directory")
+    with Context.load(policy, environ={**ENVIRON, "HOOK": "x"}, patience=0) as hold:
+        hold.recorder.record(Event(action="load", outcome="refused", reason="Tampered"))
+    (file,) = (policy.parent / "var/safehold/trail").glob("*/*.jsonl")
+    lines = file.read_text()
+    assert '"outcome":"refused"' in lines
+    assert '"exporter":"alerts"' in lines
 
 
 def test_nothing_is_written_before_the_first_event(policy):

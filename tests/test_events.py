@@ -351,6 +351,43 @@ def test_watcher_is_told_of_an_event_that_the_trail_does_not_take(failure):
     assert (watcher.seconds, watcher.missed, watcher.events) == ([], 1, [])
 
 
+@pytest.mark.parametrize("failure", [None, OSError(28, "full")], ids=repr)
+def test_watcher_that_fails_changes_neither_result_nor_error(failure):
+    class Broken(Log):
+        def appended(self, seconds):
+            raise OSError(28, "full")
+
+        def not_appended(self):
+            raise OSError(28, "full")
+
+    trail = Log(failure)
+    if failure is None:
+        Recorder(trail, Broken()).record(LOAD)
+        assert [event.action for event in trail.events] == ["load"]
+    else:
+        with pytest.raises(TrailError):
+            Recorder(trail, Broken()).record(LOAD)
+
+
+def test_watcher_is_told_what_another_exporter_has_lost():
+    watcher = Watching()
+    Recorder(Log(), Log(ExportError("3 events were lost")), watcher).record(LOAD)
+    assert [(event.action, event.outcome) for event in watcher.events] == [
+        ("export", "failed"), ("load", "allowed"),
+    ]  # fmt: skip
+
+
+def test_watcher_is_not_told_of_its_own_failure():
+    class Failing(Watching):
+        def export(self, event):
+            self.events.append(event)
+            raise OSError(28, "full")
+
+    watcher = Failing()
+    Recorder(Log(), watcher).record(LOAD)
+    assert [event.action for event in watcher.events] == ["load"]
+
+
 def test_closing_closes_each_exporter_and_records_what_one_has_lost():
     class Losing(Log):
         name = "alerts"

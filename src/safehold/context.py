@@ -44,8 +44,11 @@ class Context:
         *,
         environ: Mapping[str, str] | None = None,
         exporters: tuple[Exporter, ...] = (),
+        patience: float = 5.0,
     ) -> Context:
         """Read the policy file (or take a Policy), load its keys, open its trail and channels.
+
+        Closing waits `patience` seconds for alerts to be sent; what is left stays for the next.
 
         Raises:
             ConfigError: policy or a key source is not usable; WeakKey for a guessable key.
@@ -59,7 +62,7 @@ class Context:
         if policy.alerts.channels:
             from safehold.observe.alerts import Alerts
 
-            exporters = (*exporters, Alerts(policy, environ))
+            exporters = (*exporters, Alerts(policy, environ, patience=patience))
         recorder = Recorder(
             trail,
             *exporters,

@@ -63,8 +63,8 @@ class Exporter(Protocol):
 
 
 @runtime_checkable
-class Watcher(Protocol):
-    """An exporter that is also told how the trail does; it must not raise."""
+class Watcher(Exporter, Protocol):
+    """An exporter that is also told how the trail and other exporters do; it decides nothing."""
 
     def appended(self, seconds: float) -> None:
         """Take how long the trail took for one event."""
@@ -112,7 +112,7 @@ class Recorder:
             try:
                 exporter.export(event)
             except Exception as error:  # noqa: BLE001  (the trail has the event; say so there)
-                self._to_trail(_not_exported(exporter, error))
+                self._say_lost(exporter, error)
 
     def close(self) -> None:
         """Close the exporters that can be; what one of them has lost goes to the trail.
@@ -124,7 +124,14 @@ class Recorder:
             try:
                 getattr(exporter, "close", _nothing)()
             except Exception as error:  # noqa: BLE001  (as when it exports)
-                self._to_trail(_not_exported(exporter, error))
+                self._say_lost(exporter, error)
+
+    def _say_lost(self, exporter: Exporter, error: Exception) -> None:
+        event = self._to_trail(_not_exported(exporter, error))
+        for watcher in self._watchers:
+            if watcher is not exporter:
+                with contextlib.suppress(Exception):
+                    watcher.export(event)
 
     def _to_trail(self, event: Event) -> Event:
         started = time.perf_counter() if self._watchers else 0.0
@@ -133,13 +140,16 @@ class Recorder:
             self._trail.export(event)
         except Exception as error:  # any failure of the trail means: not recorded, fail closed
             for watcher in self._watchers:
-                watcher.not_appended()
+                with contextlib.suppress(Exception):
+                    watcher.not_appended()
             if isinstance(error, TrailError):
                 raise
             message = f"the event could not be recorded: {type(error).__name__}: {error}"
             raise TrailError(message) from error
+        seconds = time.perf_counter() - started if self._watchers else 0.0
         for watcher in self._watchers:
-            watcher.appended(time.perf_counter() - started)
+            with contextlib.suppress(Exception):
+                watcher.appended(seconds)
         return event
 
     def refuse(self, event: Event, error: SafeholdError) -> NoReturn:

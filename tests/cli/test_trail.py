@@ -52,6 +52,23 @@ def test_changed_line_is_named(trail, call):
     assert (row["problem"]["line"], row["problem"]["kind"]) == (3, "changed")
 
 
+def test_result_is_a_file_for_prometheus_too(trail, call, tmp_path):
+    target = tmp_path / "trail.prom"
+    assert call("trail", "verify", "--metrics", target).code == 0
+    whole = target.read_text()
+    assert "safehold_audit_verify_findings 0\n" in whole
+    success = [line for line in whole.splitlines() if line.startswith("safehold_audit_verify_last")]
+    file = writers(trail)[1] / "000001.jsonl"
+    file.write_bytes(file.read_bytes().replace(b"allowed", b"refused", 1))
+    assert call("trail", "verify", "--metrics", target).code == 1
+    assert "safehold_audit_verify_findings 1\n" in target.read_text()
+    assert success[0] in target.read_text().splitlines()
+
+
+def test_result_that_cannot_be_written_is_an_error(trail, call, tmp_path):
+    assert call("trail", "verify", "--metrics", tmp_path / "none" / "trail.prom").code == 2
+
+
 def test_torn_line_is_named_and_clean(trail, call):
     file = writers(trail)[0] / "000001.jsonl"
     count = file.read_bytes().count(b"\n")

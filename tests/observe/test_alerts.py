@@ -29,8 +29,10 @@ from safehold.observe.alerts import Alerts, alert_of
 from safehold.observe.channels import SIGNATURE, Alert, Surroundings, send
 from safehold.observe.spool import Spool
 from safehold.policy import Policy
+from safehold.policy import alerts as section
 from safehold.policy.alerts import Alerts as Section
 from safehold.policy.alerts import Channel
+from tests.observe.forks import passes_in_child
 from tests.observe.receivers import http_server, mail_server
 
 REFUSED = Event(action="load", outcome="refused", reason="Tampered", artifact="models/m.joblib")
@@ -188,9 +190,21 @@ def test_certificate_is_checked(tmp_path, name, ca, reaches):
     assert len(received.requests) == reaches
 
 
+def test_token_that_no_header_can_hold_is_not_shown(tmp_path):
+    channel = Channel("am", "alertmanager", "http://127.0.0.1:9", "env:TOKEN")
+    with pytest.raises(ExportError) as caught:
+        send(channel, [MANY], where(tmp_path, TOKEN="first-half\nsecond-half"))
+    assert "half" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
 def test_missing_secret_is_said_without_showing_one(tmp_path):
     with pytest.raises(ConfigError, match="NONE"):
         send(hook(1, secret="env:NONE"), [MANY], where(tmp_path))
+
+
+def test_each_kind_of_the_policy_is_sent():
+    assert set(channels._KINDS) == set(section.KINDS) == set(section._NEEDED)
 
 
 # --- what is told, and how often -----------------------------------------------------------
@@ -239,12 +253,12 @@ def test_what_is_harmless_or_less_severe_is_not_told(tmp_path, event):
 
 def test_alerts_of_some_seconds_are_one_message(tmp_path):
     with http_server() as received:
-        alerts = Alerts(policy(tmp_path, hook(received.port), group=1), ENVIRON)
+        alerts = Alerts(policy(tmp_path, hook(received.port), group=600), ENVIRON, patience=30)
         alerts.export(REFUSED)
-        time.sleep(0.2)
+        time.sleep(0.5)
+        assert received.requests == []
         alerts.export(OTHER)
-        until(lambda: received.requests)
-        alerts.close()
+        alerts.close()  # waits for no more
     (body,) = (json.loads(body) for _, _, body in received.requests)
     assert len(body["alerts"]) == 2
 
@@ -327,6 +341,7 @@ from pathlib import Path
 from safehold.events import Event
 from safehold.observe.alerts import Alerts
 from safehold.policy import Policy
+from safehold.policy import alerts as section
 from safehold.policy.alerts import Alerts as Section, Channel
 channel = Channel("hook", "webhook", f"http://127.0.0.1:{sys.argv[2]}/", "env:SECRET")
 alerts = Alerts(Policy(root=Path(sys.argv[1]), alerts=Section(group=600, channels=(channel,))))
@@ -348,18 +363,49 @@ def test_alert_of_a_killed_process_is_told_by_the_next(tmp_path):
 
 def test_forked_child_tells_too(tmp_path):
     with http_server() as received:
-        alerts = Alerts(policy(tmp_path, hook(received.port)), ENVIRON)
+        alerts = Alerts(policy(tmp_path, hook(received.port)), ENVIRON, patience=25)
         alerts.export(REFUSED)
         until(lambda: received.requests)
-        pid = os.fork()
-        if not pid:
-            signal.alarm(20)
+
+        def tell():
             alerts.export(OTHER)
             alerts.close()
-            os._exit(0)
-        assert os.waitpid(pid, 0)[1] == 0
+
+        assert passes_in_child(tell)
         assert len(received.requests) == 2
         alerts.close()
+
+
+def test_signal_that_records_while_an_alert_is_kept_does_not_hang(tmp_path):
+    def interrupted():
+        alerts = Alerts(policy(tmp_path, hook(1)), ENVIRON, patience=0)
+        count = []
+
+        def tell(*_):
+            count.append(1)
+            alerts.couriers[0].wake()
+
+        signal.signal(signal.SIGVTALRM, tell)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 1e-4, 1e-4)
+        ends = time.monotonic() + 1
+        while time.monotonic() < ends:
+            alerts.couriers[0].wake()
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        assert len(count) > 5
+
+    assert passes_in_child(interrupted)
+
+
+def test_closing_twice_waits_once(tmp_path):
+    with http_server(lambda: time.sleep(3) or 200) as received:
+        alerts = Alerts(policy(tmp_path, hook(received.port)), ENVIRON, patience=0.5)
+        alerts.export(REFUSED)
+        until(lambda: received.requests)
+        with pytest.raises(ExportError):
+            alerts.close()
+        started = time.monotonic()
+        alerts.close()
+        assert time.monotonic() - started < 0.4
 
 
 def test_full_disk_is_recorded_and_the_refusal_stands(tmp_path, monkeypatch):
@@ -369,6 +415,20 @@ def test_full_disk_is_recorded_and_the_refusal_stands(tmp_path, monkeypatch):
     Recorder(log, alerts).record(REFUSED)
     assert [event.action for event in log.events] == ["load", "export"]
     assert "could not be kept" in log.events[1].detail["message"]
+
+
+def test_channel_without_room_keeps_no_other_from_being_told(tmp_path):
+    (tmp_path / "var/safehold/alerts").mkdir(parents=True)
+    (tmp_path / "var/safehold/alerts/first").write_text("no directory")
+    with http_server() as received:
+        told = [hook(received.port, name=name) for name in ("first", "second")]
+        alerts = Alerts(policy(tmp_path, *told), ENVIRON)
+        with pytest.raises(ExportError, match="could not be kept: first: "):
+            alerts.export(REFUSED)
+        until(lambda: received.requests)
+        with contextlib.suppress(OSError):
+            alerts.close()
+    assert len(received.requests) == 1
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"[1,2,3]", b'[{"a":1},{},0]', b"[" * 5000])

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -13,6 +11,7 @@ from safehold.errors import ExportError
 from safehold.events import Event, Recorder
 from safehold.observe import queueing
 from safehold.observe.queueing import Queued
+from tests.observe.forks import passes_in_child
 
 LOAD = Event(action="load", outcome="allowed", artifact="models/m.joblib")
 
@@ -175,21 +174,21 @@ def test_forked_child_has_a_queue_of_its_own():
     thread = threading.Thread(target=hold)
     thread.start()
     held.wait(30)
-    pid = os.fork()
-    if not pid:
-        signal.alarm(20)
+
+    def export():
         target.go = threading.Event()
         target.go.set()
         target.events = []
         queue.export(Event(action="load", outcome="done", size=7))
         queue.close()
-        os._exit(0 if [event.size for event in target.events] == [7] else 1)
-    _, status = os.waitpid(pid, 0)
+        assert [event.size for event in target.events] == [7]
+
+    passed = passes_in_child(export)
     release.set()
     thread.join()
     target.go.set()
     queue.close()
-    assert status == 0
+    assert passed
     assert [event.size for event in target.events] == [0, 1, 2]
 
 

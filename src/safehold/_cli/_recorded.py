@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 from safehold._cli import _shared
-from safehold.errors import ConfigError
+from safehold.errors import ConfigError, MissingExtra
 
 if TYPE_CHECKING:
     from safehold.events import Event
@@ -84,7 +84,7 @@ def record(policy: Policy, event: Event, *, quiet: bool = False) -> None:
 
     try:
         hold = Context.load(policy)
-    except ConfigError as error:
+    except (ConfigError, MissingExtra) as error:
         if not quiet:
             line = f"safehold: warning: not recorded in the trail: {error}"
             print(_shared.printable(line), file=sys.stderr)

@@ -48,6 +48,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="checkpoints that verify compares with",
     )
     parser.add_argument("--keep-days", type=int, metavar="DAYS", help="what prune leaves")
+    parser.add_argument(
+        "--metrics",
+        metavar="FILE",
+        help="write the result of verify to FILE too, as text for Prometheus's node_exporter",
+    )
     _shared.add_policy(parser)
     _shared.add_format(parser)
 
@@ -82,6 +87,8 @@ def run(options: argparse.Namespace) -> int:
         with open(witness, "rb") as file:
             missing += compare(file, str(witness), directory, keyring, results)
     bad = [result for result in results if result.problem is not None]
+    if options.metrics:
+        _write_metrics(options.metrics, len(bad) + len(missing))
     if options.format == "json":
         rows = [
             {
@@ -104,6 +111,19 @@ def run(options: argparse.Namespace) -> int:
         lines = sum(result.lines for result in results)
         print(f"{len(results)} writers, {lines} lines verified, {len(bad)} with a problem")
     return 1 if bad or missing else 0
+
+
+def _write_metrics(path: str, findings: int) -> None:
+    """Write the file whole or not at all. Raises OSError."""
+    from contextlib import ExitStack
+
+    from safehold._cli._targets import Target
+    from safehold.observe.verified import text_of
+
+    file = Path(path)
+    before = file.read_text("utf-8", "replace") if file.is_file() else ""
+    with ExitStack() as stack:
+        Target.of("", path, stack).write(text_of(findings, time.time(), before))
 
 
 def _prune(options: argparse.Namespace, directory: Path, keyring: Keyring) -> int:

@@ -8,12 +8,14 @@ and more slowly. The same alert is told once in ``repeat`` seconds.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import random
 import threading
 import time
 import weakref
 from collections.abc import Mapping
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from safehold.errors import ExportError, SafeholdError
@@ -75,11 +77,14 @@ class Alerts:
             for channel in rules.channels
         )
         self._told_at = 0.0
+        self._closed = False
         _ALL.add(self)
         atexit.register(_close_at_exit, weakref.ref(self))
         for courier in self.couriers:
-            if courier.spool.waiting():  # a former process was killed
-                courier.wake()
+            # A folder that cannot be read keeps nobody from recording; the first alert tells.
+            with contextlib.suppress(OSError):
+                if courier.spool.waiting():  # a former process was killed
+                    courier.wake()
 
     def export(self, event: Event) -> None:
         """Keep the alert of an event for every channel, if it is one.
@@ -98,14 +103,16 @@ class Alerts:
         if now < self._seen.get(name, 0.0):
             return
         self._seen[name] = now + self._repeat
+        problems = []
         for courier in self.couriers:
             try:
                 if courier.spool.add(alert, self._repeat):
                     courier.wake()
             except OSError as error:
-                self._seen.pop(name, None)
-                message = f"an alert for {courier.channel.name!r} could not be kept: {error}"
-                raise ExportError(message) from error
+                problems.append(f"{courier.channel.name}: {error.strerror or error}")
+        if problems:
+            self._seen.pop(name, None)
+            raise ExportError(f"an alert could not be kept: {'; '.join(problems)}")
 
     def _tell_failures(self) -> None:
         now = time.monotonic()
@@ -120,6 +127,9 @@ class Alerts:
         Raises:
             ExportError: alerts still wait.
         """
+        if self._closed:
+            return
+        self._closed = True
         ends = time.monotonic() + self._patience
         for courier in self.couriers:
             courier.end(ends)
@@ -151,7 +161,8 @@ class Courier:
         """Have no thread yet."""
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
-        self._more = threading.Event()
+        # Its `put` may interrupt itself, as a signal handler that records does.
+        self._more: SimpleQueue[None] = SimpleQueue()
         self._ending = threading.Event()
         self._ended = False
         self._left = float(self._rate)
@@ -162,7 +173,7 @@ class Courier:
     def wake(self) -> None:
         """Say that there is something to send."""
         self.started = True
-        self._more.set()
+        self._more.put(None)
         with self._lock:
             if self._thread is None and not self._ended:
                 thread = threading.Thread(
@@ -177,15 +188,14 @@ class Courier:
             self._ended = True
             thread = self._thread
         self._ending.set()
-        self._more.set()
+        self._more.put(None)
         if thread is not None:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _work(self) -> None:
         pause = _FIRST_PAUSE
         while True:
-            self._more.wait(_LOOK_SECONDS)
-            self._more.clear()
+            self._wait_for_more()
             if not self._ended and self._group and self.spool.waiting():
                 self._ending.wait(self._group)
             try:
@@ -197,13 +207,19 @@ class Courier:
                     return
                 # Half to whole, so that many processes do not come back at once.
                 self._ending.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311  no secret
-                self._more.set()
+                self._more.put(None)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
                 self.failure = ""
                 pause = _FIRST_PAUSE
                 if self._ended:
                     return
+
+    def _wait_for_more(self) -> None:
+        with contextlib.suppress(Empty):
+            self._more.get(timeout=_LOOK_SECONDS)
+            while True:
+                self._more.get_nowait()
 
     def _send_waiting(self) -> None:
         with self.spool.alone() as alone:

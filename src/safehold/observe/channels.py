@@ -44,7 +44,7 @@ class Alert:
         """Return it as one line."""
         summary = self.annotations.get("summary") or self.labels.get("alertname", "")
         words = [self.labels.get("severity", ""), summary]
-        words += [f"{name}={self.annotations[name]}" for name in ("artifact", "caller", "repeated")
+        words += [f"{name}={self.annotations[name]}" for name in ("artifact", "caller")
                   if self.annotations.get(name)]  # fmt: skip
         text = " ".join(words)
         return "".join(char if char.isprintable() else " " for char in text)[:600]
@@ -62,8 +62,8 @@ def send(channel: Channel, alerts: Sequence[Alert], where: Surroundings) -> None
     """Send alerts as one message. Raises ExportError, ConfigError for a missing secret."""
     try:
         _KINDS[channel.kind](channel, alerts, where)
-    except (OSError, http.client.HTTPException, ssl.SSLError, smtplib.SMTPException) as error:
-        # An answer may quote what was sent.
+    except (OSError, ValueError, http.client.HTTPException, smtplib.SMTPException) as error:
+        # An answer may quote what was sent, and so may the error of a header that cannot be.
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise ExportError(f"channel {channel.name!r}: {reason}") from None
 

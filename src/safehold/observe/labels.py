@@ -20,9 +20,8 @@ NONE: Final = "none"
 
 OPERATIONS: Final = frozenset(
     """
-    append call contain dump export extend import interpreter limit load mark open quarantine read
-    rename rotate seal unseal verify version scan migrate keys.load keys.rotate policy.load
-    trail.open trail.verify alert
+    call contain dump export import inspect interpreter limit list load mark migrate open
+    policy.load quarantine read rename renew rotate scan seal sign trail.open unpickle unseal verify
     """.split()
 )
 OUTCOMES: Final = frozenset({"allowed", "refused", "failed", "done"})

@@ -6,12 +6,13 @@ from a closed vocabulary (`labels`). Nothing is kept in prometheus-client's glob
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import weakref
 from collections import Counter as Counts
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from safehold.errors import MissingExtra
@@ -59,9 +60,11 @@ class Metrics:
         _ALL.add(self)
 
     def _start(self) -> None:
-        # Reentrant: a signal handler or finalizer may record while its own thread counts.
+        # A signal handler or finalizer may record while its own thread counts or is read, and
+        # prometheus-client's locks are not reentrant: what it records is counted afterwards.
         self._lock = threading.RLock()
         self._busy = False
+        self._readers: list[int] = []
         self._waiting.clear()
         self._found: dict[tuple[str, ...], Callable[[], None]] = {}
         self.registry = CollectorRegistry()
@@ -94,14 +97,9 @@ class Metrics:
             "Events that the trail did not take; what they were about was refused.",
             registry=self.registry,
         )
-        self._verify_findings = _gauge(
-            self.registry, "safehold_audit_verify_findings",
-            "Problems that the last check of the trail found.", "mostrecent",
-        )  # fmt: skip
-        self._verify_success = _gauge(
-            self.registry, "safehold_audit_verify_last_success_timestamp_seconds",
-            "When a check of the trail found nothing for the last time.", "max",
-        )  # fmt: skip
+        # Not there before a check has ended: 0 would read as a check that is long overdue.
+        self._found_by_check: Gauge | None = None
+        self._last_success: Gauge | None = None
         self._config_findings = Gauge(
             "safehold_config_findings",
             "Findings in the policy and settings.",
@@ -113,6 +111,10 @@ class Metrics:
     def export(self, event: Event) -> None:
         """Count an event; one that interrupts another is counted after it."""
         self._waiting.append(event)
+        if not self._readers or threading.get_ident() not in self._readers:
+            self._count_waiting()
+
+    def _count_waiting(self) -> None:
         with self._lock:
             if self._busy:
                 return
@@ -148,8 +150,10 @@ class Metrics:
         self._watched(self._write_errors.inc)
 
     def _watched(self, note: Callable[[], object]) -> None:
+        if threading.get_ident() in self._readers:
+            return
         with self._lock:
-            if self._busy:  # in a signal handler; prometheus-client's locks are not reentrant
+            if self._busy:  # in a signal handler
                 return
             self._busy = True
             try:
@@ -159,9 +163,24 @@ class Metrics:
 
     def set_verified(self, findings: int, at: float) -> None:
         """Take the result of `check_trail`, which ended at the time `at`."""
-        self._verify_findings.set(findings)
-        if not findings:
-            self._verify_success.set(at)
+        if self._found_by_check is None:
+            self._found_by_check = Gauge(
+                "safehold_audit_verify_findings",
+                "Problems that the last check of the trail found.",
+                registry=self.registry,
+                multiprocess_mode="mostrecent",
+            )
+        self._found_by_check.set(findings)
+        if findings:
+            return
+        if self._last_success is None:
+            self._last_success = Gauge(
+                "safehold_audit_verify_last_success_timestamp_seconds",
+                "When a check of the trail found nothing for the last time.",
+                registry=self.registry,
+                multiprocess_mode="max",
+            )
+        self._last_success.set(at)
 
     def set_config(self, findings: Iterable[Finding]) -> None:
         """Take what is wrong with the configuration, in place of what `Policy.check` says."""
@@ -170,6 +189,16 @@ class Metrics:
     def _set_config(self, counts: Any) -> None:
         for severity in labels.SEVERITIES:
             self._config_findings.labels(severity).set(counts.get(severity, 0))
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[CollectorRegistry]:
+        """Give what a scrape is answered from; nothing is counted in this thread meanwhile."""
+        self._readers.append(threading.get_ident())
+        try:
+            yield self.served()
+        finally:
+            self._readers.remove(threading.get_ident())
+            self._count_waiting()
 
     def served(self) -> CollectorRegistry:
         """Return what a scrape is answered from: this process, or all that share a directory."""
@@ -181,18 +210,16 @@ class Metrics:
 
     def write(self, path: str | Path) -> None:
         """Write a text file for node_exporter, whole or not at all. Raises OSError."""
-        write_to_textfile(str(path), self.served())
-
-
-def _gauge(registry: CollectorRegistry, name: str, text: str, mode: Any) -> Gauge:
-    return Gauge(name, text, registry=registry, multiprocess_mode=mode)
+        with self.reading() as registry:
+            write_to_textfile(str(path), registry)
 
 
 def asgi_app(metrics: Metrics) -> Callable[..., Any]:
     """Return an ASGI app that answers a scrape; it asks nobody who they are."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        await make_asgi_app(metrics.served())(scope, receive, send)
+        with metrics.reading() as registry:
+            await make_asgi_app(registry)(scope, receive, send)
 
     return app
 
@@ -201,7 +228,8 @@ def wsgi_app(metrics: Metrics) -> Callable[..., Any]:
     """Return a WSGI app that answers a scrape; it asks nobody who they are."""
 
     def app(environ: Any, start_response: Any) -> Any:
-        return make_wsgi_app(metrics.served())(environ, start_response)
+        with metrics.reading() as registry:
+            return make_wsgi_app(registry)(environ, start_response)
 
     return app
 

@@ -72,8 +72,15 @@ def _rules(policy: Policy, job: str) -> Iterator[dict[str, Any]]:
         f" or absent(safehold_audit_verify_last_success_timestamp_seconds)",
         "high",
         f"no check of the trail has found it whole for {policy.alerts.verify} seconds",
-        "Run the job that calls `safehold trail verify`.",
+        "Run the job that calls `safehold trail verify --metrics`.",
         wait="5m",
+    )
+    yield _rule(
+        "SafeholdExportsLost",
+        grown("safehold_operations_total", f'{here},op="export",reason="ExportError"'),
+        "high",
+        "{{ $labels.instance }}: events or alerts do not reach an exporter",
+        "The trail has them; its events `export` name the exporter and what failed.",
     )
     yield _rule(
         "SafeholdConfigFindings",
@@ -161,6 +168,10 @@ def rule_tests(policy: Policy, job: str = JOB) -> dict[str, Any]:
          "SafeholdTrailNotVerified", "10m", True),
         (f"safehold_audit_verify_last_success_timestamp_seconds{{{labels}}}", "600x60",
          "SafeholdTrailNotVerified", "10m", False),
+        (f'safehold_operations_total{{{labels},op="export",reason="ExportError"}}', "_ 1x60",
+         "SafeholdExportsLost", "3m", True),
+        (f'safehold_operations_total{{{labels},op="export",reason="none"}}', "_ 1x60",
+         "SafeholdExportsLost", "3m", False),
         (f'safehold_config_findings{{{labels},severity="high"}}', "2x60",
          "SafeholdConfigFindings", "10m", True),
         (f'safehold_config_findings{{{labels},severity="low"}}', "2x60",

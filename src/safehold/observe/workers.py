@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from safehold.errors import MissingExtra
@@ -22,9 +22,27 @@ except ModuleNotFoundError as missing:
     package = "prometheus-client"
     raise MissingExtra(package, "monitor") from missing
 
-_SUMMED = re.compile(r"(counter|histogram|summary)_(\d+)\.db")
-_ANY = re.compile(r"(?:counter|histogram|summary|gauge_live[a-z]+)_(\d+)\.db")
+_Value = tuple[float, float]
+"""A number and, of gauges of which the latest counts, when it was set."""
+_FILE = re.compile(r"(counter|histogram|summary|gauge_[a-z]+)_(\d+)\.db")
 _LOCK = ".merge"
+
+
+def _sum(one: _Value, other: _Value) -> _Value:
+    return one[0] + other[0], 0.0
+
+
+# How prometheus-client puts together what several processes say. Gauges that have the process as a
+# label stay as they are: somebody may want to see the last word of a dead one.
+_TOGETHER: Mapping[str, Callable[[_Value, _Value], _Value]] = {
+    "counter": _sum,
+    "histogram": _sum,
+    "summary": _sum,
+    "gauge_sum": _sum,
+    "gauge_max": max,
+    "gauge_min": min,
+    "gauge_mostrecent": lambda one, other: max(one, other, key=lambda value: value[1]),
+}
 
 
 def clean(directory: str | Path) -> None:
@@ -34,7 +52,7 @@ def clean(directory: str | Path) -> None:
 
 
 def merge_dead(directory: str | Path) -> int:
-    """Drop live gauges of processes that have ended, add their counts into one file each.
+    """Drop live gauges of processes that have ended, put what else they say into one file per kind.
 
     Returns how many files are gone. Call it when a worker ends (``child_exit`` of gunicorn), or
     from time to time. A scrape at the same time may see a sum without them, or a kill may lose
@@ -44,28 +62,32 @@ def merge_dead(directory: str | Path) -> int:
     gone = 0
     with _alone(folder):
         for path in sorted(folder.glob("*.db")):
-            named = _ANY.fullmatch(path.name)
-            if named is None or _lives(int(named[1])):
+            named = _FILE.fullmatch(path.name)
+            if named is None or _lives(int(named[2])):
                 continue
-            if summed := _SUMMED.fullmatch(path.name):
-                _add(path, folder / f"{summed[1]}_dead.db")
-                gone += 1
+            if named[1] in _TOGETHER:
+                _add(path, folder / f"{named[1]}_dead.db", _TOGETHER[named[1]])
             else:
-                mark_process_dead(int(named[1]), str(folder))
-                gone += not path.exists()
+                mark_process_dead(int(named[2]), str(folder))
+            gone += not path.exists()
     return gone
 
 
-def _add(path: Path, total: Path) -> None:
-    found = list(MmapedDict.read_all_values_from_file(str(path)))
+def _add(path: Path, total: Path, together: Callable[[_Value, _Value], _Value]) -> None:
+    found = _values(path)
     path.unlink()
+    before = _values(total) if total.exists() else {}
     kept = MmapedDict(str(total))
     try:
-        for key, number, _, _ in found:
-            before, _ = kept.read_value(key)
-            kept.write_value(key, before + number, 0.0)
+        for key, value in found.items():
+            kept.write_value(key, *(together(before[key], value) if key in before else value))
     finally:
         kept.close()
+
+
+def _values(path: Path) -> dict[str, _Value]:
+    rows = MmapedDict.read_all_values_from_file(str(path))
+    return {key: (number, at) for key, number, at, _ in rows}
 
 
 @contextlib.contextmanager
