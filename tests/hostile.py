@@ -15,6 +15,8 @@ import json
 import os
 import resource
 import struct
+import subprocess
+import sys
 import time
 import traceback
 import tracemalloc
@@ -35,7 +37,6 @@ CASES: dict[str, Case] = {}
 EXTRAS: dict[str, Case] = {}
 MOST = 2**20  # bytes of memory beyond the input itself; what needs more is in `MORE`
 MORE: dict[str, int] = {}
-_M_MMAP_THRESHOLD = -3  # of <malloc.h>
 _ROOM = 2**30  # address space for a child beyond what it has: a bomb is an error, not the end
 
 
@@ -97,11 +98,37 @@ def cost(build: Case, root: Path, repeat: int = 5) -> Cost:
     return Cost(*json.loads(said))
 
 
+def memory(name: str, root: Path) -> int:
+    """Return the most memory that the refusal of a case takes beyond what it read.
+
+    Where large blocks come from, and what their growth leaves behind, depends on what the process
+    has freed so far: more than is allowed is measured again in one that has not done anything.
+    """
+    most = MORE.get(name, MOST)
+    found = cost((CASES | EXTRAS)[name], _in(root, "child"), repeat=1).memory
+    return found if found <= most else in_new_process(name, _in(root, "process"))
+
+
+def in_new_process(name: str, root: Path) -> int:
+    """Return the memory that a new process takes for a refusal."""
+    code = (
+        "import sys; from pathlib import Path; from tests import hostile; "
+        "case = (hostile.CASES | hostile.EXTRAS)[sys.argv[1]]; "
+        "print(hostile.cost(case, Path(sys.argv[2]), repeat=1).memory)"
+    )
+    command = [sys.executable, "-c", code, name, str(root)]
+    top = Path(__file__).resolve().parents[1]
+    done = subprocess.run(command, cwd=top, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
+    return int(done.stdout)
+
+
+def _in(root: Path, name: str) -> Path:
+    (root / name).mkdir()
+    return root / name
+
+
 def _cost(build: Case, root: Path, repeat: int) -> Cost:
-    with contextlib.suppress(AttributeError):
-        # Else where large blocks come from, and what their growth leaves behind, depends on what
-        # the parent has freed so far: 0.5 to 1.2 MiB for the same refusal.
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
     action = build(make_world(root))
     if (status := Path("/proc/self/statm")).exists():
         size = int(status.read_text("ascii").split()[0]) * resource.getpagesize()
