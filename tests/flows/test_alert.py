@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -82,3 +83,17 @@ def test_alert_that_nobody_took_is_sent_by_the_next_process(home):
         attacked(home, received.port)
     assert len(received.requests) == 1
     assert not waiting(home)
+
+
+def test_process_that_records_for_another_waits_for_no_channel(monkeypatch):
+    from safehold.guard import late
+
+    class Hold(contextlib.nullcontext):
+        recorder = object()
+
+    given = []
+    monkeypatch.setenv("SAFEHOLD_POLICY", "safehold.toml")
+    monkeypatch.setattr(late.Context, "load", lambda *_, **options: given.append(options) or Hold())
+    with late._recording() as recorder:
+        assert recorder is Hold.recorder
+    assert given == [{"patience": 0}]
