@@ -51,6 +51,8 @@ def threads():
 
 @pytest.fixture
 def trail(tmp_path):
+    gc.collect()
+    until(lambda: not threads())  # of trails that others have dropped
     made = Trail(tmp_path / "trail", RING)
     yield made
     made.close()

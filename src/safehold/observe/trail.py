@@ -12,6 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from safehold.errors import TrailError
 from safehold.events import Event
@@ -19,6 +20,9 @@ from safehold.keys import Keyring
 from safehold.observe.chain import LentKey
 from safehold.observe.syncing import Syncer, join
 from safehold.observe.writer import Writer
+
+_PATIENCE: Final = 0.2
+"""Seconds that a fork waits for a line that is being written."""
 
 
 class Trail:
@@ -123,11 +127,19 @@ class Trail:
             self._abandon(writer)
 
     def before_fork(self) -> None:
-        """Leave no thread behind, and nothing that it would have done."""
-        with self._lock:
+        """Leave no thread behind, and nothing that it would have done.
+
+        A fork does not wait for a disk that takes no line: the thread is told to end, and what is
+        not on disk is brought there by the next line.
+        """
+        if not self._lock.acquire(timeout=_PATIENCE):
+            return
+        try:
             thread = self._syncer.stop()
+            self.settle()
+        finally:
+            self._lock.release()
         join(thread)
-        self.settle()
 
     def settle(self) -> None:
         """Bring all lines to disk now; if that fails, the next event is refused."""
