@@ -19,6 +19,7 @@ from safehold.credentials.redaction import Pass, Redactor
 from safehold.events import Event, Recorder, _prepared
 from safehold.keys import Key, Keyring, generate_key
 from safehold.observe.check import check_trail
+from safehold.observe.reading import verified_lines
 from safehold.observe.trail import Trail
 
 _REPEAT = 2000
@@ -116,3 +117,7 @@ def _check_rate(folder: Path) -> Iterator[Row]:
     problem = f"problem: {result.problem}"
     yield value("check, lines a second", result.lines / seconds, unit="", note=problem)
     yield value("check, bytes a second", size / seconds, unit="B/s")
+    started = time.perf_counter()
+    count = sum(1 for _ in verified_lines(folder, ring))
+    seconds = time.perf_counter() - started
+    yield value("lines to export, verified twice, a second", count / seconds, unit="")

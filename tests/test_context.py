@@ -9,6 +9,7 @@ import pytest
 from safehold.context import Context
 from safehold.errors import ConfigError, WeakKey
 from safehold.events import Event
+from safehold.keys import generate_key, generate_pair
 from safehold.policy import Policy
 from tests.holding import SECRET, Events
 
@@ -67,6 +68,19 @@ def test_policy_and_keys_in_force_are_recorded_once_before_the_first_decision(po
     assert first.detail["findings"] == {"high": 1}
     assert len(first.detail["digest"]) == 64
     assert "KEY_OF_THE_TEST" not in str(first)
+
+
+def test_a_service_with_a_public_key_alone_has_a_context(tmp_path):
+    policy = tmp_path / "safehold.toml"
+    policy.write_text(
+        'version = 1\n[keys]\nsource = "env:PUBLIC"\nid = "p1"\nsuite = "ED25519"\n'
+        '[keys.local]\nsource = "env:LOCAL"\nid = "l1"\n'
+    )
+    environ = {"PUBLIC": generate_pair().public, "LOCAL": generate_key()}
+    events = Events()
+    with Context.load(policy, environ=environ, exporters=(events,)) as hold:
+        hold.recorder.record(Event(action="test", outcome="done"))
+    assert (events.rows[0].action, events.rows[0].key) == ("policy.load", "p1")
 
 
 def test_digest_tells_one_policy_from_another(policy):

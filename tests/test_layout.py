@@ -33,6 +33,7 @@ TABLES: dict[str, set[str]] = {
     },
     "safehold.artifacts.suites": {"safehold.artifacts.suites.parts"},
     "safehold.keys.sources": set(),
+    "safehold.observe.formats": set(),
     "safehold.report.formats": set(),
     "safehold.scan.formats": set(),
     "safehold.source.rules": set(),
@@ -210,6 +211,14 @@ def test_every_output_format_is_documented():
     from safehold._cli._output import FORMATS
 
     page = (ROOT / "docs/how-to/scan.md").read_text("utf-8")
+    for name in FORMATS:
+        assert f"\n| `{name}` |" in page
+
+
+def test_every_export_format_is_documented():
+    from safehold.observe.formats import FORMATS
+
+    page = (ROOT / "docs/how-to/trail.md").read_text("utf-8")
     for name in FORMATS:
         assert f"\n| `{name}` |" in page
 

@@ -67,7 +67,7 @@ class Context:
             trail,
             *exporters,
             redactor=policy.redaction.redactor(keyring.traces()),
-            opening=_in_force(policy, keyring),
+            opening=_in_force(policy),
         )
         return cls(policy, keyring, recorder, trail)
 
@@ -92,7 +92,7 @@ class Context:
         self.close()
 
 
-def _in_force(policy: Policy, keyring: Keyring) -> Event:
+def _in_force(policy: Policy) -> Event:
     """Return what a process records before its first decision: by which policy and keys it is."""
     counts = Counter(finding.severity.label for finding in policy.check())
     return Event(
@@ -100,7 +100,7 @@ def _in_force(policy: Policy, keyring: Keyring) -> Event:
         outcome="done",
         reason=policy.mode,
         artifact=str(policy.path or policy.root),
-        key=keyring.signing.id,
+        key=policy.key.id,  # which a service that only verifies has the public half of
         detail={
             "digest": sha256(repr(policy).encode("utf-8", "backslashreplace")).hexdigest(),
             "keys": [name for name, _, _ in policy.key_sources],

@@ -319,6 +319,49 @@ def recorded(what, **options):
     return seen[0]
 
 
+SECRET = "Zq9x-K7pLmN2"
+FORMS = (
+    "password {}", "pass: {}", "my password is: {}", "pw={}", "PASSWORD='{}", "password=\n  {}",
+    "https://h/?access_token={}#x", "https://h/?a=1;token={}", "X-Api-Key:{}", "export TOKEN={}",
+    'authorization => Digest username="u", response="{}"', "jdbc:mysql://h/db?password={}",
+    "{{'password': None, 'token': '{}'}}", "headers={{b'authorization': b'Bearer {}'}}",
+    "password%3D{}%26a", "%22password%22%3A%22{}%22", "&quot;token&quot;:&quot;{}&quot;",
+    "secret: |\n  {}", "password := {}", "-Dpassword={}", "/password:{}", "token is {}.",
+    '<add key="Password" value="{}"/>', "passwords: ['x', '{}']", "credentials=('u', '{}')",
+    "auth=('u','{}')", "curl -u user:{} https://h/", "password[0]={}", "db.password.default={}",
+    "SecretStr('{}')", 'set_password("{}")', "wss://h?jwt={}", "token\t{}", "mypassword={}",
+    "--password-file /x --password {}", "the API key: {} is bad", 'password="a\\"{}"',
+    "'Authorization: Basic {}' rest", "password: [[1, 2], '{}']", "password=[redacted:x]{}",
+    "AccountName=a;AccountKey={}==;E=1", "SharedAccessSignature=sv=2&sig={}", "api_token:{},s:x",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_forms_in_which_a_secret_was_seen(form):
+    found = recorded(event(reason=form.format(SECRET), detail={"text": form.format(SECRET)}))
+    assert SECRET not in found.reason
+    assert SECRET not in found.detail["text"]
+    assert "[redacted:" in found.reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "unexpected token (line 3)", "token: '}'", "session: started", "auth: ok", "max_tokens=512",
+        "password policy: at least 12 characters", "set password (min 8)", "n_tokens: 300",
+        "no token given: use --token", "auth module src/auth/x.py: loaded", "missing token, got 3",
+        "pad_token=<pad>", "cookie policy accepted", "author: Jane Doe", "authority=ca.example.org",
+        "monkey=george", "password_file=/run/x", "token_type=jwt", "public_key=ssh-rsa9",
+        "signed by key k2025a: ok", "The session 12ab34cd ended", "bypass=True1", "password: ***",
+        "passport no: X1234567", "path=/srv/secrets/readme.md", "http://[::1]:8080/x",
+        "ssh://git@github.com/org/repo", "https://host:443/a@b", "scope=token:read,write",
+        "docker run -u 1000:1000 img", "password={password}", "token=${TOKEN}", "secret=<secret>",
+    ],
+)  # fmt: skip
+def test_words_about_secrets_stay(text):
+    assert recorded(event(reason=text)).reason == text
+
+
 def test_what_went_can_be_told():
     found = recorded(
         event(reason="login password=Tr0ub4dor&3 at db", artifact="redis://u:pw1@h/0",
@@ -354,7 +397,7 @@ def test_a_marker_does_not_shield_what_follows_it():
 
 
 def test_every_name_holds_what_texts_are_first_asked_for():
-    for table in (names._OWN, names._FOREIGN, names._PASSWORDS, names._SENT):
+    for table in (names._OWN, names._FOREIGN, names._PASSWORDS, names._SENT, names._ENDINGS):
         for phrase in table:
             assert any(needle in phrase for needle in redaction._NAMES), phrase
 
@@ -390,6 +433,7 @@ def test_a_redactor_is_not_pickled():
     "text",
     ["a" * WINDOW, "password " * 600, "://" * 1500, "x://a:" + "b" * 9000, "-----BEGIN " * 500,
      "eyJ" + "a." * 3000, "bearer " * 800, "sk-" * 1500, "'" * 5000, "\\" * 5000 + '"token":"',
+     "auth=(" * 700, "token=[" + "]["*2000, " -u a:" * 700, "://" + "a/" * 2200 + ":",
      "token=" + '\\"' * 3000, "a-" * 2500 + "secret", "key = " * 900, "pass,'" * 900],
 )  # fmt: skip
 def test_hostile_texts_take_little_time(text):

@@ -1178,3 +1178,18 @@ def test_what_was_recorded_under_a_revoked_key_proves_nothing(tmp_path):
     (bad,) = [problem for problem in found if problem is not None]
     assert (bad.kind, bad.line) == ("key", 1)
     assert "'old' is revoked: whoever has it can have written" in bad.message
+
+
+def test_tail_goes_on_when_a_writer_or_all_of_them_are_removed(tmp_path):
+    home = written(tmp_path, 4)
+    tail = Tail(tmp_path)
+    assert len(tail.last(10)) == 4
+    for file in home.iterdir():
+        file.unlink()
+    home.rmdir()
+    assert tail.new() == []
+    other = written(tmp_path / "again", 3)
+    other.rename(tmp_path / other.name)
+    assert len(tail.new()) == 3
+    tail = Tail(tmp_path / "gone")
+    assert tail.new() == tail.last(5) == []

@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 HELP = """`verify` recomputes the chain of every writer and names the first bad line; `tail` prints
 the newest lines without verifying them, `tail -f` goes on with new ones; `prune` removes writers
 whose last line is older than `--keep-days`, and says so in the manifest; `checkpoint` says what the
-trail is now, signed, for a witness elsewhere to keep: `verify --witness` compares."""
+trail is now, signed, for a witness elsewhere to keep: `verify --witness` compares. `export`
+writes lines for other programs, `stats` counts them; both verify the whole trail first, unless
+`--unverified`."""
 
 _POLL_SECONDS = 0.5
+_TASKS = ("verify", "tail", "prune", "checkpoint", "export", "stats")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    from safehold._cli import _shared
+    from safehold._cli import _exporting, _shared
 
-    parser.add_argument(
-        "action", choices=("verify", "tail", "prune", "checkpoint"), help="what to do"
-    )
+    parser.add_argument("task", choices=_TASKS, help="what to do")
     parser.add_argument("-n", "--lines", type=int, default=10, metavar="N", help="lines of tail")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with new lines")
     parser.add_argument(
@@ -53,33 +54,57 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write the result of verify to FILE too, as text for Prometheus's node_exporter",
     )
+    parser.add_argument("--output", metavar="FILE", help="where export writes to")
+    parser.add_argument("--host", metavar="NAME", help="whose trail it is (default: this machine)")
+    parser.add_argument(
+        "--unverified", action="store_true", help="export or count lines as they are"
+    )
+    _exporting.add_query(parser)
     _shared.add_policy(parser)
-    _shared.add_format(parser)
+    parser.add_argument(
+        "--format",
+        choices=("text", "json", *_exporting.FORMATS),
+        default="text",
+        help="of verify, tail, prune and stats: text, json; the others are of export",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb; exit code 1 when the trail was changed."""
-    from safehold._cli import _shared
+    from safehold._cli import _exporting, _shared
     from safehold.errors import ConfigError
 
+    if (options.format in _exporting.FORMATS) is not (options.task == "export"):
+        forms = ", ".join(_exporting.FORMATS)
+        message = f"export takes --format {forms}; every other action text or json"
+        raise ConfigError(message)
     policy = _shared.load_policy(options)
     directory = policy.root / policy.trail
     if not directory.is_dir():
         message = f"no trail at {directory}: nothing was recorded under this policy yet"
         raise ConfigError(message)
-    if options.action == "tail":
+    if options.task == "tail":
         return _tail(options, directory)
     from safehold.keys import Keyring
+
+    keyring = Keyring.load(policy.key_sources, policy.root, local=policy.local_key)
+    keyring = keyring.revoking(policy.revoked.with_file(policy.root).keys)
+    tasks = {
+        "verify": _verify,
+        "prune": _prune,
+        "checkpoint": _checkpoint,
+        "export": _exporting.export,
+        "stats": _exporting.stats,
+    }
+    return tasks[options.task](options, directory, keyring)
+
+
+def _verify(options: argparse.Namespace, directory: Path, keyring: Keyring) -> int:
+    from safehold._cli import _shared
     from safehold.observe.check import check_trail
     from safehold.observe.check_manifest import Listed
     from safehold.observe.witness import compare
 
-    keyring = Keyring.load(policy.key_sources, policy.root, local=policy.local_key)
-    keyring = keyring.revoking(policy.revoked.with_file(policy.root).keys)
-    if options.action == "prune":
-        return _prune(options, directory, keyring)
-    if options.action == "checkpoint":
-        return _checkpoint(options, directory, keyring)
     listed = Listed(directory, keyring)
     results = list(check_trail(directory, keyring))
     missing = listed.compare(results)
@@ -165,9 +190,10 @@ def _problem(found: Problem | None) -> dict[str, object] | None:
 
 
 def _tail(options: argparse.Namespace, directory: Path) -> int:
+    from safehold._cli._exporting import query_of
     from safehold.observe.tail import Tail
 
-    tail = Tail(directory)
+    tail = Tail(directory, query_of(options))
     rows = tail.last(options.lines)
     while True:
         for row in rows:

@@ -10,10 +10,11 @@ from safehold.credentials.names import Label
 
 _QUOTE = r"(?:\\*[\"'`]|%22|%27|&quot;|&#39;|&#x27;|\\u0022)"
 _HEAD = re.compile(
-    rf"(?<![\w.\-])(?P<name>[\w.\-]+)(?P<close>(?:{_QUOTE})?\]?)"
-    rf"(?P<sep>[^\S\n]*(?:=>|:=|={{1,3}}|:|%3(?:[Aa]|[Dd])|>)[^\S\n]*(?:\r?\n[ \t]*)?"
+    rf"(?<![\w.\-])(?P<name>[\w.\-]+(?:\[\w*\])?)(?P<close>(?:{_QUOTE})?\]?)"
+    rf"(?P<sep>[^\S\n]*(?:=>|:=|={{1,3}}|:|%3(?:[Aa]|[Dd])|>)[^\S\n]*(?:[|>]?[+-]?\r?\n[ \t]*)?"
     rf"|[^\S\n]*,\s*(?=[bBrRuUfF]{{0,2}}{_QUOTE})"
-    rf"|\s+(?:(?:is|was)\s+)?)"
+    rf"|\((?=[bBrRuUfF]{{0,2}}{_QUOTE})"
+    rf"|\s+(?:(?:is|was)\b\s*:?\s*)?)"
 )
 _OPEN = re.compile(rf"[bBrRuUfF]{{0,2}}(?P<quote>{_QUOTE})")
 _BEFORE = re.compile(r"(?:[A-Za-z]+[ ]){1,2}\Z")
@@ -21,15 +22,18 @@ _UNQUOTED = re.compile(
     r"(?:(?!\s|[,;&](?:\s|\Z|[\w.\-]+(?:=|:|%3D))|[)\]}>]+(?:[\s,;.:)\]}>]|\Z)"
     r"|\\*[\"'`](?:[\s,;:)\]}>\\]|\Z)|\\+[\"'`]|%2[26C]|&quot;|</).)+"
 )
-_LINE = re.compile(r"(?:(?!\\*[\"'`](?:[\s,;:)\]}\\]|\Z)|\\+[\"'`]|\\r|\\n)[^\r\n])+")
+_LINE = re.compile(r"(?:(?!\\r|\\n)[^\r\n])+")
+_WITHIN = re.compile(r"[^\r\n\"'`\\]+")
+_CLOSERS = {"[": "]", "(": ")", "{": "}"}
 _NOTHING = re.compile(
     r"(?i)none|null|nil|true|false|undefined|[*.x•]{3,}|…|\$\w+|\$?\{[\w.]*\}"
     r"|\{\{[\w. ]*\}\}|<[\w -]*>|%s|%\(\w+\)s"
-    r"|\[redacted:[\w-]{1,20}\]|(?:bearer|basic) \[redacted:[\w-]{1,20}\]"
+    r"|\[redacted:[\w-]{1,20}\]|(?:bearer|basic) \[redacted:[\w-]{1,20}\]|\W{1,2}"
 )
 _IN_URL = re.compile(r"(?i)(?:sig|signature|key|x-amz-signature|x-goog-signature)")
 _OF_URL = Label("signature", is_weak=True)
 _PATH = re.compile(r"[\w./\\-]*/[\w./\\-]*|[\w-]+\.[a-z]{1,5}")
+_LOWER = re.compile(r"[a-z]+(?:[,_-][a-z]+)*")
 _SYMBOLS = frozenset("!@#$%^&*+/=~?")
 _TO_LINE_END = ("authorization", "cookie")
 _SECOND = ("key", "keys", "string", "signature")
@@ -80,30 +84,52 @@ def _label(text: str, head: re.Match[str], label_of: Callable[[str], Label | Non
 def _value(text: str, head: re.Match[str], label: Label) -> _Span | None:
     """Find the value behind a head; None if what is there need not be one."""
     at, sep = head.end(), head["sep"].strip()
-    is_prose = sep in ("", "is", "was")
     is_option = head["name"].startswith("-")
+    is_prose = sep in ("", "is", "was")
     if label.is_weak and is_prose and not is_option:
         return None
     opened = _OPEN.match(text, at)
     if opened is not None:
         return _quoted(text, opened)
-    if sep == ",":
+    if sep in (",", "("):
         return None
-    if label.kind in _TO_LINE_END and not is_prose and sep != ">":
-        return _span(_LINE.match(text, at))
+    if is_prose:
+        return _word(text, at, is_option=is_option)
+    if text[at : at + 1] in _CLOSERS:
+        end = _bracketed(text, at)
+        rest = _UNQUOTED.match(text, end)
+        return _Span(at, end if rest is None else rest.end())
+    return _assigned(text, head, label)
+
+
+def _word(text: str, at: int, *, is_option: bool) -> _Span | None:
+    """Find a value that only white space stands before."""
     span = _span(_UNQUOTED.match(text, at))
     if span is None:
         return None
     value = text[span.begin : span.end]
-    if is_option and is_prose:
+    if is_option:
         return None if value.startswith("-") else span
-    if is_prose or label is _OF_URL:
-        return span if _is_drawn(value) else None
+    return span if _is_drawn(value) else None
+
+
+def _assigned(text: str, head: re.Match[str], label: Label) -> _Span | None:
+    """Find a value without quotes behind a colon or its like."""
+    at, sep = head.end(), head["sep"].strip()
     is_told = sep == ":" and not head["close"] and head["sep"] != ":"
-    if is_told and label.is_weak and not _is_drawn(value):
-        return None  # "tests pass: 34"
+    if label.kind in _TO_LINE_END and sep != ">" and not (is_told and label.is_weak):
+        is_within = text[head.start() - 1 : head.start()] in ("'", '"', "`")
+        return _span((_WITHIN if is_within else _LINE).match(text, at))
+    span = _span(_UNQUOTED.match(text, at))
+    if span is None:
+        return None
+    value = text[span.begin : span.end]
+    if label is _OF_URL or (is_told and label.is_weak):
+        return span if _is_drawn(value) else None  # "tests pass: 34"
     if is_told and label.kind != "password" and value.strip(".,").isalpha():
         return None  # "token: expected"
+    if sep == ":" and label.kind == "token" and _LOWER.fullmatch(value):
+        return None  # "scope=token:read,write"
     return span
 
 
@@ -133,6 +159,16 @@ def _closes(text: str, begin: int, at: int, quote: str) -> bool:
     if depth:
         return run <= depth
     return len(quote) > 1 or run % 2 == 0
+
+
+def _bracketed(text: str, at: int) -> int:
+    """Return where the brackets that open at a place are closed, or the text's end."""
+    opener, closer, depth = text[at], _CLOSERS[text[at]], 0
+    for end in range(at, len(text)):
+        depth += (text[end] == opener) - (text[end] == closer)
+        if not depth:
+            return end + 1
+    return len(text)
 
 
 def _is_drawn(value: str) -> bool:

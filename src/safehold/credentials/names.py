@@ -48,13 +48,13 @@ _TRAILING = frozenset(
     "old new current primary secondary raw".split()
 )
 _SENT = {
-    "authorization": "authorization", "auth": "authorization", "authentication": "authorization",
+    "authorization": "authorization", "auth": "authorization",
     "bearer": "authorization", "cookie": "cookie", "cookies": "cookie", "session": "session",
     "session id": "session", "sessionid": "session", "sess": "session", "session key": "session",
     "credential": "credential", "credentials": "credential",
     "passwords": "password", "secrets": "credential",
-    "tokens": "token", "api keys": "credential", "private keys": "credential",
-    "pass": "password",
+    "api keys": "credential", "private keys": "credential",
+    "pass": "password", "pw": "password", "jwt": "token",
     "pgpassword": "password", "sshpass": "password",
     "keypass": "password", "storepass": "password", "userpass": "password", "passwd": "password",
     "accountkey": "credential", "sharedaccesskey": "credential", "privatekey": "credential",
@@ -64,13 +64,17 @@ _SENT = {
     "subscription key": "credential", "signing secret": "credential", "bot secret": "credential",
 }  # fmt: skip
 """More names whose values are secret in a program that runs; a source holds none of them."""
+_ENDINGS = {
+    "password": "password", "passwd": "password", "passphrase": "password", "token": "token",
+    "secret": "credential", "apikey": "credential", "secretkey": "credential",
+}  # fmt: skip
 _MARKS_OF_TEXT = frozenset(
     "pad eos bos unk mask cls sep stop begin end start next special max min num unexpected "
     "additional image audio new prompt completion first last page continuation sync input "
     "output".split()
 )
 """What stands before a token that is a piece of a text or a place in a list."""
-_WEAK = frozenset("pass auth session bearer".split())
+_WEAK = frozenset("pass pw jwt auth session bearer".split())
 
 _OTHERWISE = frozenset(
     "env var variable header headers field fields param params parameter attr attribute column "
@@ -135,8 +139,13 @@ def _found(words: list[str]) -> str:
             return Kind.KEY.value
         if phrase in _FOREIGN:
             return Kind.TOKEN.value if words[-1] == "token" else Kind.FOREIGN.value
-        if phrase in _SENT and not (words[-1] == "tokens" and len(words) == 1):
+        if phrase in _SENT:
             return _SENT[phrase]
-    if words[-1] in ("token", "tokens"):
+    for ending, kind in _ENDINGS.items():
+        if words[-1].endswith(ending) and words[-1] != ending:  # "mypassword", "-Dpassword"
+            return kind
+    if words[-1] == "tokens" and " ".join((*words[-2:-1], "token")) in _FOREIGN:
+        return Kind.TOKEN.value
+    if words[-1] == "token":
         return "" if len(words) > 1 and words[-2] in _MARKS_OF_TEXT else Kind.TOKEN.value
     return ""

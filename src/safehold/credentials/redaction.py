@@ -28,19 +28,20 @@ _PEM = re.compile(
     re.DOTALL,
 )
 _URL = re.compile(
-    r"(?<=://)(?P<user>[^\s/:@'\"<>]{0,256}):(?!\[redacted)(?P<word>[^\s/@'\"<>]{1,2048}"
+    r"(?<=://)(?P<user>[^\s/:@'\"<>]{0,256}):(?!\[redacted|\d{1,5}[/?#])(?P<word>[^\s/@'\"<>]{1,2048}"
     r"(?:[/'\"<>][^\s/@'\"<>]{0,2048}){0,8})(?=@[\w.\[%-])"
 )
 _TOKEN_IN_URL = re.compile(r"(?<=://)(?!\[redacted)(?P<word>[A-Za-z0-9_~.-]{20,256})(?=@[\w.\[-])")
 _SCHEME = re.compile(
     r"(?i)(?<![A-Za-z])(bearer|basic)((?:\s|%20|\+|\\t)+)([\w.~+/%-]{6,}={0,2})(?![\w=])"
 )
+_USER = re.compile(r"""( -u ["']?[^\s:"']{1,64}:)(?!\[redacted)[^\s"']+""")  # of curl
 _WORD = re.compile(r"[A-Za-z]?[a-z]+(?:[-_/.,][a-z]+)*[.,]?")
 _AWS_SECRET = re.compile(r"(?<![A-Za-z0-9/+=])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])")
 _AWS_NEEDLES = ("akia", "asia")
 _NAMES = (
-    "pass", "pwd", "secret", "token", "key", "auth", "cookie", "sess", "cred", "bearer", "sig=",
-    "signature=",
+    "pass", "pw", "jwt", "secret", "token", "key", "auth", "cookie", "sess", "cred", "bearer",
+    "sig=", "signature=",
 )  # fmt: skip
 """One of these is in every name that `names` knows, and in those that are secret in URLs."""
 
@@ -79,6 +80,7 @@ class Redactor:
             needles[needle].append(_without_aws_secret)
         for needle in ("bearer", "basic"):
             needles.setdefault(needle, []).append(_without_scheme)
+        needles.setdefault(" -u ", []).append(_without_user)
         self._extra = tuple(
             (pattern_needle(pattern), _replacing(pattern_expression(pattern), marker("policy")))
             for pattern in patterns
@@ -122,11 +124,6 @@ class Redactor:
 
 
 _OF_POLICY = Label("policy")
-
-
-def cut(text: str) -> str:
-    """Return as much of a text as is looked at."""
-    return text[:WINDOW]
 
 
 def apply(passes: Iterable[Pass], text: str) -> str:
@@ -197,6 +194,12 @@ def _sent(found: re.Match[str]) -> str:
     if _WORD.fullmatch(word) or (scheme.lower() == "basic" and not _is_pair(word)):
         return found[0]
     return scheme + space + marker(scheme.lower())
+
+
+def _without_user(text: str) -> str:
+    if "curl" not in text and "http" not in text:
+        return text
+    return _USER.sub(lambda found: found[1] + marker("password"), text)
 
 
 def _is_pair(word: str) -> bool:

@@ -46,7 +46,9 @@ SHAPES = (
           _ALONE + r"hf_[A-Za-z0-9]{34,}", is_issued=True),
     Shape("a key of OpenAI", "openai", ("sk-",),
           r"\bsk-(?:proj-)?[A-Za-z0-9_-]{20,}T3BlbkFJ[A-Za-z0-9_-]{20,}",
-          _ALONE + r"sk-(?=[\w-]*\d)(?=[\w-]*[A-Z])(?=[\w-]*[a-z])[\w-]{20,}", is_issued=True),
+          # Bounded: each of many `sk-` would look at the rest of a long text.
+          _ALONE + r"sk-(?=[\w-]{0,99}\d)(?=[\w-]{0,99}[A-Z])(?=[\w-]{0,99}[a-z])[\w-]{20,}",
+          is_issued=True),
     Shape("a token of PyPI", "pypi", ("pypi-",), r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,}",
           _ALONE + r"pypi-AgE[\w-]{16,}", is_issued=True),
     Shape("a private key", "", ("key",),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from safehold.observe.lines import Query, parse_line
+
 Row = dict[str, Any]
+EVERYTHING = Query()
 
 _STEP = 2**20
 
@@ -16,8 +20,9 @@ _STEP = 2**20
 class Tail:
     """The lines of all writers in order of time; remembers how far each file was read."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, query: Query = EVERYTHING) -> None:
         self._directory = directory
+        self._query = query
         self._read: dict[Path, int] = {}
 
     def last(self, count: int) -> list[Row]:
@@ -28,7 +33,7 @@ class Tail:
             for file in reversed(files):
                 wanted = len(own) < count
                 lines = list(self._new_lines(file)) if wanted else self._skip(file)
-                own = [row for line in lines if (row := _row(line)) is not None] + own
+                own = [row for line in lines if (row := self._row(line)) is not None] + own
             rows += own[-count:] if count > 0 else []
         return _sorted(rows)[-count:] if count > 0 else []
 
@@ -39,21 +44,33 @@ class Tail:
             for files in self._writers()
             for file in files
             for line in self._new_lines(file)
-            if (row := _row(line)) is not None
+            if (row := self._row(line)) is not None
         )
 
     def _writers(self) -> Iterator[list[Path]]:
-        for home in sorted(self._directory.iterdir()):
+        """Yield each writer's segments; a writer or the whole trail may be removed meanwhile."""
+        try:
+            homes = sorted(self._directory.iterdir())
+        except FileNotFoundError:
+            homes = []
+        for home in homes:
             if home.is_dir() and not home.name.startswith("."):
-                yield sorted(file for file in home.glob("*.jsonl") if file.is_file())
+                yield _segments(home)
+        for file in [file for file in self._read if not file.exists()]:
+            del self._read[file]
 
     def _skip(self, file: Path) -> list[bytes]:
-        self._read[file] = file.stat().st_size
+        with contextlib.suppress(FileNotFoundError):
+            self._read[file] = file.stat().st_size
         return []
 
     def _new_lines(self, file: Path) -> Iterator[bytes]:
         """Yield the complete lines after those that were read before."""
-        with open(file, "rb", opener=_open) as handle:
+        try:
+            handle = open(file, "rb", opener=_open)  # noqa: SIM115  closed below
+        except FileNotFoundError:
+            return  # removed since the directory was read
+        with handle:
             position = handle.seek(self._read.get(file, 0))
             while line := handle.readline(_STEP):
                 if not line.endswith(b"\n") and len(line) < _STEP:
@@ -62,17 +79,31 @@ class Tail:
                 yield line
             self._read[file] = position
 
+    def _row(self, line: bytes) -> Row | None:
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            return None  # `check` is what reports damage
+        if not isinstance(row, dict):
+            return None
+        if self._query == EVERYTHING:
+            return row
+        found = parse_line(line)
+        is_asked_for = found is not None and self._query.takes(found.time, found.event)
+        return row if is_asked_for else None
+
+
+def _segments(home: Path) -> list[Path]:
+    try:
+        names = sorted(os.listdir(home))
+    except FileNotFoundError:
+        return []  # removed meanwhile
+    files = [home / name for name in names if name.endswith(".jsonl")]
+    return [file for file in files if file.is_file()]
+
 
 def _open(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
-
-
-def _row(line: bytes) -> Row | None:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None  # `check` is what reports damage
-    return row if isinstance(row, dict) else None
 
 
 def _sorted(rows: Any) -> list[Row]:
