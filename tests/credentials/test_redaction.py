@@ -441,3 +441,19 @@ def test_hostile_texts_take_little_time(text):
     for _ in range(3):
         recorded(event(reason=text))
     assert time.process_time() - started < 1.5
+
+
+def test_a_head_at_the_end_of_what_is_looked_at_does_not_move_into_what_is_kept():
+    token = "ghp_" + "a1B2c3D4e5" * 3 + "f6G7h8"
+    start = "-----BEGIN PRIVATE KEY-----\n"
+    end = "\n-----END PRIVATE KEY----- "
+    text = start + "A" * (WINDOW - 30 - len(start + end)) + end + token + " " + "x" * 5000
+    found = recorded(event(reason=text)).reason
+    assert token[:12] not in found
+
+
+def test_a_quote_within_a_value_of_nested_json_does_not_end_it():
+    text = json.dumps(json.dumps({"secret": f'a"{SECRET}', "user": "u"}))
+    found = recorded(event(reason=text)).reason
+    assert SECRET not in found
+    assert "user" in found

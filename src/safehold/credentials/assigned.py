@@ -10,7 +10,7 @@ from safehold.credentials.names import Label
 
 _QUOTE = r"(?:\\*[\"'`]|%22|%27|&quot;|&#39;|&#x27;|\\u0022)"
 _HEAD = re.compile(
-    rf"(?<![\w.\-])(?P<name>[\w.\-]+(?:\[\w*\])?)(?P<close>(?:{_QUOTE})?\]?)"
+    rf"(?<![\w.\-])(?<!\[redacted:)(?P<name>[\w.\-]+(?:\[\w*\])?)(?P<close>(?:{_QUOTE})?\]?)"
     rf"(?P<sep>[^\S\n]*(?:=>|:=|={{1,3}}|:|%3(?:[Aa]|[Dd])|>)[^\S\n]*(?:[|>]?[+-]?\r?\n[ \t]*)?"
     rf"|[^\S\n]*,\s*(?=[bBrRuUfF]{{0,2}}{_QUOTE})"
     rf"|\((?=[bBrRuUfF]{{0,2}}{_QUOTE})"
