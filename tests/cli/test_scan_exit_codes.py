@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 import safehold._cli
+from safehold.keys import generate_key
 from tests.bypasses.payloads import named, stream
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "scan.md"
@@ -100,6 +101,15 @@ def policy(text: str):
     return make
 
 
+def no_trail():
+    """A policy with a key, under which a file stands where the trail should be."""
+    Path("key").write_text(generate_key())
+    Path("key").chmod(0o600)
+    Path("trail").write_text("no directory")
+    policy('version = 1\n[keys]\nsource = "file:key"\nid = "k1"\n[trail]\npath = "trail"\n')()
+    return ["evil.pkl", "--policy", "p.toml"]
+
+
 def baseline(text: str):
     def make():
         Path("b.json").write_text(text)
@@ -147,6 +157,7 @@ MATRIX = {
         baseline("{"),
         baseline("[]"),
     ],
+    "findings under a policy whose trail cannot be written": [no_trail],
     "an unknown option or value, nothing to scan": [
         options("--unheard-of"),
         options("--jobs", "0"),
