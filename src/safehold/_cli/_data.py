@@ -245,7 +245,7 @@ def _convert_one(step: Step, name: str, journal: Journal, store: Store, hold: Co
     try:
         apply_step(step, journal, store, hold)
         check_round_trip(step, original, hold, store)
-    except BaseException:
+    except BaseException:  # also an interrupt: the original is what code reads
         journal.put_back(path, original)
         if not had_sidecar:
             beside.unlink(missing_ok=True)
