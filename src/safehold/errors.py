@@ -12,6 +12,7 @@
     ├── DecodeError                 verified bytes are not what their codec says
     ├── TypeNotAllowed              an artifact names something its zone does not allow
     ├── QueryRefused                a name or statement of SQL would be another one
+    ├── InputRefused                an input is not what the endpoint expects
     ├── Blocked                     the caller may not load code-carrying artifacts
     └── VerificationError           the bytes are not authentic for this use
         ├── NotSealed               no seal at all
@@ -100,6 +101,22 @@ class TypeNotAllowed(SafeholdError, UnpicklingError):
 
 class QueryRefused(SafeholdError, ValueError):
     """A name or statement would not be what the program means by it; nothing was sent."""
+
+
+class InputRefused(SafeholdError, ValueError):
+    """An input is not what the endpoint expects; the message shows nothing of it.
+
+    Attributes:
+        rule: id of the rule that decided. fields: pairs of a place in the input and what is
+            wrong there, both fit to be shown.
+    """
+
+    def __init__(
+        self, message: str, *, rule: str = "", fields: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.fields = fields
 
 
 class Blocked(SafeholdError, UnpicklingError):
