@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import statistics
 import tempfile
 import time
+from array import array
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +27,8 @@ from safehold.observe.trail import Trail
 
 _REPEAT = 2000
 _CHECKED = 50_000
+_WRITERS = 4
+_BUSY = 20_000
 # About 400 bytes as a line, like a real load.
 _FIELDS = {
     "action": "load",
@@ -50,17 +55,27 @@ def rows() -> Iterator[Row]:
         floor = os.open(folder / "floor", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         line = next((folder / "trail").glob("2*/*.jsonl")).read_bytes().splitlines(keepends=True)[1]
         handler = _logger(folder / "log")
-        append = partial(recorder.record, event)
-        peers: list[tuple[str, Callable[[], object]]] = [
-            ("os.write of the finished line", lambda: os.write(floor, line)),
-            ("json.dumps and os.write", lambda: os.write(floor, json.dumps(_FIELDS).encode())),
-            ("logging.FileHandler", lambda: handler.info("%s", json.dumps(_FIELDS))),
+        record = partial(recorder.record, event)
+        append = partial(trail.export, event)
+        peers: list[tuple[str, Callable[[], object], float | None]] = [
+            ("os.write of the finished line", lambda: os.write(floor, line), 5),
+            (
+                "json.dumps and os.write",
+                lambda: os.write(floor, json.dumps(_FIELDS).encode()),
+                None,
+            ),
+            ("logging.FileHandler", lambda: handler.info("%s", json.dumps(_FIELDS)), 0.5),
         ]
-        for peer, call in peers:
-            yield ratio("append", in_turn(append, call, repeat=_REPEAT), against=peer)
-        cuts = percentiles(append)
-        yield value("append, p50", cuts[49])
-        yield value("append, p99", cuts[98])
+        # Redaction has a row of its own; the rows after these are with it.
+        for label, call in (("append", append), ("append with redaction", record)):
+            for peer, other, goal in peers:
+                pairs = in_turn(call, other, repeat=_REPEAT)
+                bound = goal if label == "append" else None
+                yield ratio(label, pairs, against=peer, goal=bound)
+        cuts = percentiles(record)
+        yield value("append with redaction, p50", cuts[49])
+        yield value("append with redaction, p99", cuts[98])
+        yield from _busy_rows(folder / "busy", event)
         yield from _redaction(recorder, event)
         os.close(floor)
         handler.handlers[0].close()
@@ -68,11 +83,71 @@ def rows() -> Iterator[Row]:
         yield from _check_rate(folder / "checked")
 
 
+def _busy_rows(folder: Path, event: Event) -> Iterator[Row]:
+    """Yield the percentile of single appends while four write, as threads and as processes."""
+    ring = Keyring(Key("k2026", generate_key().encode()))
+    for kind in ("threads", "processes"):
+        trail = Trail(folder / kind, ring)
+        recorder = Recorder(trail, redactor=Redactor(traces=ring.traces()))
+        times = (_in_threads if kind == "threads" else _in_processes)(
+            partial(recorder.record, event)
+        )
+        trail.close()
+        cuts = statistics.quantiles(times, n=100)
+        yield value(f"append with redaction, 4 busy {kind}, p50", cuts[49])
+        yield value(f"append with redaction, 4 busy {kind}, p99", cuts[98], goal=100e-6)
+
+
+def _timed(action: Callable[[], object]) -> array[float]:
+    clock = time.perf_counter
+    times = array("d")
+    for _ in range(_BUSY):
+        started = clock()
+        action()
+        times.append(clock() - started)
+    return times
+
+
+def _in_threads(action: Callable[[], object]) -> array[float]:
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        found = [pool.submit(_timed, action) for _ in range(_WRITERS)]
+        return sum((one.result() for one in found), array("d"))
+
+
+def _in_processes(action: Callable[[], object]) -> array[float]:
+    pipes = []
+    for _ in range(_WRITERS):
+        out, into = os.pipe()
+        pid = os.fork()
+        if not pid:
+            with open(into, "wb") as file:
+                file.write(_timed(action).tobytes())
+            os._exit(0)
+        os.close(into)
+        pipes.append((pid, out))
+    times = array("d")
+    for pid, out in pipes:
+        with open(out, "rb") as file:
+            times.frombytes(file.read())
+        os.waitpid(pid, 0)
+    return times
+
+
 class _Nothing(Redactor):
     """Looks at nothing: what is left is the bounding of fields."""
 
+    def is_clean(self, text: str) -> bool:  # noqa: ARG002  as the class above
+        return True
+
     def passes(self, text: str) -> list[Pass]:  # noqa: ARG002  as the class above
         return []
+
+
+class _Forgetting(Redactor):
+    """Remembers no text that it has looked at."""
+
+    def is_clean(self, text: str) -> bool:
+        return not self.passes(text)
 
 
 def _redaction(recorder: Recorder, event: Event) -> Iterator[Row]:
@@ -82,6 +157,11 @@ def _redaction(recorder: Recorder, event: Event) -> Iterator[Row]:
     leaking = msgspec.structs.replace(
         event, reason="password=Tr0ub4dor", artifact="s3://u:Tr0ub4dor@h/m"
     )
+    new = _Forgetting(traces=ring.traces())
+    pairs = in_turn(
+        partial(_prepared, event, new), partial(_prepared, event, nothing), repeat=_REPEAT
+    )
+    yield difference("redaction, texts new to it", pairs, against="bounding its fields", goal=5e-6)
     for name, one in (("no secret", event), ("two secrets", leaking)):
         pairs = in_turn(
             partial(_prepared, one, redactor), partial(_prepared, one, nothing), repeat=_REPEAT

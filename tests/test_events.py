@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from safehold.errors import Blocked, ExportError, NotSealed, TrailError
 from safehold.events import Event, Recorder, request_context
-from safehold.observe.writer import _ascii_json
+from safehold.observe.writer import encoded
 
 
 class Log:
@@ -239,7 +239,7 @@ for _ in range(10_000):
 )  # fmt: skip
 def test_any_detail_becomes_a_short_line(value):
     for detail in ({"value": value}, {"a": {"b": [value]}}, value if type(value) is dict else {}):
-        line = _ascii_json(recorded(Event(action="x", outcome="done", detail=detail)))
+        line = encoded(recorded(Event(action="x", outcome="done", detail=detail)))
         assert len(line) < 2**19
         assert all(0x20 <= byte <= 0x7E for byte in line)
         assert b"secret" not in line
@@ -309,7 +309,7 @@ def test_plain_event_is_handed_on_as_it_is():
 )
 def test_every_event_is_one_line_of_printable_ascii(text, ids, value):
     event = Event(action=text, outcome="done", artifact=text, request=ids, detail={text: value})
-    line = _ascii_json(recorded(event))
+    line = encoded(recorded(event))
     assert all(0x20 <= byte <= 0x7E for byte in line)
     again = json.loads(line, parse_constant=pytest.fail)
     assert again["action"] == again.get("artifact", again["action"])
@@ -317,7 +317,7 @@ def test_every_event_is_one_line_of_printable_ascii(text, ids, value):
 
 def test_control_characters_survive_as_escapes():
     text = "a\n\r\t\x00\x1b[31m\x7f\x85\u2028\u202e\u200b\ufeff\U0001f600é"
-    line = _ascii_json(recorded(Event(action="x", outcome="done", artifact=text)))
+    line = encoded(recorded(Event(action="x", outcome="done", artifact=text)))
     assert json.loads(line)["artifact"] == text
 
 

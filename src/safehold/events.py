@@ -189,8 +189,12 @@ _TEXTS = tuple(name for name, kind in Event.__annotations__.items() if kind in (
 def _prepared(event: Event, redactor: Redactor) -> Event:
     """Add the ids of the request, redact and bound every field; the event stays as it is."""
     ids = _request.get()
-    if ids or event.request:
+    if ids and event.request:
         ids = {**ids, **event.request}
+    elif not ids:
+        ids = event.request
+    if not event.detail and _is_plain(event, ids, redactor):
+        return event if ids is event.request else msgspec.structs.replace(event, request=ids)
     walk = _Walk()
     changed = walk.over(event, ids)
     # One look at everything joined: few events hold anything that has to go.
@@ -198,6 +202,31 @@ def _prepared(event: Event, redactor: Redactor) -> Event:
     if passes:
         changed = _Walk(redactor, passes).over(event, ids)
     return msgspec.structs.replace(event, **changed) if changed else event
+
+
+def _is_plain(event: Event, ids: Mapping[str, str], redactor: Redactor) -> bool:
+    """Say whether nothing of an event without detail has to be changed, as is so of most."""
+    texts = _texts(event)
+    if not _TEXT.issuperset(map(type, texts)) or not redactor.is_clean("\n".join(texts)):
+        return False
+    if not ids:
+        return True
+    values = ids.values()
+    if not (_TEXT.issuperset(map(type, ids)) and _TEXT.issuperset(map(type, values))):
+        return False
+    # Values are new with each request: they are looked at, and not remembered.
+    joined = "\n".join(values)
+    is_short = len(joined) <= _CAP and joined.isascii()
+    return is_short and redactor.is_clean("\n".join(ids)) and not redactor.passes(joined)
+
+
+_TEXT = frozenset({str})
+"""No other type's methods are called, not even to compare."""
+
+
+def _texts(event: Event) -> tuple[str, ...]:
+    return (event.action, event.outcome, event.reason, event.rule, event.zone,
+            event.artifact, event.codec, event.key, event.caller)  # fmt: skip
 
 
 class _Walk:
@@ -215,10 +244,9 @@ class _Walk:
     def over(self, event: Event, ids: Mapping[str, str]) -> dict[str, Any]:
         """Return the fields that are not as they were."""
         changed: dict[str, Any] = {}
-        texts = (event.action, event.outcome, event.reason, event.rule, event.zone,
-                 event.artifact, event.codec, event.key, event.caller)  # fmt: skip
-        joined = "" if self._redactor is not None else _joined(texts)
-        if joined:
+        texts = _texts(event)
+        joined = "\n".join(texts) if _TEXT.issuperset(map(type, texts)) else ""
+        if self._redactor is None and joined.isascii() and 0 < len(joined) <= _CAP:
             self.seen.append(joined)
         else:
             changed = {name: self._text(getattr(event, name)) for name in _TEXTS}
@@ -295,15 +323,6 @@ class _Walk:
             return None
         label = self._redactor.label(str.__str__(name))
         return None if label is None else marker(label.kind)
-
-
-def _joined(texts: tuple[str, ...]) -> str:
-    """Return all texts in one if they are short and ASCII, as most are; else nothing."""
-    for text in texts:
-        if type(text) is not str:
-            return ""
-    joined = "\n".join(texts)
-    return joined if len(joined) <= _CAP and joined.isascii() else ""
 
 
 def _named(value: object) -> str:

@@ -12,12 +12,13 @@ import uuid
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from safehold.credentials import names, redaction
 from safehold.credentials.redaction import WINDOW, Redactor
 from safehold.credentials.traces import traces_of
-from safehold.events import Event, Recorder, request_context
+from safehold.events import Event, Recorder, _prepared, request_context
 from safehold.keys import Key, Keyring, generate_key, generate_pair
 from safehold.observe.chain import LentKey, lend
 from safehold.observe.trail import Trail
@@ -457,3 +458,48 @@ def test_a_quote_within_a_value_of_nested_json_does_not_end_it():
     found = recorded(event(reason=text)).reason
     assert SECRET not in found
     assert "user" in found
+
+
+def test_what_was_clean_before_hides_no_secret_that_comes_later():
+    secret = random.Random(7).randbytes(32)
+    redactor = Redactor(traces=Key("k1", secret).traces())
+    digits = secret.hex()
+    clean = Event(action="load", outcome="allowed", artifact="models/m.joblib", key="k1")
+    for _ in range(2):
+        assert _prepared(clean, redactor) is clean
+        leaking = msgspec.structs.replace(clean, caller="password=Tr0ub4dor")
+        assert "Tr0ub4dor" not in _prepared(leaking, redactor).caller
+        with request_context(request=digits):  # looks like a digest
+            assert _prepared(clean, redactor).request == {"request": "[redacted:key]"}
+        with request_context(token="a1"):
+            assert _prepared(clean, redactor).request["token"].startswith("[redacted")
+        with request_context(request="0b9c6a0e-6f0e"):
+            assert _prepared(clean, redactor).request == {"request": "0b9c6a0e-6f0e"}
+
+
+def test_names_and_patterns_of_a_policy_that_are_digits_are_known():
+    redactor = Redactor(names=["face"], patterns=["###-abc-##"])
+    with request_context(face="123"):
+        event = _prepared(Event(action="load", outcome="done", zone="123-abc-01"), redactor)
+    assert event.request == {"face": "[redacted:policy]"}
+    assert event.zone == "[redacted:policy]"
+
+
+def test_no_more_texts_are_remembered_than_there_is_room_for(monkeypatch):
+    monkeypatch.setattr(redaction, "_REMEMBERED", 8)
+    redactor = Redactor()
+    assert all(redactor.is_clean(f"m{number}.joblib") for number in range(50))
+    assert len(redactor._clean) <= 8
+    assert not redactor.is_clean("x" * 600)
+    assert not redactor.is_clean("\u202e")
+
+
+def test_texts_of_other_classes_are_made_plain_and_not_called():
+    class Loud(str):
+        __slots__ = ()
+
+        def __hash__(self):
+            raise AssertionError
+
+    event = _prepared(Event(action="load", outcome="done", zone=Loud("models")), Redactor())
+    assert type(event.zone) is str

@@ -998,7 +998,21 @@ def test_events_go_on_in_a_new_writer_when_the_files_are_deleted(tmp_path):
     trail.export(LOAD)
     home = next(tmp_path.glob("2*"))
     (home / "000001.jsonl").unlink()
+    time.sleep(2 * module._LOOK_SECONDS)
     trail.export(LOAD)
+    results = {result.writer: result for result in check_trail(tmp_path, RING)}
+    assert results.pop(home.name).problem.kind == "truncated"
+    (other,) = results.values()
+    assert other.lines == 2
+
+
+def test_a_refusal_goes_to_a_new_writer_at_once_when_the_files_are_deleted(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_LOOK_SECONDS", 3600)
+    trail = Trail(tmp_path, RING)
+    trail.export(LOAD)
+    home = next(tmp_path.glob("2*"))
+    (home / "000001.jsonl").unlink()
+    trail.export(Event(action="load", outcome="refused"))
     results = {result.writer: result for result in check_trail(tmp_path, RING)}
     assert results.pop(home.name).problem.kind == "truncated"
     (other,) = results.values()

@@ -22,6 +22,10 @@ Gates = tuple[tuple[str, tuple[tuple[str, list[Pass]], ...]], ...]
 
 WINDOW = 4096 + 512
 """So much of a text is looked at; what is recorded of it is far less."""
+_REMEMBERED = 4096
+_SHORT = 512
+_OF_NUMBERS = "0123456789abcdef-\n"
+"""What UUIDs and digests are made of; no needle is, so they are not searched for any."""
 _UNSURE = 512  # at the end of a text that was cut: what begins there cannot be judged
 _PEM = re.compile(
     r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [^-\n]*-----|\Z)",
@@ -54,7 +58,7 @@ def marker(kind: str) -> str:
 class Redactor:
     """Takes secrets out of texts: by their shape, by their name, and one's own by their traces."""
 
-    __slots__ = ("_extra", "_gates", "_names", "_traces")
+    __slots__ = ("_clean", "_extra", "_gates", "_names", "_skipped", "_traces")
 
     def __init__(
         self,
@@ -86,16 +90,34 @@ class Redactor:
             for pattern in patterns
         )
         self._gates = _gated(needles)
+        # Unless a policy names what is made of the same.
+        self._skipped = _OF_NUMBERS if all(one.strip(_OF_NUMBERS) for one in needles) else ""
+        self._clean: set[str] = set()
+
+    def is_clean(self, text: str) -> bool:
+        """Say whether a short text of ASCII holds nothing that has to go; no to any other.
+
+        Those that do are remembered: the same zones, callers and artifacts come again and again.
+        """
+        if text in self._clean:
+            return True
+        if len(text) > _SHORT or not text.isascii() or self.passes(text):
+            return False
+        if len(self._clean) >= _REMEMBERED:
+            self._clean.clear()
+        self._clean.add(text)
+        return True
 
     def passes(self, text: str) -> list[Pass]:
         """Return what has to go over a text, or over texts that were joined; empty if nothing."""
         found: list[Pass] = []
-        lower = text.lower()
-        for gate, rows in self._gates:
-            if gate in lower:
-                for needle, steps in rows:
-                    if needle in lower:
-                        found += steps
+        if text.strip(self._skipped):
+            lower = text.lower()
+            for gate, rows in self._gates:
+                if gate in lower:
+                    for needle, steps in rows:
+                        if needle in lower:
+                            found += steps
         for needle, step in self._extra:
             if needle in text:
                 found.append(step)

@@ -19,7 +19,7 @@ from safehold.events import Event
 from safehold.keys import Keyring
 from safehold.observe.chain import LentKey
 from safehold.observe.syncing import Syncer, join
-from safehold.observe.writer import Writer
+from safehold.observe.writer import Writer, encoded
 
 _PATIENCE: Final = 0.2
 """Seconds that a fork waits for a line that is being written."""
@@ -48,27 +48,32 @@ class Trail:
             TrailError: the line could not be written in full, or lines before it could not be
                 brought to disk.
         """
+        is_critical = event.outcome == "refused"
+        try:
+            line = encoded(event)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            message = f"the event has no JSON form ({type(error).__name__})"
+            raise TrailError(message) from error
         with self._lock:
             if self._busy:  # a signal handler or finalizer interrupted this very method
                 message = "an event was recorded while another was being written"
                 raise TrailError(message)
             self._busy = True
             try:
-                self._raise_lost()
+                if self._lost is not None:
+                    self._raise_lost()
                 writer = self._writer
-                if writer is None or not writer.is_usable():
+                if writer is None or not (writer.is_usable() if is_critical else writer.is_ours()):
                     writer = self._begin(writer)
-                writer.append(event)
-                if event.outcome == "refused" or not self._syncer.ask():
+                writer.append(line)
+                if is_critical or not self._syncer.ask():
                     writer.sync()
-            except OSError as error:
+            except (OSError, ValueError) as error:  # a path may have what no file's name has
+                reason = getattr(error, "strerror", None) or str(error)
                 message = (
-                    f"trail {str(self.directory)!r} cannot be written ({error.strerror}); give "
+                    f"trail {str(self.directory)!r} cannot be written ({reason}); give "
                     f"the service a writable [trail] path with free space"
                 )
-                raise TrailError(message) from error
-            except (TypeError, ValueError, OverflowError, RecursionError) as error:
-                message = f"the event has no JSON form ({type(error).__name__})"
                 raise TrailError(message) from error
             finally:
                 self._busy = False

@@ -44,6 +44,8 @@ _NEW_SEGMENT = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NEW_STATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _NOT_ASCII = re.compile(r"[^\x00-\x7e]")
+_LOOK_SECONDS = 0.02
+"""How long a look at the segment is good for."""
 _encode_json = msgspec.json.Encoder().encode
 
 
@@ -97,15 +99,17 @@ class Writer:
         self._previous = START
         self._key = first_key(key, self.name)
         self._second = -1
-        self._stamp = ""
-        self._middle = f'Z","w":"{self.name}","e":'
+        self._head = b""
+        self._middle = b'Z","w":"%b","e":' % self.name.encode()
+        self._looked = 0.0
         directory.mkdir(parents=True, exist_ok=True, mode=0o750)
         self._home.mkdir(mode=0o750)
         try:
             self._state = self._new_state()
             self._open_segment()
             detail = {"pid": self._pid, **_boot()}
-            self.append(Event(action="trail.open", outcome="done", key=key.id, detail=detail))
+            opening = Event(action="trail.open", outcome="done", key=key.id, detail=detail)
+            self.append(encoded(opening))
             home = directory / self.name
             self._home.rename(home)
             self._home = home
@@ -118,17 +122,38 @@ class Writer:
 
     def is_usable(self) -> bool:
         """Say whether the next line can follow the last one, in this process and this file."""
+        return self.is_ours() and self._is_there()
+
+    def is_ours(self) -> bool:
+        """Say so, but for files that were deleted in the last moments: that takes a microsecond.
+
+        Who deletes a file takes the lines of the moments before as well.
+        """
         if not self._whole or self._pid != os.getpid():
             return False
-        # Lines in a file that was deleted meanwhile would be lost without a sign. And a daemon
-        # closes descriptors that it does not know, whose numbers are then used again.
+        # A daemon closes descriptors that it does not know, whose numbers are then used again;
+        # what has ours now is not at the place where the last line ended.
+        try:
+            if os.lseek(self._fd, 0, os.SEEK_CUR) != self._size:
+                return False
+        except OSError:
+            return False
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return True
+        self._looked = now
+        return self._is_there()
+
+    def _is_there(self) -> bool:
+        """Whether the segment is still in its place: lines in a deleted file are lost."""
         try:
             status = os.fstat(self._fd)
         except OSError:
             return False
         return status.st_nlink > 0 and _file(status) == self._file
 
-    def append(self, event: Event) -> None:
+    def append(self, event: bytes) -> None:
+        """Append an event that was `encoded`. Raises OSError: the line is not there."""
         if self._size >= _SEGMENT_BYTES:
             self._open_segment()
         body = self._body(event)
@@ -144,35 +169,27 @@ class Writer:
             # Take a torn line back, so that the next one does not continue it. When even this
             # fails the writer is left, and the next event starts another.
             os.ftruncate(self._fd, self._size)
+            os.lseek(self._fd, self._size, os.SEEK_SET)
             self._whole = True
             raise
         self._size += written
         self._previous = mac
         self._key = next_key(self._key)
         self._sequence += 1
-        self._note_state()
+        if self._state is not None:
+            # One slot, then the other: a kill leaves one of them whole. None may keep the key
+            # before, which could rewrite the last line.
+            STATE.pack_into(self._state, 0, self._sequence, self._key)
+            STATE.pack_into(self._state, STATE.size, self._sequence, self._key)
         self._whole = True
 
-    def _note_state(self) -> None:
-        """Write count and key to one slot, then to the other: a kill leaves one of them whole.
-
-        No slot may keep the key before, which could rewrite the last line.
-        """
-        if self._state is not None:
-            for turn in (0, 1):
-                offset = ((self._sequence + turn) % STATE_SLOTS) * STATE.size
-                STATE.pack_into(self._state, offset, self._sequence, self._key)
-
-    def _body(self, event: Event) -> bytes:
+    def _body(self, event: bytes) -> bytes:
         second, nanosecond = divmod(time.time_ns(), 10**9)
         if second != self._second:  # the calendar is slow
-            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._head = b'{"v":%d,"seq":%%d,"t":"%b.%%06d%%b%%b' % (VERSION, stamp.encode())
             self._second = second
-        head = (
-            f'{{"v":{VERSION},"seq":{self._sequence},'
-            f'"t":"{self._stamp}.{nanosecond // 1000:06}{self._middle}'
-        )
-        return head.encode() + _ascii_json(event)
+        return self._head % (self._sequence, nanosecond // 1000, self._middle, event)
 
     def _new_state(self) -> mmap.mmap:
         # Real bytes, not a hole: a full disk must fail here and not as SIGBUS later.
@@ -324,9 +341,10 @@ def _remove(home: Path) -> None:
         home.rmdir()
 
 
-def _ascii_json(event: Event) -> bytes:
+def encoded(event: Event) -> bytes:
+    """Return an event as printable ASCII JSON. Raises what msgspec raises."""
     data = _encode_json(event)
-    if not data.isascii() or b"\x7f" in data:
+    if not data.isascii() or 0x7F in data:
         # Such characters stand inside strings only, so each can be escaped where it is.
         data = _NOT_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], data.decode()).encode()
         data = data.replace(b"\x7f", b"\\u007f")
