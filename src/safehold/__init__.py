@@ -6,7 +6,7 @@ from safehold._version import __version__
 
 TYPE_CHECKING = False  # `typing` would take longer to import than all of this
 if TYPE_CHECKING:
-    from safehold import artifacts, compat, guard, scan
+    from safehold import artifacts, compat, guard, scan, web
     from safehold.artifacts import Store
     from safehold.compat import use
     from safehold.context import Context
@@ -28,6 +28,7 @@ __all__ = [
     "guard",
     "scan",
     "use",
+    "web",
 ]
 
 # Name -> module that defines it; loaded at first use so that `import safehold` stays small.
@@ -44,6 +45,7 @@ _LAZY = {
     "guard": "",
     "scan": "",
     "use": "safehold.compat",
+    "web": "",
 }
 
 

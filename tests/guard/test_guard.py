@@ -20,7 +20,7 @@ from safehold.guard.containment import importer_codes
 from safehold.guard.plain import plain_names
 from safehold.observe.tail import Tail
 from safehold.policy import Policy
-from safehold.policy.toml import render_policy
+from safehold.policy.rendering import render_policy
 
 _KEY = "Zq3_8vK1p-Rw5tY7uJ9mN2bX4cD6fG0hLsAeQiOzVyk"
 _POLICY = """

@@ -8,7 +8,8 @@ import pytest
 from safehold.errors import ConfigError
 from safehold.policy import Policy
 from safehold.policy.alerts import Alerts, Channel
-from safehold.policy.toml import parse_policy, render_policy
+from safehold.policy.rendering import render_policy
+from safehold.policy.toml import parse_policy
 
 WHOLE = """version = 1
 [alerts]

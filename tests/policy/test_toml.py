@@ -24,8 +24,9 @@ from safehold.policy import (
     default_policy,
 )
 from safehold.policy.lines import key_lines
+from safehold.policy.rendering import render_policy
 from safehold.policy.revoked import Revocations
-from safehold.policy.toml import _TABLES, parse_policy, render_policy
+from safehold.policy.toml import _TABLES, parse_policy
 from safehold.sfh1 import SUITES
 from tests.work import an_end, calls
 
@@ -144,6 +145,7 @@ PLACES = {
     "alerts": ("version = 1\n[alerts]\n{}", 3, "alerts."),
     "alerts.channel": ("version = 1\n[[alerts.channel]]\n{}", 3, "alerts.channel[0]."),
     "redaction": ("version = 1\n[redaction]\n{}", 3, "redaction."),
+    "web": ("version = 1\n[web]\n{}", 3, "web."),
 }
 
 

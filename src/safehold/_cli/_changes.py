@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from safehold._cli._converting import Step
 from safehold._cli._hardening import POLICY_NAME, Done, Plan
-from safehold.policy.toml import render_policy
+from safehold.policy.rendering import render_policy
 from safehold.source import diff
 
 MOST_LINES = 20  # of one kind on a terminal; the report holds all

@@ -16,7 +16,7 @@ from safehold.context import Context
 from safehold.errors import SafeholdError
 from safehold.findings import Finding, Location
 from safehold.policy import Policy
-from safehold.policy.toml import render_policy
+from safehold.policy.rendering import render_policy
 from safehold.report.assessment import Assessment, Progress, is_code_carrying
 from safehold.scan import FileReport
 from safehold.scan.rules import UNKNOWN_GLOBAL

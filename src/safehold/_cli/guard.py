@@ -104,7 +104,7 @@ def _learn(options: argparse.Namespace) -> int:
     from safehold.errors import ConfigError
     from safehold.guard.learn import learn, widened
     from safehold.observe.tail import Tail
-    from safehold.policy.toml import render_policy
+    from safehold.policy.rendering import render_policy
 
     policy = _shared.load_policy(options)
     directory = policy.root / policy.trail

@@ -88,6 +88,9 @@ def _values(policy: Policy) -> Iterator[tuple[str, Any]]:
         yield f"alerts.channel[{index}].from", channel.sender
     yield "redaction.names", policy.redaction.names
     yield "redaction.patterns", policy.redaction.patterns
+    for field in dataclasses.fields(policy.web):
+        value = getattr(policy.web, field.name)
+        yield f"web.{field.name}", dict(value) if field.name in ("csp", "report_only") else value
 
 
 def _zone(key: str, zone: Zone) -> Iterator[tuple[str, Any]]:
@@ -103,4 +106,6 @@ def _text(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return "[" + ", ".join(value) + "]"
+    if isinstance(value, dict):
+        return "; ".join(f"{name} {' '.join(items)}" for name, items in value.items())
     return str(value)

@@ -20,6 +20,7 @@ from safehold.policy.alerts import Alerts
 from safehold.policy.lines import read_regular
 from safehold.policy.patterns import pattern_matcher, pattern_weight
 from safehold.policy.revoked import Revocations
+from safehold.policy.web import Web
 
 Mode = Literal["off", "monitor", "enforce"]
 Trust = Literal["internal", "external"]
@@ -165,6 +166,7 @@ class Policy:
     revoked: Revocations = field(default_factory=Revocations)
     alerts: Alerts = field(default_factory=Alerts)
     redaction: Redaction = field(default_factory=Redaction)
+    web: Web = field(default_factory=Web)
     path: Path | None = None
     origins: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({}), compare=False, repr=False

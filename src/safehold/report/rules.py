@@ -8,6 +8,7 @@ from safehold.guard import rules as guard_rules
 from safehold.policy import EVERY_TYPE
 from safehold.scan import rules as scan_rules
 from safehold.source import rules as source_rules
+from safehold.web import rules as web_rules
 
 
 def all_rules() -> list[Rule]:
@@ -18,5 +19,6 @@ def all_rules() -> list[Rule]:
         EVERY_TYPE,
         *guard_rules.RULES,
         *(row.rule for row in source_rules.RULES),
+        *web_rules.RULES,
     ]
     return sorted(rows, key=lambda rule: rule.id)

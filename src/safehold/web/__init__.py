@@ -1,0 +1,15 @@
+"""Web: strict headers on every answer, whatever makes it.
+
+    app = safehold.web.SecurityHeaders(app, hold)      # ASGI; safehold.web.wsgi for WSGI
+    app = safehold.web.install(app, hold)              # picks by what the application is
+
+The threat model page says what headers do not protect.
+"""
+
+from __future__ import annotations
+
+from safehold.web.asgi import SecurityHeaders
+from safehold.web.changes import sends
+from safehold.web.exchange import nonce
+
+__all__ = ["SecurityHeaders", "nonce", "sends"]

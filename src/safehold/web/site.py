@@ -1,0 +1,129 @@
+"""The headers of one application, made ready once, and put upon each answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import AnyStr, Generic
+
+from safehold.context import Context
+from safehold.events import Event
+from safehold.findings import Finding, Location
+from safehold.policy.web import NONCE, Web
+from safehold.web.changes import Change, refuse_weaker
+from safehold.web.exchange import Exchange
+from safehold.web.headers import DROPPED, Kind, build, weaker
+from safehold.web.rules import LOOSENED
+
+_PAGES = ("text/html", "application/xhtml+xml")
+
+
+class Site(Generic[AnyStr]):
+    """Headers in the type of the interface: bytes for ASGI, text for WSGI."""
+
+    def __init__(self, hold: Context, encode: Callable[[str], AnyStr]) -> None:
+        """Take the ``[web]`` table of a policy.
+
+        Raises:
+            ConfigError: it is weaker than the default and gives no reason.
+        """
+        self.hold = hold
+        self.findings: list[Finding] = []
+        self._web = hold.policy.web
+        self._encode: Callable[[str], AnyStr] = encode
+        self._dropped: frozenset[AnyStr] = frozenset(map(encode, DROPPED))
+        self._type: AnyStr = encode("content-type")
+        self._length: AnyStr = encode("content-length")
+        self._cache: AnyStr = encode("cache-control")
+        self._pages: tuple[AnyStr, ...] = tuple(map(encode, _PAGES))
+        self._lock = threading.Lock()
+        path = str(hold.policy.path or "the policy")
+        self._loosen(self._web, Web(), f"{path}: [web]", self._web.allow_unsafe)
+        self._sets: dict[Change | None, _Set[AnyStr]] = {None: _Set(self._web, encode, nonce=True)}
+
+    def over(
+        self,
+        headers: Iterable[tuple[AnyStr, AnyStr]],
+        status: int,
+        exchange: Exchange,
+        change: Change | None = None,
+    ) -> list[tuple[AnyStr, AnyStr]]:
+        """Return the headers of an answer with ours in the place of the application's."""
+        kept = []
+        page = sized = False
+        for pair in headers:
+            name = pair[0].lower()
+            if name in self._dropped:
+                continue
+            if name == self._type:
+                page = pair[1].strip().lower().startswith(self._pages)
+            elif name == self._length:
+                sized = True
+            kept.append(pair)
+        ready = self._sets.get(change) or self._set_for(change)
+        if not page or 300 <= status < 400:
+            kept += ready.data
+        elif not ready.nonce or (sized and not exchange.asked):
+            # Its length was known before anybody asked for a nonce: the body has none.
+            kept += ready.page
+        else:
+            kept = [pair for pair in kept if pair[0].lower() != self._cache]
+            kept += ready.nonced(self._encode(exchange.nonce))
+        return kept
+
+    def _set_for(self, change: Change | None) -> _Set[AnyStr]:
+        with self._lock:
+            if change not in self._sets and change is not None:
+                web = change.over(self._web)
+                self._loosen(web, self._web, change.where, change.allow_unsafe)
+                self._sets[change] = _Set(web, self._encode, nonce=change.nonce)
+            return self._sets[change]
+
+    def _loosen(self, new: Web, base: Web, where: str, reason: str) -> None:
+        """Record what is weaker, which needs a reason."""
+        if not reason:
+            refuse_weaker(new, base, where)
+            return
+        for row, what in weaker(new, base):
+            detail = {"header": row.name, "allows": what, "reason": reason}
+            message = f"{row.name} allows {what}: {reason}"
+            finding = Finding.of(LOOSENED, message, Location(path=where), detail=detail)
+            self.hold.recorder.record(
+                Event(
+                    action="web.loosen", outcome="allowed", rule=LOOSENED.id, caller=where,
+                    reason=reason, detail=detail,
+                )
+            )  # fmt: skip
+            self.findings.append(finding)
+
+
+class _Set(Generic[AnyStr]):
+    """What is added to an answer of each kind."""
+
+    def __init__(self, web: Web, encode: Callable[[str], AnyStr], *, nonce: bool) -> None:
+        self.nonce = nonce
+        self._open: AnyStr = encode("'nonce-")
+        self._end: AnyStr = encode("'")
+
+        def rows(kind: Kind) -> list[tuple[AnyStr, AnyStr]]:
+            found = build(web, kind)
+            return [(encode(_cased(name, encode)), encode(value)) for name, value in found]
+
+        self.data: list[tuple[AnyStr, AnyStr]] = rows("data")
+        self.page: list[tuple[AnyStr, AnyStr]] = rows("page")
+        mark: AnyStr = encode(NONCE)
+        whole: list[tuple[AnyStr, AnyStr]] = rows("nonced")
+        self._plain: list[tuple[AnyStr, AnyStr]] = [pair for pair in whole if mark not in pair[1]]
+        self._parts: list[tuple[AnyStr, list[AnyStr]]] = [
+            (name, value.split(mark)) for name, value in whole if mark in value
+        ]
+
+    def nonced(self, nonce: AnyStr) -> list[tuple[AnyStr, AnyStr]]:
+        """Return the headers of a page with this nonce."""
+        source = self._open + nonce + self._end
+        return [(name, source.join(parts)) for name, parts in self._parts] + self._plain
+
+
+def _cased(name: str, encode: Callable[[str], str | bytes]) -> str:
+    """Return a name as the interface wants it: ASGI in lower case."""
+    return name.lower() if isinstance(encode(""), bytes) else name
