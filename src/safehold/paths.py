@@ -12,6 +12,7 @@ import ctypes
 import errno
 import functools
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,15 @@ from typing import Any, NamedTuple
 from safehold.errors import ConfigError
 from safehold.replacing import FileRange, check_regular, replace_file, temporary_stem
 
-__all__ = ["FileRange", "Place", "Root", "StrPath", "replace_file", "temporary_stem"]
+__all__ = [
+    "FileRange",
+    "Place",
+    "Root",
+    "StrPath",
+    "open_beneath",
+    "replace_file",
+    "temporary_stem",
+]
 
 StrPath = str | os.PathLike[str]
 
@@ -34,6 +43,7 @@ _NO_WAIT = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # a FIFO must not block t
 # A directory on the way needs to be searchable, not readable, as for any open.
 _STEP = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _MAX_LINKS = 40  # as the kernel's MAXSYMLINKS
+_MAX_TRIES = 16  # of a path with `..` while anything on the machine is renamed
 _NO_NAME = ("", ".", "/")
 _GONE = " (deleted)"  # what the kernel puts behind the name of an open file that is gone
 
@@ -184,6 +194,93 @@ class Root:
         return _open_walking(os.path.realpath(full, strict=True), flags)
 
 
+def open_beneath(
+    directory: int, path: str, flags: int, mode: int = 0o666, *, links: bool = True
+) -> int:
+    """Open what a relative path leads to below an open directory, and nothing else.
+
+    The caller closes the descriptor. Links are followed as long as they stay below, or not at all.
+
+    Raises:
+        OSError: as ``open`` does; EXDEV where the path, or a link on it, leads out, ELOOP where
+            there is a link and none may be.
+    """
+    if "\0" in path:  # C would end the name there and open another file
+        message = "embedded null byte"
+        raise ValueError(message)
+    if _openat2_works():
+        resolve = _BENEATH if links else _BY_NAME
+        for _ in range(_MAX_TRIES):
+            fd = _try_openat2(directory, path, flags, resolve, mode)
+            if fd >= 0:
+                return fd
+            code = ctypes.get_errno()
+            if code != errno.EAGAIN:
+                raise OSError(code, os.strerror(code), path)
+    return _walk_beneath(directory, path, flags, mode, links=links)
+
+
+def _walk_beneath(directory: int, path: str, flags: int, mode: int, *, links: bool) -> int:
+    """Do what the kernel does, by opened directories: their chain is what `..` goes back by."""
+    if path.startswith("/"):
+        raise _leads_out(path)
+    chain, parts, followed = [os.dup(directory)], _parts(path), 0
+    try:
+        while parts:
+            part = parts.pop()
+            if part == "..":
+                os.close(chain.pop())
+                if not chain:
+                    raise _leads_out(path)
+                continue
+            step = _STEP if parts else flags
+            try:
+                fd = os.open(part, step | os.O_NOFOLLOW, mode, dir_fd=chain[-1])
+            except OSError as error:
+                steps = _steps_of_link(error, chain[-1], part)
+                followed += 1
+                if steps is None:
+                    raise OSError(error.errno, error.strerror, path) from None
+                if not links or followed > _MAX_LINKS:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path) from None
+                if steps.startswith("/"):
+                    raise _leads_out(path) from None
+                parts += _parts(steps)
+                continue
+            if not parts:
+                return fd
+            chain.append(fd)
+        return os.open(".", flags, dir_fd=chain[-1])
+    finally:
+        for fd in chain:
+            os.close(fd)
+
+
+def _steps_of_link(error: OSError, directory: int, name: str) -> str | None:
+    """Return where to go on after a name was not opened, None if the error stands."""
+    if error.errno not in (errno.ELOOP, errno.ENOTDIR):  # the latter is what O_DIRECTORY says
+        return None
+    target = _link_target(directory, name)
+    if target is not None:
+        return target
+    try:
+        kind = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
+    except OSError:
+        return name
+    # What was a link a moment ago is tried again.
+    is_file = error.errno == errno.ENOTDIR and not stat.S_ISDIR(kind) and not stat.S_ISLNK(kind)
+    return None if is_file else name
+
+
+def _parts(path: str) -> list[str]:
+    """Return the steps of a path, the first one last."""
+    return [part for part in reversed(path.split("/")) if part not in ("", ".")]
+
+
+def _leads_out(path: str) -> OSError:
+    return OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
+
+
 def _text(path: StrPath) -> str:
     text = os.fsdecode(path)
     if "\0" in text:  # C would end the name there and open another file
@@ -231,15 +328,15 @@ def _openat2(directory: int, path: str, flags: int) -> int:
     return fd
 
 
-def _try_openat2(directory: int, path: str, flags: int, resolve: int) -> int:
-    how, size = _open_how(flags, resolve)
+def _try_openat2(directory: int, path: str, flags: int, resolve: int, mode: int = 0) -> int:
+    how, size = _open_how(flags, resolve, mode if flags & os.O_CREAT else 0)
     fd: int = _syscall()(_SYS_OPENAT2, directory, os.fsencode(path), how, size)
     return fd
 
 
 @functools.cache
-def _open_how(flags: int, resolve: int) -> tuple[Any, int]:
-    how = _OpenHow(flags, 0, resolve)
+def _open_how(flags: int, resolve: int, mode: int) -> tuple[Any, int]:
+    how = _OpenHow(flags, mode, resolve)
     return ctypes.byref(how), ctypes.sizeof(how)
 
 

@@ -10,21 +10,31 @@ from __future__ import annotations
 TYPE_CHECKING = False  # `typing` would take longer to import than all of this
 if TYPE_CHECKING:
     from safehold.errors import InputRefused
+    from safehold.inputs.confining import Confined, confine
+    from safehold.inputs.names import Filename, RelativePath
     from safehold.inputs.text import Identifier, MultilineText, PlainText
 
 # Name -> module that defines it; loaded at first use, as most services need a few of them.
 _LAZY = {
+    "Confined": "safehold.inputs.confining",
+    "Filename": "safehold.inputs.names",
     "Identifier": "safehold.inputs.text",
     "InputRefused": "safehold.errors",
     "MultilineText": "safehold.inputs.text",
     "PlainText": "safehold.inputs.text",
+    "RelativePath": "safehold.inputs.names",
+    "confine": "safehold.inputs.confining",
 }
 
 __all__ = [
+    "Confined",
+    "Filename",
     "Identifier",
     "InputRefused",
     "MultilineText",
     "PlainText",
+    "RelativePath",
+    "confine",
 ]
 
 

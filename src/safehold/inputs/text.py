@@ -12,7 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from safehold.errors import InputRefused, MissingExtra
+from safehold.errors import InputRefused
+from safehold.inputs._schema import core_schema
 from safehold.inputs.rules import REFUSED
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ class Text:
         raise InputRefused(f"this is not {self.what}", rule=REFUSED.id)
 
     def __get_pydantic_core_schema__(self, source: object, handler: object) -> CoreSchema:
-        core_schema = _core_schema()
-        text = core_schema.str_schema(strict=True, max_length=self.max, pattern=self.pattern)
-        schema: CoreSchema = core_schema.custom_error_schema(
+        parts = core_schema()
+        text = parts.str_schema(strict=True, max_length=self.max, pattern=self.pattern)
+        schema: CoreSchema = parts.custom_error_schema(
             text,
             custom_error_type="input_refused",
             custom_error_message=f"Input should be {self.what}",
@@ -105,11 +106,3 @@ Identifier = Annotated[
 
 def _fully(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern[1:-1])  # without ^ and $, which lets a line feed follow
-
-
-def _core_schema() -> Any:
-    try:
-        from pydantic_core import core_schema
-    except ModuleNotFoundError as error:
-        raise MissingExtra("pydantic", "inputs") from error
-    return core_schema
