@@ -13,6 +13,7 @@
     ├── TypeNotAllowed              an artifact names something its zone does not allow
     ├── QueryRefused                a name or statement of SQL would be another one
     ├── InputRefused                an input is not what the endpoint expects
+    ├── MigrationError              a database migration was refused, failed, or never got its turn
     ├── Blocked                     the caller may not load code-carrying artifacts
     └── VerificationError           the bytes are not authentic for this use
         ├── NotSealed               no seal at all
@@ -117,6 +118,18 @@ class InputRefused(SafeholdError, ValueError):
         super().__init__(message)
         self.rule = rule
         self.fields = fields
+
+
+class MigrationError(SafeholdError, RuntimeError):
+    """A database migration was refused, failed, or another one held the lock.
+
+    Attributes:
+        findings: each Finding for which it was refused; empty where it failed.
+    """
+
+    def __init__(self, message: str, *, findings: tuple[Any, ...] = ()) -> None:
+        super().__init__(message)
+        self.findings = findings
 
 
 class Blocked(SafeholdError, UnpicklingError):

@@ -46,6 +46,7 @@ VERBS = {
     "guard": "turn the guard on for an environment, or see what it would refuse",
     "policy": "show the effective policy and where each value comes from",
     "alerts": "write the rules, routes and dashboard that watch a service",
+    "db": "migrate a database: one runner at a time, recorded, judged beforehand",
     "trail": "verify or follow the trail of decisions",
     "rules": "list every rule with its reason and remedy",
 }

@@ -1,7 +1,22 @@
-"""Statements of SQL: names that no parameter can stand for."""
+"""Databases: names that no parameter can stand for, and migrations that cannot tear."""
 
 from __future__ import annotations
 
 from safehold.db.names import DIALECTS, ident
 
-__all__ = ["DIALECTS", "ident"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from safehold.db.migrations import Migrator, Plan, Step
+
+__all__ = ["DIALECTS", "Migrator", "Plan", "Step", "ident"]
+
+_LAZY = ("Migrator", "Plan", "Step")
+"""What needs SQLAlchemy and Alembic, loaded at first use."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'safehold.db' has no attribute {name!r}")
+    from safehold.db import migrations
+
+    return getattr(migrations, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from safehold.artifacts import rules as artifact_rules
+from safehold.db import rules as database_rules
 from safehold.findings import Rule
 from safehold.guard import rules as guard_rules
 from safehold.policy import EVERY_TYPE
@@ -18,6 +19,7 @@ def all_rules() -> list[Rule]:
         *artifact_rules.RULES,
         EVERY_TYPE,
         *guard_rules.RULES,
+        *database_rules.RULES,
         *(row.rule for row in source_rules.RULES),
         *web_rules.RULES,
     ]
