@@ -22,6 +22,7 @@ CAUGHT_AS = {
     "LimitExceeded": {pickle.UnpicklingError},
     "TypeNotAllowed": {pickle.UnpicklingError},
     "QueryRefused": {ValueError},
+    "MigrationError": {RuntimeError},
     "InputRefused": {ValueError},
     "Blocked": {pickle.UnpicklingError},
     "VerificationError": {pickle.UnpicklingError},

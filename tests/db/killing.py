@@ -137,9 +137,7 @@ def main() -> int:
         with migrator(directory, url) as (one, _):
             one.downgrade("base")
         ended, wrong = killed(directory, url, options.kills, random.Random(options.seed))
-        say(
-            f"seed {options.seed}: {dict(sorted(ended.items()))}; wrong: {len(wrong)} {wrong[:3]}"
-        )
+        say(f"seed {options.seed}: {dict(sorted(ended.items()))}; wrong: {len(wrong)} {wrong[:3]}")
     return int(bool(wrong) or ran != [0] * (options.runners - 1) + [REVISIONS])
 
 
