@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from safehold.db.migrations.ddl import check_statements
-from safehold.findings import Location
+pytestmark = pytest.mark.extras
+
+from safehold.db.migrations.ddl import check_statements  # noqa: E402
+from safehold.findings import Location  # noqa: E402
 
 HARMLESS = [
     "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT NOT NULL)",
