@@ -60,11 +60,13 @@ async def call(app: Any, path: str = "/", method: str = "GET", **more: Any) -> S
     """Send one request and wait for the end of its answer."""
     sent = Sent()
     asked = False
+    ended = asyncio.Event()
 
     async def receive() -> Any:
         nonlocal asked
         if asked:
-            await asyncio.sleep(3600)  # the client stays
+            await ended.wait()
+            return {"type": "http.disconnect"}
         asked = True
         return {"type": "http.request", "body": b"", "more_body": False}
 
@@ -75,6 +77,8 @@ async def call(app: Any, path: str = "/", method: str = "GET", **more: Any) -> S
             sent.headers = [(a.decode(), b.decode("latin-1")) for a, b in message["headers"]]
         elif message["type"] == "http.response.body":
             sent.body += message.get("body", b"")
+            if not message.get("more_body"):
+                ended.set()
 
     try:
         await app(scope_of(path, method, **more), receive, send)

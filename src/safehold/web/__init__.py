@@ -11,5 +11,6 @@ from __future__ import annotations
 from safehold.web.asgi import SecurityHeaders
 from safehold.web.changes import sends
 from safehold.web.exchange import nonce
+from safehold.web.installing import install
 
-__all__ = ["SecurityHeaders", "nonce", "sends"]
+__all__ = ["SecurityHeaders", "install", "nonce", "sends"]

@@ -42,6 +42,17 @@ class SecurityHeaders:
         """
         object.__setattr__(self, "app", app)
         object.__setattr__(self, "_site", Site(hold, str.encode))
+        if hasattr(app, "swagger_ui_init_oauth"):  # FastAPI
+            from safehold.web.docs import replace_docs
+
+            replace_docs(app, hold.policy.web.docs)
+
+    def around(self, app: App) -> SecurityHeaders:
+        """Return the same layer around another application."""
+        layer = SecurityHeaders.__new__(SecurityHeaders)
+        object.__setattr__(layer, "app", app)
+        object.__setattr__(layer, "_site", self._site)
+        return layer
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.app, name)

@@ -47,10 +47,15 @@ class Site(Generic[AnyStr]):
         status: int,
         exchange: Exchange,
         change: Change | None = None,
+        *,
+        sized: bool = False,
     ) -> list[tuple[AnyStr, AnyStr]]:
-        """Return the headers of an answer with ours in the place of the application's."""
+        """Return the headers of an answer with ours in the place of the application's.
+
+        `sized`: the body is made already, as it is where its length is known.
+        """
         kept = []
-        page = sized = False
+        page = False
         for pair in headers:
             name = pair[0].lower()
             if name in self._dropped:
