@@ -146,6 +146,8 @@ PLACES = {
     "alerts.channel": ("version = 1\n[[alerts.channel]]\n{}", 3, "alerts.channel[0]."),
     "redaction": ("version = 1\n[redaction]\n{}", 3, "redaction."),
     "web": ("version = 1\n[web]\n{}", 3, "web."),
+    "requests": ("version = 1\n[requests]\n{}", 3, "requests."),
+    "requests.cookie": ("version = 1\n[[requests.cookie]]\n{}", 3, "requests.cookie[0]."),
 }
 
 

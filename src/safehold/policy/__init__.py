@@ -19,6 +19,7 @@ from safehold.findings import Finding, Location, Rule, Severity
 from safehold.policy.alerts import Alerts
 from safehold.policy.lines import read_regular
 from safehold.policy.patterns import pattern_matcher, pattern_weight
+from safehold.policy.requests import Requests
 from safehold.policy.revoked import Revocations
 from safehold.policy.web import Web
 
@@ -167,6 +168,7 @@ class Policy:
     alerts: Alerts = field(default_factory=Alerts)
     redaction: Redaction = field(default_factory=Redaction)
     web: Web = field(default_factory=Web)
+    requests: Requests = field(default_factory=Requests)
     path: Path | None = None
     origins: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({}), compare=False, repr=False

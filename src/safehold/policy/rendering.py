@@ -8,6 +8,7 @@ import re
 from safehold.errors import ConfigError
 from safehold.policy import DEFAULT_UNSEALED, KeySource, Policy, Redaction, Zone
 from safehold.policy.alerts import alert_lines
+from safehold.policy.requests import request_lines
 from safehold.policy.revoked import KEYS, Revocations
 from safehold.policy.sizes import size_text
 from safehold.policy.web import web_lines
@@ -58,7 +59,7 @@ def render_policy(policy: Policy) -> str:
     if redaction != Redaction():
         lines += ["", "[redaction]", f"names = {_array(redaction.names)}"]
         lines += [f"patterns = {_array(redaction.patterns)}"]
-    lines += [*web_lines(policy.web, _quote), ""]
+    lines += [*web_lines(policy.web, _quote), *request_lines(policy.requests, _quote), ""]
     return "\n".join(lines)
 
 

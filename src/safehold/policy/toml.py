@@ -31,6 +31,7 @@ from safehold.policy import (
     Trust,
     Zone,
     alerts,
+    requests,
     web,
 )
 from safehold.policy.lines import key_lines, read_toml
@@ -44,7 +45,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "": (
         "version", "mode", "root", "activation", "keys", "zone", "memory", "code", "limits",
         "guard", "trail", "marks", "unsealed", "revoked",
-        "alerts", "redaction", "web",
+        "alerts", "redaction", "web", "requests",
     ),
     "activation": ("variable", "values"),
     "keys": ("source", "id", "suite", "previous", "local"),
@@ -63,6 +64,8 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "alerts.channel": alerts.CHANNEL_KEYS,
     "redaction": ("names", "patterns"),
     "web": web.KEYS,
+    "requests": requests.KEYS,
+    "requests.cookie": requests.COOKIE_KEYS,
 }  # fmt: skip
 
 
@@ -135,6 +138,7 @@ class _Parser:
             alerts=alerts.parse_alerts(data.get("alerts", {}), self),
             redaction=self._redaction(),
             web=web.parse_web(data.get("web", {}), self),
+            requests=requests.parse_requests(data.get("requests", {}), self),
             path=self.path,
             origins=MappingProxyType(self.origins),
         )

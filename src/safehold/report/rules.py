@@ -9,6 +9,7 @@ from safehold.guard import rules as guard_rules
 from safehold.policy import EVERY_TYPE
 from safehold.scan import rules as scan_rules
 from safehold.source import rules as source_rules
+from safehold.web import request_rules
 from safehold.web import rules as web_rules
 
 
@@ -22,5 +23,6 @@ def all_rules() -> list[Rule]:
         *database_rules.RULES,
         *(row.rule for row in source_rules.RULES),
         *web_rules.RULES,
+        *request_rules.RULES,
     ]
     return sorted(rows, key=lambda rule: rule.id)

@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from safehold.context import Context
+from safehold.web.asgi_gate import GatedASGI
 from safehold.web.changes import Change, change_of
 from safehold.web.exchange import KEY, Exchange
+from safehold.web.gate import Gate
 from safehold.web.site import Site
 
 Message = MutableMapping[str, Any]
@@ -29,19 +31,23 @@ class SecurityHeaders:
     nobody handled becomes a plain 500 with the headers and goes on to the server, which logs it.
     """
 
-    __slots__ = ("_site", "app")
+    __slots__ = ("_gate", "_gated", "_site", "app")
 
     app: Any
+    _gate: Gate
+    _gated: GatedASGI
     _site: Site[bytes]
 
     def __init__(self, app: App, hold: Context) -> None:
-        """Wrap `app` under the ``[web]`` table of a Context's policy.
+        """Wrap `app` under the ``[web]`` and ``[requests]`` tables of a Context's policy.
 
         Raises:
             ConfigError: the table is weaker than the default and gives no reason.
         """
         object.__setattr__(self, "app", app)
         object.__setattr__(self, "_site", Site(hold, str.encode))
+        object.__setattr__(self, "_gate", Gate(hold))
+        object.__setattr__(self, "_gated", GatedASGI(app, self._gate))
         if hasattr(app, "swagger_ui_init_oauth"):  # FastAPI
             from safehold.web.docs import replace_docs
 
@@ -52,6 +58,8 @@ class SecurityHeaders:
         layer = SecurityHeaders.__new__(SecurityHeaders)
         object.__setattr__(layer, "app", app)
         object.__setattr__(layer, "_site", self._site)
+        object.__setattr__(layer, "_gate", self._gate)
+        object.__setattr__(layer, "_gated", GatedASGI(app, self._gate))
         return layer
 
     def __getattr__(self, name: str) -> Any:
@@ -89,7 +97,7 @@ class SecurityHeaders:
             await send(message)
 
         try:
-            await self.app(scope, receive, guarded)
+            await self._gated(scope, receive, guarded)
         except Exception:
             if not started:
                 with contextlib.suppress(
@@ -119,10 +127,12 @@ class SecurityHeaders:
                 await self._answer("websocket.http", 403, b"Forbidden", exchange, send)
                 return
             decided = True
+            if kind == "websocket.accept":
+                message = {**message, "headers": self._site.accepted(message.get("headers", ()))}
             await send(message)
 
         try:
-            await self.app(scope, receive, guarded)
+            await self._gated(scope, receive, guarded)
         except Exception:
             if not decided and answers:
                 with contextlib.suppress(Exception):  # as above

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from typing import AnyStr, Generic
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, AnyStr, Generic
 
 from safehold.context import Context
 from safehold.events import Event
 from safehold.findings import Finding, Location
 from safehold.policy.web import NONCE, Web
 from safehold.web.changes import Change, refuse_weaker
+from safehold.web.cookies import exceptions_of, harden
 from safehold.web.exchange import Exchange
 from safehold.web.headers import DROPPED, Kind, build, weaker
 from safehold.web.rules import LOOSENED
@@ -35,6 +36,8 @@ class Site(Generic[AnyStr]):
         self._type: AnyStr = encode("content-type")
         self._length: AnyStr = encode("content-length")
         self._cache: AnyStr = encode("cache-control")
+        self._cookie: AnyStr = encode("set-cookie")
+        self._exceptions = exceptions_of(hold.policy.requests.cookies)
         self._pages: tuple[AnyStr, ...] = tuple(map(encode, _PAGES))
         self._lock = threading.Lock()
         path = str(hold.policy.path or "the policy")
@@ -64,6 +67,9 @@ class Site(Generic[AnyStr]):
                 page = pair[1].strip().lower().startswith(self._pages)
             elif name == self._length:
                 sized = True
+            elif name == self._cookie:
+                kept += [(pair[0], cookie) for cookie in self.cookies(pair[1])]
+                continue
             kept.append(pair)
         ready = self._sets.get(change) or self._set_for(change)
         if not page or 300 <= status < 400:
@@ -75,6 +81,23 @@ class Site(Generic[AnyStr]):
             kept = [pair for pair in kept if pair[0].lower() != self._cache]
             kept += ready.nonced(self._encode(exchange.nonce))
         return kept
+
+    def accepted(self, headers: Iterable[tuple[AnyStr, AnyStr]]) -> list[tuple[AnyStr, AnyStr]]:
+        """Return the headers of a WebSocket that is let in, its cookies with their flags."""
+        kept = []
+        for pair in headers:
+            is_cookie = pair[0].lower() == self._cookie
+            kept += [(pair[0], one) for one in self.cookies(pair[1])] if is_cookie else [pair]
+        return kept
+
+    def cookies(self, value: AnyStr) -> Iterator[AnyStr]:
+        """Yield a `Set-Cookie` as it is sent; nothing if it must not be."""
+        # Every byte stays as it was, whatever text it is meant to be.
+        raw: Any = value
+        text = raw.decode("latin-1") if isinstance(raw, bytes) else raw
+        cookie: Any = harden(text, self._exceptions)
+        if cookie is not None:
+            yield cookie.encode("latin-1") if isinstance(raw, bytes) else cookie
 
     def _set_for(self, change: Change | None) -> _Set[AnyStr]:
         with self._lock:

@@ -10,7 +10,9 @@ from typing import Any
 from safehold.context import Context
 from safehold.web.changes import Change
 from safehold.web.exchange import KEY, Exchange
+from safehold.web.gate import Gate
 from safehold.web.site import Site
+from safehold.web.wsgi_gate import GatedWSGI
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
@@ -36,7 +38,7 @@ class SecurityHeaders:
         route: Callable[[Environ], Change | None] | None = None,
         raises: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Wrap `app` under the ``[web]`` table of a Context's policy.
+        """Wrap `app` under the ``[web]`` and ``[requests]`` tables of a Context's policy.
 
         `route` finds what a route was decorated with. Where `raises`, errors go on to the caller,
         which is a test.
@@ -46,6 +48,7 @@ class SecurityHeaders:
         """
         self.app = app
         self._site: Site[str] = Site(hold, str)
+        self._gated = GatedWSGI(app, Gate(hold))
         self._route = route
         self._raises = raises
 
@@ -58,7 +61,7 @@ class SecurityHeaders:
             return self.app(environ, start_response)
         answer = _Answer(self._site, environ, start_response, self._route)
         try:
-            body = self.app(environ, answer.start)
+            body = self._gated(environ, answer.start)
         except Exception:
             if self._raises():
                 raise

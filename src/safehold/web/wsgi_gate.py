@@ -1,0 +1,157 @@
+"""The gate before a WSGI application: requests, bodies, reports and cookies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from safehold.errors import LimitExceeded
+from safehold.web.gate import Gate
+from safehold.web.limits import Meter
+from safehold.web.origins import HEADERS, Request
+from safehold.web.refusals import PHRASES, Refusal
+from safehold.web.reports import MOST_BYTES
+
+Environ = dict[str, Any]
+Start = Callable[..., Callable[[bytes], object]]
+App = Callable[[Environ, Start], Iterable[bytes]]
+
+_NAMES: Final = {
+    name: name.upper().replace("-", "_")
+    if name in ("content-length", "content-type")
+    else f"HTTP_{name.upper().replace('-', '_')}"
+    for name in HEADERS
+}
+
+
+class GatedWSGI:
+    """Calls the application with the requests that the gate lets in."""
+
+    def __init__(self, app: App, gate: Gate) -> None:
+        self._app = app
+        self._gate = gate
+
+    def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
+        """Answer a request, or let the application do so."""
+        gate = self._gate
+        request = request_of(environ)
+        if gate.is_report(request):
+            return _answer(self._report(request, environ), start)
+        refusal = gate.check(request)
+        if refusal is not None:
+            return _answer(refusal, start)
+        measured = MeasuredInput(environ["wsgi.input"], gate.meter(request))
+        environ["wsgi.input"] = measured
+        return self._called(request, environ, start, measured)
+
+    def _called(
+        self, request: Request, environ: Environ, start: Start, measured: MeasuredInput
+    ) -> Iterable[bytes]:
+        def starting(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            if measured.refusal is not None:
+                return _discard
+            return start(status, headers, *rest)
+
+        try:
+            result = self._app(environ, starting)
+        except Exception:
+            if measured.refusal is None:
+                raise
+            return self._refused(measured.refusal, request, start)
+        if measured.refusal is None:
+            return result
+        close = getattr(result, "close", None)
+        if close is not None:
+            close()
+        return self._refused(measured.refusal, request, start)
+
+    def _refused(self, refusal: Refusal, request: Request, start: Start) -> list[bytes]:
+        return _answer(self._gate.refused(refusal, request), start)
+
+    def _report(self, request: Request, environ: Environ) -> Refusal | int:
+        refusal = self._gate.check_report(request)
+        if refusal is not None:
+            return refusal
+        declared = request.headers.get("content-length", "")
+        if not declared and not environ.get("wsgi.input_terminated"):
+            return 400
+        # What is not there is not waited for.
+        most = int(declared) if declared else MOST_BYTES + 1
+        body = bytearray()
+        while len(body) < most and (piece := environ["wsgi.input"].read(most - len(body))):
+            body += piece
+        if len(body) > MOST_BYTES:
+            return 413
+        kind = request.headers.get("content-type", "")
+        return self._gate.reports.take(kind, bytes(body), request.peer)
+
+
+class MeasuredInput:
+    """The body of a request, which ends in `LimitExceeded` where it is too large or too deep."""
+
+    def __init__(self, stream: Any, meter: Meter) -> None:
+        self._stream = stream
+        self._meter = meter
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Why the body was refused, None if it was not."""
+        return self._meter.refusal
+
+    def read(self, *size: Any) -> bytes:
+        """Return the next bytes. Raises LimitExceeded."""
+        if not size or size[0] is None or size[0] < 0:
+            return b"".join(self._pieces())
+        return self._measured(self._stream.read(*size))
+
+    def readline(self, *size: Any) -> bytes:
+        """Return the next line. Raises LimitExceeded."""
+        return self._measured(self._stream.readline(*size))
+
+    def readlines(self, *hint: Any) -> list[bytes]:
+        """Return the lines that are left. Raises LimitExceeded."""
+        return [self._measured(line) for line in self._stream.readlines(*hint)]
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield lines. Raises LimitExceeded."""
+        return map(self._measured, self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _pieces(self) -> Iterator[bytes]:
+        # Never more at once than a little beyond the limit.
+        while piece := self._measured(self._stream.read(64 * 1024)):
+            yield piece
+
+    def _measured(self, data: bytes) -> bytes:
+        refusal = self._meter.feed(data)
+        if refusal is None:
+            return data
+        raise LimitExceeded(f"the body of the request was refused: {refusal.reason}")
+
+
+def request_of(environ: Environ) -> Request:
+    """Return the parts of an environment that are looked at."""
+    headers = {name: value for name, key in _NAMES.items() if (value := environ.get(key))}
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    return Request(
+        environ["REQUEST_METHOD"],
+        environ.get("wsgi.url_scheme", "http"),
+        path.encode("latin-1").decode("utf-8", "replace"),
+        environ.get("QUERY_STRING", ""),
+        environ.get("REMOTE_ADDR", ""),
+        headers,
+    )
+
+
+def _answer(what: Refusal | int, start: Start) -> list[bytes]:
+    if isinstance(what, Refusal):
+        start(f"{what.status} {PHRASES[what.status]}", what.headers)
+        return [what.body]
+    start(f"{what} {PHRASES[what]}", [] if what == 204 else [("Content-Length", "0")])
+    return []
+
+
+def _discard(_data: bytes) -> None:
+    pass
