@@ -20,7 +20,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from safehold.errors import MigrationError
-from tests.db.projects import migrator, project
+from tests.db.projects import holding, migrator, project
 
 REVISIONS = 5
 # Several statements a revision, and time between them, so that a kill falls in the middle.
@@ -114,6 +114,8 @@ def killed(directory: Path, url: str, rounds: int, rng: random.Random) -> tuple[
 
 def together(directory: Path, url: str, runners: int) -> list[int]:
     """Start so many upgrades at once; return how many revisions each ran."""
+    with holding(directory):
+        pass
     pids = [child(directory, url, 120.0) for _ in range(runners)]
     return sorted(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids)
 

@@ -1,4 +1,4 @@
-"""Rules of database migrations: what is found before a revision runs, and in what has run."""
+"""Rules of databases: connections, what a migration would do, what of one has run."""
 
 from __future__ import annotations
 
@@ -120,7 +120,80 @@ NOT_SHOWN: Final = Rule(
     score=1.8,
 )
 
+_WIRE: Final = "CVSS:4.0/AV:N/AC:L/AT:P/PR:N/UI:N/VC:H/VI:H/VA:N/SC:N/SI:N/SA:N"
+_GUESSED: Final = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"
+_RIGHTS: Final = "CVSS:4.0/AV:N/AC:L/AT:P/PR:L/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"
+_WAITS: Final = "CVSS:4.0/AV:N/AC:L/AT:P/PR:L/UI:N/VC:N/VI:N/VA:L/SC:N/SI:N/SA:N"
+
+NO_TLS: Final = Rule(
+    id="SH251",
+    name="database-without-tls",
+    title="A connection to a database can be read or answered by others",
+    why="Without verification of the certificate, whoever is on the way sees logins and rows, and "
+    "can answer in the server's place. The modes allow and prefer go on unencrypted when the "
+    "other end says so; require encrypts to anybody.",
+    remedy="PostgreSQL: sslmode=verify-full and sslrootcert=PATH (or system). MySQL: "
+    "ssl_mode=VERIFY_IDENTITY, or with PyMySQL ssl_ca=PATH and ssl_verify_identity=true.",
+    severity=Severity.HIGH,
+    cwe=319,
+    cvss=_WIRE,
+    score=9.1,
+    references=("https://www.postgresql.org/docs/current/libpq-ssl.html",),
+)
+LOGIN_PASSWORD: Final = Rule(
+    id="SH252",
+    name="database-password",
+    title="The password of a database's login is easy to guess",
+    why="Whoever reaches the port needs no other hole.",
+    remedy="Draw one of 20 characters or more, or log in by certificate, peer or IAM.",
+    severity=Severity.HIGH,
+    cwe=521,
+    cvss=_GUESSED,
+    score=9.3,
+)
+SUPERUSER: Final = Rule(
+    id="SH253",
+    name="database-superuser",
+    title="A service connects to its database as an administrator",
+    why="An injected statement then reads files of the server, runs programs there (COPY PROGRAM), "
+    "and no GRANT or policy of rows holds.",
+    remedy="Give the service a role of its own that is no superuser and owns nothing.",
+    severity=Severity.HIGH,
+    cwe=250,
+    cvss=_RIGHTS,
+    score=7.7,
+)
+SCHEMA_RIGHTS: Final = Rule(
+    id="SH254",
+    name="database-schema-rights",
+    title="A service may change the schema at run time",
+    why="An injected statement can drop or alter tables, and who owns a table is held by no "
+    "missing GRANT.",
+    remedy="Run migrations as an owner, the service as a role with SELECT, INSERT, UPDATE and "
+    "DELETE on what it uses; REVOKE CREATE ON SCHEMA public FROM PUBLIC.",
+    severity=Severity.MEDIUM,
+    cwe=250,
+    cvss=_RIGHTS,
+    score=7.7,
+)
+NO_TIMEOUT: Final = Rule(
+    id="SH255",
+    name="database-without-timeout",
+    title="A statement or a lock may take for ever",
+    why="A few slow requests, or one lock, take every connection of the pool.",
+    remedy="ALTER ROLE service SET statement_timeout = '10s'; the same for lock_timeout.",
+    severity=Severity.LOW,
+    cwe=400,
+    cvss=_WAITS,
+    score=2.3,
+)
+
 RULES: Final = (
+    NO_TLS,
+    LOGIN_PASSWORD,
+    SUPERUSER,
+    SCHEMA_RIGHTS,
+    NO_TIMEOUT,
     NOT_NULL,
     BLOCKING_INDEX,
     REWRITE,

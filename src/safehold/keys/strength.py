@@ -99,6 +99,9 @@ _PLACE = {
 # startproject puts it before the key that it writes into the source, for development.
 _DJANGO_MARK = "django-insecure-"
 
+_LOGIN_BITS = 48
+"""Of a password, at 10 guesses a second for 100,000 years on average."""
+
 _REASONS = {
     "word": "it is made of well-known words",
     "run": "it follows the alphabet, the digits or the keyboard",
@@ -127,6 +130,20 @@ def weakness(secret: bytes) -> str | None:
     if any(_cheapest(plain)[0] < _SPELLED_BITS * len(plain) for plain in _spelled(text)):
         return "it spells well-known words or a pattern in hexadecimal digits or base64"
     return None
+
+
+def weakness_of_login(password: str) -> str | None:
+    """Say why a password of a login is among the first guesses, or None; never shows it.
+
+    A login is guessed one at a time, so that less is enough than of a key.
+    """
+    if not password:
+        return "it is empty"
+    text = password[:_LOOKED_AT]
+    if _is_known(text.strip().lower()):
+        return "it is a publicly known value"
+    bits, kind = _cheapest(text)
+    return _REASONS[kind] if bits < _LOGIN_BITS else None
 
 
 def _is_known(text: str) -> bool:
