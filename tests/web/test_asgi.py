@@ -56,7 +56,7 @@ def test_what_is_no_page_may_load_nothing(hold):
 def test_page_has_the_nonce_of_its_header_and_is_not_stored(hold):
     sent = get(SecurityHeaders(page, hold))
     sent.assert_nine()
-    assert len(sent.nonce) == 22
+    assert len(sent.nonce) == 32
     assert f"nonce={sent.nonce}>".encode() in sent.body
     assert sent.one("Cache-Control") == "no-store"
 

@@ -70,39 +70,34 @@ class SecurityHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        kind = scope["type"]
         # A scope that has an exchange came through another layer of ours, which is outside.
-        if kind not in ("http", "websocket") or KEY in scope:
-            await self.app(scope, receive, send)
-        elif kind == "http":
-            await self._http(scope, receive, send)
-        else:
+        if scope["type"] == "websocket" and KEY not in scope:
             await self._websocket(scope, receive, send)
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+            return
+        if scope["type"] != "http" or KEY in scope:
+            await self.app(scope, receive, send)
+            return
         exchange = scope[KEY] = Exchange()
         started = False
-        over = self._site.over
 
-        async def guarded(message: Message) -> None:
+        # No coroutine of its own: what is sent is the server's.
+        def guarded(message: Message) -> Awaitable[None]:
             nonlocal started
             if message["type"] == "http.response.start":
                 # A new message: some applications send the same one to everybody.
-                headers = over(
+                headers = self._site.over(
                     message.get("headers", ()), message["status"], exchange,
                     exchange.change or _change(scope),
                 )  # fmt: skip
                 message = {**message, "headers": headers}
                 started = True
-            await send(message)
+            return send(message)
 
         try:
             await self._gated(scope, receive, guarded)
         except Exception:
             if not started:
-                with contextlib.suppress(
-                    Exception
-                ):  # the client has gone: the error is what counts
+                with contextlib.suppress(Exception):  # the client has gone
                     await self._fail("http", exchange, send)
             raise
         if not started:
@@ -156,4 +151,6 @@ def _change(scope: Scope) -> Change | None:
     route = scope.get("endpoint")  # Starlette, FastAPI
     if route is None:
         route = getattr(scope.get("route_handler"), "fn", None)  # Litestar
-    return None if route is None else change_of(route)
+        if route is None:
+            return None
+    return change_of(route)

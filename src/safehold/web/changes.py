@@ -78,8 +78,11 @@ def refuse_weaker(new: Web, base: Web, where: str) -> None:
 
 
 def change_of(route: Any) -> Change | None:
-    """Return the change that a route was decorated with; of a view of a class, the class's."""
+    """Return the change that a route was decorated with."""
     found = getattr(route, _MARK, None)
-    if found is None:
-        found = getattr(getattr(route, "view_class", None), _MARK, None)
     return found if isinstance(found, Change) else None
+
+
+def change_of_view(view: Any) -> Change | None:
+    """Return the change of a view of Flask or Django, which may stand for a class."""
+    return change_of(view) or change_of(getattr(view, "view_class", None))

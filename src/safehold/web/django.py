@@ -15,7 +15,7 @@ from typing import Any, cast
 from safehold.context import Context
 from safehold.errors import ConfigError
 from safehold.web import asgi, wsgi
-from safehold.web.changes import change_of
+from safehold.web.changes import change_of_view
 from safehold.web.exchange import KEY, Exchange, exchange_of, nonce
 from safehold.web.site import Site
 
@@ -60,7 +60,7 @@ class SecurityHeadersMiddleware:
 
     def process_view(self, request: Any, view: Any, _args: Any, _kwargs: Any) -> None:
         """Keep what the view was decorated with."""
-        exchange_of(request).change = change_of(view)
+        exchange_of(request).change = change_of_view(view)
 
     def _over(self, response: Any, exchange: Exchange) -> Any:
         headers = list(response.items())

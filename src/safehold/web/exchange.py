@@ -33,7 +33,7 @@ class Exchange:
         """The nonce of this request: 128 random bits."""
         if not self._nonces:
             # Of two threads of one request, both get the first.
-            self._nonces.append(secrets.token_urlsafe(16))
+            self._nonces.append(secrets.token_hex(16))
         return self._nonces[0]
 
 

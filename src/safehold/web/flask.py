@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from safehold.context import Context
-from safehold.web.changes import Change, change_of
+from safehold.web.changes import Change, change_of_view
 from safehold.web.exchange import exchange_of, nonce
 from safehold.web.wsgi import App, Environ, SecurityHeaders, Start
 
@@ -33,7 +33,7 @@ def _route_of(app: Any) -> Callable[[Environ], Change | None]:
     def route(environ: Environ) -> Change | None:
         endpoint = getattr(environ.get("werkzeug.request"), "endpoint", None)
         view = None if endpoint is None else app.view_functions.get(endpoint)
-        return None if view is None else change_of(view)
+        return None if view is None else change_of_view(view)
 
     return route
 
