@@ -10,12 +10,14 @@ from __future__ import annotations
 TYPE_CHECKING = False  # `typing` would take longer to import than all of this
 if TYPE_CHECKING:
     from safehold.errors import InputRefused
+    from safehold.inputs.archives import ArchiveLimits
     from safehold.inputs.confining import Confined, confine
     from safehold.inputs.names import Filename, RelativePath
     from safehold.inputs.text import Identifier, MultilineText, PlainText
 
 # Name -> module that defines it; loaded at first use, as most services need a few of them.
 _LAZY = {
+    "ArchiveLimits": "safehold.inputs.archives",
     "Confined": "safehold.inputs.confining",
     "Filename": "safehold.inputs.names",
     "Identifier": "safehold.inputs.text",
@@ -27,6 +29,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "ArchiveLimits",
     "Confined",
     "Filename",
     "Identifier",

@@ -6,13 +6,14 @@ meanwhile gains nothing. The kernel resolves (``openat2``), or this walks by ope
 
 from __future__ import annotations
 
+import builtins
 import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
-from typing import IO, Any, BinaryIO, NoReturn, Self, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NoReturn, Self, cast
 
 from safehold.context import Context
 from safehold.errors import InputRefused
@@ -20,6 +21,9 @@ from safehold.events import Event
 from safehold.inputs.rules import ESCAPES
 from safehold.paths import Root, StrPath, open_beneath, replace_file
 from safehold.replacing import check_regular
+
+if TYPE_CHECKING:
+    from safehold.inputs.archives import ArchiveLimits
 
 _FLAGS = os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY  # a FIFO must not block the open
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -120,6 +124,26 @@ class Confined:
         with self.parent(path) as (directory, name):
             os.unlink(name, dir_fd=directory)
 
+    def extract(
+        self, file: BinaryIO, into: StrPath, limits: ArchiveLimits | None = None
+    ) -> builtins.list[str]:
+        """Unpack a zip or tar archive to a new directory; return the paths of its files there.
+
+        Nothing is left of an archive that is refused: because of a link, a device, a name that is
+        no relative path or there twice, or of what it unpacks to.
+
+        Raises:
+            InputRefused: the archive is refused. OSError: as ``os.mkdir``.
+        """
+        from safehold.inputs.archives import ArchiveLimits
+        from safehold.inputs.extracting import extract
+
+        with self.parent(into) as (directory, name):
+            try:
+                return extract(file, directory, name, limits or ArchiveLimits())
+            except InputRefused as error:
+                self.refuse(str(error), os.fsdecode(into), error.rule, error.__cause__)
+
     @contextmanager
     def parent(self, path: StrPath) -> Iterator[tuple[int, str]]:
         """Open the directory of a path, for what is made there; yields it and the last name."""
@@ -143,9 +167,12 @@ class Confined:
             why = "a path leads out of its directory"
         return self.refuse(why, text)
 
-    def refuse(self, why: str, path: str, rule: str = ESCAPES.id) -> NoReturn:
+    def refuse(
+        self, why: str, path: str, rule: str = ESCAPES.id, cause: BaseException | None = None
+    ) -> NoReturn:
         """Record that something was refused, and raise `InputRefused`."""
         refused = InputRefused(why, rule=rule)
+        refused.__cause__ = cause
         if self._hold is None:
             raise refused
         detail = {"directory": str(self.path), "path": path}
