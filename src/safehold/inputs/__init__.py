@@ -12,25 +12,42 @@ if TYPE_CHECKING:
     from safehold.errors import InputRefused
     from safehold.inputs.archives import ArchiveLimits
     from safehold.inputs.confining import Confined, confine
+    from safehold.inputs.fetching import (
+        connect,
+        httpx_async_transport,
+        httpx_transport,
+        open_url,
+        requests_adapter,
+    )
     from safehold.inputs.names import Filename, RelativePath
     from safehold.inputs.text import Identifier, MultilineText, PlainText
+    from safehold.inputs.urls import URL, Destinations
 
 # Name -> module that defines it; loaded at first use, as most services need a few of them.
 _LAZY = {
     "ArchiveLimits": "safehold.inputs.archives",
     "Confined": "safehold.inputs.confining",
+    "Destinations": "safehold.inputs.urls",
     "Filename": "safehold.inputs.names",
     "Identifier": "safehold.inputs.text",
     "InputRefused": "safehold.errors",
     "MultilineText": "safehold.inputs.text",
     "PlainText": "safehold.inputs.text",
     "RelativePath": "safehold.inputs.names",
+    "URL": "safehold.inputs.urls",
     "confine": "safehold.inputs.confining",
+    "connect": "safehold.inputs.fetching",
+    "httpx_async_transport": "safehold.inputs.fetching",
+    "httpx_transport": "safehold.inputs.fetching",
+    "open_url": "safehold.inputs.fetching",
+    "requests_adapter": "safehold.inputs.fetching",
 }
 
 __all__ = [
+    "URL",
     "ArchiveLimits",
     "Confined",
+    "Destinations",
     "Filename",
     "Identifier",
     "InputRefused",
@@ -38,6 +55,11 @@ __all__ = [
     "PlainText",
     "RelativePath",
     "confine",
+    "connect",
+    "httpx_async_transport",
+    "httpx_transport",
+    "open_url",
+    "requests_adapter",
 ]
 
 
