@@ -65,15 +65,21 @@ def state(url: str) -> tuple[int, str]:
         return ran, "" if recorded == ran else f"{ran} revisions, {recorded} recorded"
 
 
-def child(directory: Path, url: str, patience: float) -> int:
-    """Upgrade in a child; return its id. It exits with the number of revisions that it ran."""
+def child(directory: Path, url: str, patience: float) -> tuple[int, int]:
+    """Upgrade in a child; return its id, and a pipe that has a byte when it begins.
+
+    It exits with the number of revisions that it ran.
+    """
+    begun, begins = os.pipe()
     pid = os.fork()
     if pid:
-        return pid
+        os.close(begins)
+        return pid, begun
     code = 99
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         with migrator(directory, url, patience=patience) as (one, _):
+            os.write(begins, b".")
             code = len(one.upgrade())
     except MigrationError:
         code = 98
@@ -85,23 +91,12 @@ def killed(directory: Path, url: str, rounds: int, rng: random.Random) -> tuple[
     """Kill so many upgrades; return how they ended, and what was wrong."""
     ended: Counter[str] = Counter()
     wrong = []
-    longest = 0.2
     for _ in range(rounds):
-        started = time.monotonic()
-        pid = child(directory, url, 30.0)
-        time.sleep(rng.uniform(0, longest))
-        os.kill(pid, signal.SIGKILL)
-        _, status = os.waitpid(pid, 0)
-        if not os.WIFSIGNALED(status):
-            # So that the next kills fall into the run, however fast the machine is.
-            longest = 1.2 * (time.monotonic() - started)
-        ran, problem = state(url)
-        ended[f"{ran} of {REVISIONS}" if os.WIFSIGNALED(status) else "not killed"] += 1
-        if problem:
-            wrong.append(problem)
-        with migrator(directory, url) as (one, __):
+        with migrator(directory, url) as (one, _events):
             try:
+                started = time.monotonic()
                 one.upgrade()
+                whole = time.monotonic() - started
                 one.verify()
                 if state(url) != (REVISIONS, ""):
                     wrong.append(f"not resumed: {state(url)}")
@@ -109,6 +104,19 @@ def killed(directory: Path, url: str, rounds: int, rng: random.Random) -> tuple[
             except Exception as error:  # noqa: BLE001  (it is what is measured)
                 wrong.append(f"not resumable: {error}")
                 break
+        pid, begun = child(directory, url, 30.0)
+        os.read(begun, 1)
+        os.close(begun)
+        time.sleep(rng.uniform(0, whole))
+        os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        ran, problem = state(url)
+        ended[f"{ran} of {REVISIONS}" if os.WIFSIGNALED(status) else "not killed"] += 1
+        if problem:
+            wrong.append(problem)
+    with migrator(directory, url) as (one, _events):
+        one.upgrade()
+        one.downgrade("base")
     return ended, wrong
 
 
@@ -116,8 +124,10 @@ def together(directory: Path, url: str, runners: int) -> list[int]:
     """Start so many upgrades at once; return how many revisions each ran."""
     with holding(directory):
         pass
-    pids = [child(directory, url, 120.0) for _ in range(runners)]
-    return sorted(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids)
+    children = [child(directory, url, 120.0) for _ in range(runners)]
+    for _, begun in children:
+        os.close(begun)
+    return sorted(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid, _ in children)
 
 
 def say(text: str) -> None:
