@@ -12,6 +12,8 @@ from safehold.errors import Tampered
 from tests import tracing
 from tests.tracing import Run, every_system_call
 
+pytestmark = pytest.mark.bare
+
 OLD, NEW = b"old" * 100, b"new" * 100
 
 

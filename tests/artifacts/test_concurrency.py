@@ -19,6 +19,8 @@ from safehold.artifacts import files
 from safehold.errors import ConfigError, Rollback, Tampered
 from tests.holding import World, make_world
 
+pytestmark = pytest.mark.bare
+
 WRITERS, READERS, SECONDS = 8, 4, 3.0
 
 

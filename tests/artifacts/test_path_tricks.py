@@ -19,6 +19,8 @@ from safehold.errors import SafeholdError, WrongContext
 from safehold.policy import Zone
 from tests.holding import ZONES, World, make_world
 
+pytestmark = pytest.mark.bare
+
 GENUINE = {"model": [1, 2.5], "pad": "x" * 3000}
 
 

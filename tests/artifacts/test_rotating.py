@@ -17,6 +17,8 @@ from tests.artifacts.slotted import is_slotted, remove_slots
 from tests.artifacts.slotted import key_of as key
 from tests.holding import OTHER_SECRET, SECRET, World, make_world
 
+pytestmark = pytest.mark.bare
+
 VALUE = {"a": [1, 2.5, "three"], "b": b"buffer" * 100}
 LOCAL = Key("here", generate_key().encode())
 

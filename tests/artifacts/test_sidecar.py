@@ -42,6 +42,8 @@ from tests.artifacts.test_suites import OTHER_PAIR, PAIR
 from tests.holding import OTHER_SECRET, SECRET, ZONES, World, make_world
 from tests.work import an_end, calls
 
+pytestmark = pytest.mark.bare
+
 PLAIN = [name for name, row in sfh1.SUITES.items() if not row.encrypts]
 LARGE = os.urandom(2**20) * 2 + b"the end"
 LOCAL = Key("local", bytes(reversed(OTHER_SECRET)))  # of the marks, under every suite

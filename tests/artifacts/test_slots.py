@@ -50,6 +50,8 @@ from tests.artifacts.slotted import (
 )
 from tests.holding import OTHER_SECRET, SECRET
 
+pytestmark = pytest.mark.bare
+
 CHUNK = container.CHUNK
 PAYLOAD = (b"first segment", b"", b"second" * 20)
 SYMMETRIC = [suite for suite, row in sfh1.SUITES.items() if not row.signs]

@@ -26,6 +26,8 @@ from safehold.keys import Key, Keyring, generate_pair
 from tests.artifacts.colliding import colliding_chunk
 from tests.holding import OTHER_SECRET, SECRET
 
+pytestmark = pytest.mark.bare
+
 ARTIFACT = bytes(range(16))
 CHUNK = container.CHUNK
 ORDER = 2**252 + 27742317777372353535851937790883648493  # of the group; RFC 8032, section 5.1

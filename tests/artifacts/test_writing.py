@@ -18,6 +18,8 @@ from safehold.errors import ConfigError, EncodeError, LimitExceeded, TypeNotAllo
 from safehold.policy import Limits
 from tests.holding import make_world
 
+pytestmark = pytest.mark.bare
+
 
 @pytest.fixture
 def path(world):

@@ -20,6 +20,8 @@ from safehold.keys import generate_key
 from tests.cli.migrating import malicious, snapshot
 from tests.cli.test_migrate_data import MODEL, POLICY, READS, ROWS, SOURCE
 
+pytestmark = pytest.mark.bare
+
 TODAY = datetime.now(UTC).date()
 LATER = (TODAY + timedelta(days=30)).isoformat()
 

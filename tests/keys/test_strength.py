@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from safehold.keys import MIN_KEY_BYTES, generate_key, weakness
 
+pytestmark = pytest.mark.bare
+
 # Placeholders and defaults as documentation, templates and repositories print them, and what
 # people make of them when a key must be longer.
 WEAK = r"""

@@ -25,6 +25,8 @@ from safehold.observe.check_manifest import Listed
 from safehold.observe.retention import prune
 from safehold.observe.trail import Trail
 
+pytestmark = pytest.mark.bare
+
 SECRET = hashlib.sha256(b"a key of these tests").digest()
 RING = Keyring(Key("k1", SECRET))
 LOAD = Event(action="load", outcome="allowed", zone="models", artifact="models/m.pkl")

@@ -24,6 +24,8 @@ from safehold.observe import check as check_module
 from safehold.observe.check import check_trail
 from safehold.observe.trail import Trail
 
+pytestmark = pytest.mark.bare
+
 RING = Keyring(Key("k1", hashlib.sha256(b"a key of these tests").digest()))
 LOAD = Event(action="load", outcome="allowed", zone="models", artifact="models/m.pkl")
 BROKEN = OSError(errno.EIO, "Input/output error")

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import pytest
+
 from tests.observe.tampering import KINDS, World, tampered
+
+pytestmark = pytest.mark.bare
 
 
 def test_every_tampering_is_seen_first_where_it_is(tmp_path):

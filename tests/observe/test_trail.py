@@ -32,6 +32,8 @@ from safehold.observe.check import check_trail
 from safehold.observe.tail import Tail
 from safehold.observe.trail import Trail
 
+pytestmark = pytest.mark.bare
+
 ROOT_KEY = bytes.fromhex("9c1d5e27f0a8b3466e72c49b10fd85a3e9d6174b8820c5fe3a917f5d06b4e2c8")
 RING = Keyring(Key("k1", ROOT_KEY))
 LOAD = Event(action="load", outcome="allowed", zone="models", artifact="models/m.pkl")

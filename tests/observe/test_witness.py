@@ -21,6 +21,8 @@ from safehold.observe.retention import prune
 from safehold.observe.trail import Trail
 from safehold.observe.witness import checkpoint, compare, send
 
+pytestmark = pytest.mark.bare
+
 LOCAL = Key("k1", hashlib.sha256(b"a key of these tests").digest())
 PAIR = generate_pair()
 RINGS = {

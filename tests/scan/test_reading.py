@@ -17,6 +17,8 @@ from safehold.scan import entries, isolated, one, reading, scan_file, scan_path,
 from safehold.scan.inert.process import PROCESSES
 from tests.bypasses.payloads import named, stream
 
+pytestmark = pytest.mark.bare
+
 EVIL = stream(named("os", "system"))
 GOOD = pickle.dumps([1])
 LARGE = pickle.dumps(bytes(20 * 2**20))

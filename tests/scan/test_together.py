@@ -21,6 +21,8 @@ from safehold.scan.streams import run_first
 from safehold.scan.visit import Source, Visit
 from tests.fuzz.families import FAMILIES
 
+pytestmark = pytest.mark.bare
+
 MIB = 2**20
 SETS = b"\x8f\x94" * 50_000  # which are no run
 NAMED = b"\x80\x04cos\nsystem\n0"
