@@ -17,6 +17,7 @@ TEMPLATE = PAGE.format("{% csp_nonce %}")
 def configure(hold: Any, folder: Any) -> None:
     """Set Django up, which can be done once in a process."""
     if settings.configured:
+        settings.FOLDER = str(folder)
         return
     settings.configure(
         SAFEHOLD=hold, SECRET_KEY="of tests " * 9, ALLOWED_HOSTS=["testserver"],

@@ -32,8 +32,8 @@ async def redirect() -> Redirect:
     return Redirect("/json", status_code=307)
 
 
-@get("/number/{number:str}")
-async def number(number: str) -> None:
+@get("/number/x")
+async def number() -> None:
     raise HTTPException(status_code=422)
 
 

@@ -69,9 +69,10 @@ def sends(*, nonce: bool = True, allow_unsafe: str = "", **given: Any) -> Callab
 
 def refuse_weaker(new: Web, base: Web, where: str) -> None:
     """Raise ConfigError if `new` allows what `base` does not."""
-    for row, what in weaker(new, base):
+    found = [f"{row.name} ({what})" for row, what in weaker(new, base)]
+    if found:
         message = (
-            f"{where}: {row.name} would be weaker ({what}); "
+            f"{where} would be weaker in {', '.join(found)}; "
             f"give the reason: allow_unsafe = '...', or leave it"
         )
         raise ConfigError(message)

@@ -60,15 +60,16 @@ class Site(Generic[AnyStr]):
         kept = []
         page = False
         for pair in headers:
-            name = pair[0].lower()
+            written, value = pair
+            name = written.lower()
             if name in self._dropped:
                 continue
             if name == self._type:
-                page = pair[1].strip().lower().startswith(self._pages)
+                page = value.strip().lower().startswith(self._pages)
             elif name == self._length:
                 sized = True
             elif name == self._cookie:
-                kept += [(pair[0], cookie) for cookie in self.cookies(pair[1])]
+                kept += [(written, cookie) for cookie in self.cookies(value)]
                 continue
             kept.append(pair)
         ready = self._sets.get(change) or self._set_for(change)
