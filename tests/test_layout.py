@@ -193,6 +193,13 @@ def test_locks_hold_no_addresses():
         assert "--index-url" not in text
 
 
+def test_the_lock_of_the_judges_of_headers_names_no_registry():
+    lock = json.loads((ROOT / "tests/web/browser/package-lock.json").read_text("utf-8"))
+    for name, package in lock["packages"].items():
+        assert "resolved" not in package
+        assert name == "" or package["integrity"].startswith("sha512-"), name
+
+
 def test_allow_presets_are_valid_json():
     for preset in (ROOT / "src" / "safehold" / "allow").glob("*.json"):
         assert json.loads(preset.read_text("utf-8"))
