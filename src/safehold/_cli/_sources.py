@@ -63,6 +63,7 @@ class Sources:
                 progress=self._progress(path),
                 keep=lambda name: self.keep(Found(os.path.join(path, name), named=False)),
                 follow=True,
+                plans=False,
             ):
                 yield from self._told(report_of(audit, os.path.join(path, audit.path)))
         except OSError as error:
@@ -84,7 +85,9 @@ class Sources:
             yield report_of(unreadable_source(name, reason), name)
             return
         yield from _hidden(scan_data(data, name, self.settings, named=False))
-        yield report_of(audit_source(data, name, self.policy or default_policy(".")), name)
+        yield report_of(
+            audit_source(data, name, self.policy or default_policy("."), plans=False), name
+        )
 
     def _of_repository(self, repository: str, policy: Policy) -> Iterator[FileReport]:
         for found in find_in_repository(repository, self.exclude):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from safehold.source.entries import imported_by_name, last_name, literal
+from safehold.source.entries import imported_by_name, last_name, literal, spelled
 from safehold.source.scopes import Binding, How
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def names_of(node: ast.expr, scope: Scope, module: Module) -> Iterator[str]:
         heads, values = _bound(start.id, scope, module)
         if not values:  # as most are: nothing to follow
             for head in heads:
-                yield ".".join([head, *path])
+                yield module.real(".".join([head, *path]))
             return
     yield from _followed(node, scope, module)
 
@@ -82,7 +82,7 @@ def _followed(node: ast.expr, scope: Scope, module: Module) -> Iterator[str]:
         if isinstance(start, ast.Name):
             heads, values = _bound(start.id, where, module)
             for head in heads:
-                yield ".".join([head, *rest])
+                yield module.real(".".join([head, *rest]))
             left.extend((part, owner, rest) for part, owner in reversed(values))
         elif (dotted := imported_by_name(start)) is not None:
             yield ".".join([dotted, *rest])
@@ -204,7 +204,7 @@ def _looked_up(name: str, scope: Scope, module: Module) -> Bound:
     bindings = list(scope.lookup(name))
     for owner, binding in bindings:
         if binding.alias is not None:
-            head = _imported(name, binding)
+            head = _imported(name, binding, module)
             if head is not None:
                 heads.append(head)
         elif binding.value is not None and binding.how is How.ASSIGN:
@@ -212,23 +212,23 @@ def _looked_up(name: str, scope: Scope, module: Module) -> Bound:
         elif binding.value is not None and binding.how is How.PARAMETER:
             values.append((binding.value, owner.parent or owner))
     if not bindings and module.stars:
-        heads += [f"{star.module}.{name}" for star in module.stars if not star.level]
+        for star in module.stars:
+            dotted = (spelled(star, star.names[0]) or "").removesuffix("*") + name
+            if not star.level or dotted in module.renamed:
+                heads.append(dotted)
     elif not bindings and name in _BUILTINS:
         heads.append(f"builtins.{name}")
     return heads, values
 
 
-def _imported(name: str, binding: Binding) -> str | None:
+def _imported(name: str, binding: Binding, module: Module) -> str | None:
     statement, alias = binding.statement, binding.alias
     if alias is None:
         return None
     if isinstance(statement, ast.Import):
         return alias.name if alias.asname else name
-    if (
-        isinstance(statement, ast.ImportFrom)
-        and binding.how is How.FROM
-        and statement.module
-        and not statement.level
-    ):
-        return f"{statement.module}.{alias.name}"
-    return None
+    if not isinstance(statement, ast.ImportFrom) or binding.how is not How.FROM:
+        return None
+    if statement.level and not module.renamed:
+        return None
+    return spelled(statement, alias)

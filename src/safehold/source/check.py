@@ -8,21 +8,23 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from safehold.findings import Confidence, Finding, Location, Severity
 from safehold.policy import Policy
 from safehold.source import messages
 from safehold.source.contexts import Context
 from safehold.source.doctests import audit_examples
-from safehold.source.entries import Entry, Libraries, find_entries
+from safehold.source.draft import Draft, ordered
+from safehold.source.entries import Entry, Form, Libraries, find_entries
 from safehold.source.facades import Access, Accesses, accesses_of, facade_for
 from safehold.source.ignores import Ignores
 from safehold.source.neighbours import Neighbours
 from safehold.source.notebooks import SUFFIX, NotebookError, audit_notebook
-from safehold.source.outcome import ArtifactUse, Diagnostic, Edit, FileAudit
+from safehold.source.outcome import ArtifactUse, Diagnostic, FileAudit
 from safehold.source.prefilter import Prefilter
 from safehold.source.retarget import Group, changes, group_entries, offers
-from safehold.source.rewrite import Change, NotProvenError, apply, parse
+from safehold.source.rewrite import Change, NotProvenError, parse
 from safehold.source.row import Item, SourceRule, Use
 from safehold.source.rules import MIGRATED, RULES
 from safehold.source.rules.reference import REFERENCE
@@ -33,6 +35,9 @@ from safehold.source.text import Lines, UnreadableError, decode
 from safehold.source.unit import Unit, is_test
 from safehold.source.uses import use_changes
 
+if TYPE_CHECKING:
+    from safehold.source.offered import Offered
+
 LIBRARIES = Libraries(RULES)
 KNOWN = frozenset(row.rule.id for row in RULES)
 PREFILTER = Prefilter(RULES)
@@ -40,7 +45,7 @@ MIGRATED_ALONE = Prefilter(MIGRATED)
 """For `safehold migrate` and the members of archives, which are looked at for loads alone."""
 
 
-def audit_source(
+def audit_source(  # noqa: PLR0913  all but the source and its path are options by keyword
     data: bytes,
     path: str,
     policy: Policy,
@@ -48,22 +53,29 @@ def audit_source(
     here: str | None = None,
     neighbours: Neighbours | None = None,
     prefilter: Prefilter = PREFILTER,
+    offered: Offered | None = None,
+    plans: bool = True,
 ) -> FileAudit:
     """Find unsafe calls in one module's source and plan the edits that mend them.
 
     `path` names the file in findings; `here` is its path relative to the policy's root, where
-    that differs; `neighbours` finds constants of other modules; `prefilter` holds the rules. A
-    source that cannot be read is a finding, never an error.
+    that differs; `neighbours` finds constants of other modules, `offered` libraries that they hand
+    on; `prefilter` holds the rules. Without `plans` there are no edits, which takes half of the
+    memory. A source that cannot be read is a finding, never an error.
     """
     if is_test(path):
         prefilter = prefilter.in_tests
     if path.endswith(SUFFIX):
-        return _audit_notebook(data, path, policy, here, neighbours, prefilter)
+        return _audit_notebook(data, path, policy, here, neighbours, prefilter, plans=plans)
+    here = path if here is None else here
     rows = prefilter.wanted(data)
+    if offered is not None and offered.is_taker(here):
+        rows = prefilter.with_libraries(rows)
     if not rows:
         return FileAudit(path)
+    look = _Look(path, policy, here, neighbours, offered, plans)
     with _collector_paused():
-        return _audit(data, path, policy, path if here is None else here, neighbours, rows)
+        return _audit(data, look, rows)
 
 
 def _audit_notebook(
@@ -73,18 +85,20 @@ def _audit_notebook(
     here: str | None,
     neighbours: Neighbours | None,
     prefilter: Prefilter,
+    *,
+    plans: bool,
 ) -> FileAudit:
     """Look at the code cells of a notebook as at one module."""
     if not prefilter.wanted(data) and b"\\u" not in data:  # which can spell any letter
         return FileAudit(path)
-    place = path if here is None else here
+    look = _Look(path, policy, path if here is None else here, neighbours, None, plans)
 
     def audit(source: bytes) -> FileAudit:
         rows = prefilter.wanted(source)
         if not rows:
             return FileAudit(path)
         with _collector_paused():
-            return _audit(source, path, policy, place, neighbours, rows)
+            return _audit(source, look, rows)
 
     def bad_cell(source: bytes) -> FileAudit:
         wanted = prefilter.wanted(source)
@@ -114,30 +128,44 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _audit(
-    data: bytes,
-    path: str,
-    policy: Policy,
-    here: str,
-    neighbours: Neighbours | None,
-    rows: tuple[SourceRule, ...],
-) -> FileAudit:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What `audit_source` is asked about one module."""
+
+    path: str
+    policy: Policy
+    here: str
+    neighbours: Neighbours | None
+    offered: Offered | None
+    plans: bool
+
+
+def _audit(data: bytes, look: _Look, rows: tuple[SourceRule, ...]) -> FileAudit:
+    path = look.path
     try:
-        if len(data) > LARGEST:
-            raise UnreadableError(f"larger than {LARGEST // 2**20} MiB")
-        text = decode(data)
-        tree = parse(text.utf8)
-        module = analyse(tree)
-        accesses = Accesses(module, policy, here, neighbours)
-        ignores = Ignores(text.utf8, tree)
-        unit = Unit(
-            path, text, module, Lines(text.utf8), policy, accesses, LIBRARIES, ignores, KNOWN
-        )
-        return _Check(unit, rows).run()
+        # The tree is gone when the edited source is parsed: two are too much memory.
+        return _draft(data, look, rows).proven()
     except UnreadableError as error:
         return unreadable(path, str(error))
     except (RecursionError, MemoryError):
         return unreadable(path, "nested too deeply to be analysed")
+
+
+def _draft(data: bytes, look: _Look, rows: tuple[SourceRule, ...]) -> Draft:
+    path = look.path
+    if len(data) > LARGEST:
+        raise UnreadableError(f"larger than {LARGEST // 2**20} MiB")
+    text = decode(data)
+    tree = parse(text.utf8)
+    module = analyse(tree)
+    if look.offered is not None and look.offered.is_taker(look.here):
+        look.offered.name(module, look.here)
+    accesses = Accesses(module, look.policy, look.here, look.neighbours)
+    ignores = Ignores(text.utf8, tree)
+    lines = Lines(text.utf8)
+    unit = Unit(path, text, module, lines, look.policy, accesses, LIBRARIES, ignores, KNOWN)
+    taken = look.offered.taken(look.here) if look.offered is not None else frozenset()
+    return _Check(unit, rows, taken, plans=look.plans).run()
 
 
 def unreadable(path: str, reason: str) -> FileAudit:
@@ -156,12 +184,14 @@ class _Check:
 
     unit: Unit
     rows: tuple[SourceRule, ...]
+    taken: frozenset[str] = frozenset()
+    plans: bool = True
     findings: list[Finding] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     artifacts: list[ArtifactUse] = field(default_factory=list)
     planned: list[Change] = field(default_factory=list)
 
-    def run(self) -> FileAudit:
+    def run(self) -> Draft:
         if any(row.library is not None for row in self.rows):
             self._libraries()
         for row in self.rows:
@@ -173,16 +203,16 @@ class _Check:
             self.diagnostics.extend(examples.diagnostics)
             self.artifacts.extend(examples.artifacts)
             self._plan(*examples.changes)
-        after = self._applied()
-        return FileAudit(
+        audit = FileAudit(
             self.unit.path,
             tuple(map(self._anchored, sorted(self.findings, key=_line_of))),
-            tuple(self._edits(after)) if after is not None else (),
-            tuple(sorted(set(self.diagnostics), key=lambda item: (item.line, item.message))),
-            tuple(sorted(set(self.artifacts), key=lambda item: (item.line, item.pattern))),
-            self.unit.text.data if after is not None else None,
-            after,
+            diagnostics=ordered(self.diagnostics),
+            artifacts=tuple(
+                sorted(set(self.artifacts), key=lambda item: (item.line, item.pattern))
+            ),
         )
+        planned = self.planned if self.plans else ()
+        return Draft.of(audit, self.unit.text, self.unit.module.tree, planned)
 
     def _anchored(self, finding: Finding) -> Finding:
         """Tie a finding to the text of its line, but for what can be a secret."""
@@ -205,13 +235,13 @@ class _Check:
         except UnreadableError:  # a doctest fails there, or expects the error
             return FileAudit(self.unit.path)
         unit = replace(self.unit, text=text, module=module, lines=Lines(text.utf8), refused=set())
-        return _Check(unit, rows).run()
+        return _Check(unit, rows, plans=self.plans).run().proven()
 
     def _libraries(self) -> None:
         accesses = self.unit.accesses
         entries = find_entries(self.unit.module, LIBRARIES)
         sites = Sites(self.unit.module, entries, LIBRARIES)
-        for group in group_entries(entries, sites, self.unit.module):
+        for group in group_entries(entries, sites, self.unit.module, self.taken):
             self._group(group, list(accesses_of(group, accesses)))
         for entry, name in sites.unused():
             if entry.scope.kind is Kind.CLASS and offers(entry, name, self.unit.module):
@@ -233,6 +263,8 @@ class _Check:
         if group.by_use:
             sites = tuple(site for site in group.sites if not self._is_ignored(site))
             group = replace(group, sites=sites)
+        if any(entry.form is Form.SETTLED for entry in group.entries):
+            group = group.unsettled()
         if not group.active and not group.exported:
             return
         if self._is_left(group):
@@ -282,28 +314,6 @@ class _Check:
             unit.lines,
             unit.text.utf8,
         )
-
-    def _applied(self) -> bytes | None:
-        """Return the edited source; what cannot be proven becomes a diagnostic."""
-        if not self.planned:
-            return None
-        try:
-            return apply(self.unit.text, self.unit.module.tree, self.planned)
-        except NotProvenError as error:
-            rule = REFERENCE.rule
-            for change in self.planned:
-                line = self.unit.lines.line_at(change.spans[0].start)
-                message = f"cannot be rewritten without risk: {error}"
-                self.diagnostics.append(Diagnostic(line, rule.id, message, rule.remedy))
-            return None
-
-    def _edits(self, after: bytes) -> Iterator[Edit]:
-        """Show each edited line once for each change; edits never add or remove lines."""
-        edited = Lines(decode(after).utf8)
-        before, new = self.unit.lines, edited
-        for change in sorted(self.planned, key=lambda item: item.spans[0].start):
-            line = before.line_at(change.spans[0].start)
-            yield Edit(line, change.rule, before.text(line).strip(), new.text(line).strip())
 
     def _finding(self, site: Site, access: Access | None) -> Finding:
         rule = site.row.rule

@@ -26,6 +26,7 @@ class Form(enum.Enum):
     STAR = enum.auto()  # from pickle import *
     CALL = enum.auto()  # importlib.import_module("pickle")
     FIXED = enum.auto()  # import six, __import__("pickle"), ...: followed, never rewritten
+    SETTLED = enum.auto()  # from .compat import pickle, where the import of `compat` is rewritten
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +53,9 @@ class Libraries:
             if row.library is not None
             for module in row.library.modules
         }
+        self.by_use = frozenset(
+            name for name, (_, library) in self.by_module.items() if library.by_use
+        )
         self._prefixes = {
             ".".join(parts[:count]): module
             for module in self.by_module
@@ -85,7 +89,11 @@ def find_entries(module: Module, libraries: Libraries) -> list[Entry]:
                 if alias is None:
                     continue
                 entry = None
-                if isinstance(statement, ast.Import) and not _is_rebound(statement, alias, name):
+                if module.renamed and statement is not None:
+                    entry = _handed_on(statement, alias, name, scope, module, libraries)
+                if entry is not None:
+                    pass
+                elif isinstance(statement, ast.Import) and not _is_rebound(statement, alias, name):
                     entry = _import(statement, alias, name, scope, libraries)
                 elif isinstance(statement, ast.ImportFrom) and binding.how is How.FROM:
                     entry = _from(statement, alias, name, scope, libraries)
@@ -93,9 +101,51 @@ def find_entries(module: Module, libraries: Libraries) -> list[Entry]:
                     found.setdefault(alias, entry)
     return [
         *_merged(found.values()),
+        *_stars_handed_on(module, libraries),
         *_stars(module, libraries),
         *_calls(module, libraries),
     ]
+
+
+def _handed_on(
+    statement: ast.Import | ast.ImportFrom,
+    alias: ast.alias,
+    name: str,
+    scope: Scope,
+    module: Module,
+    libraries: Libraries,
+) -> Entry | None:
+    """Return the entry of a name that another module of the tree takes from a library."""
+    written = spelled(statement, alias)
+    if written is None:
+        return None
+    real = module.renamed.get(written)
+    if real is not None and isinstance(statement, ast.ImportFrom):
+        form = _handed_form([written], module, libraries)
+        hit = libraries.split(real)
+        if hit is None:
+            return None
+        return Entry(form, real, statement, scope, hit[0], hit[1], alias, (name,))
+    below = sorted(item for item in module.renamed if item.startswith(f"{written}."))
+    hits = [hit for item in below if (hit := libraries.split(module.renamed[item])) is not None]
+    if not hits:
+        return None
+    dotted = written
+    if isinstance(statement, ast.Import) and not alias.asname:
+        dotted = name
+    row, library, _ = hits[0]
+    form = _handed_form(below, module, libraries)
+    return Entry(form, dotted, statement, scope, row, library, alias, (name,))
+
+
+def _handed_form(names: list[str], module: Module, libraries: Libraries) -> Form:
+    """Say how names of another module are dealt with: there, by their uses here, or not at all."""
+    if all(name in module.settled for name in names):
+        return Form.SETTLED
+    found = {module.renamed[name] for name in names}
+    if len(found) == 1 and module.plain.issuperset(names) and found <= libraries.by_use:
+        return Form.MEMBER
+    return Form.FIXED
 
 
 def _is_rebound(statement: ast.Import, alias: ast.alias, name: str) -> bool:
@@ -174,6 +224,19 @@ def _stars(module: Module, libraries: Libraries) -> Iterator[Entry]:
             yield Entry(Form.FIXED if rest else Form.STAR, dotted, node, module.scope, row, library)
 
 
+def _stars_handed_on(module: Module, libraries: Libraries) -> Iterator[Entry]:
+    """Yield the names of libraries that come with all others of a module of the tree."""
+    for node in module.stars if module.renamed else ():
+        prefix = (spelled(node, node.names[0]) or "").removesuffix("*")
+        for name in module.renamed:
+            hit = libraries.split(module.renamed[name])
+            if hit is not None and name.rpartition(".")[0] + "." == prefix:
+                form = Form.SETTLED if name in module.settled else Form.FIXED
+                last = name.rpartition(".")[2]
+                dotted = module.renamed[name]
+                yield Entry(form, dotted, node, module.scope, hit[0], hit[1], None, (last,))
+
+
 def _calls(module: Module, libraries: Libraries) -> Iterator[Entry]:
     places: Iterable[tuple[ast.Call | ast.Subscript, Scope]] = (*module.calls, *module.subscripts)
     for node, scope in places:
@@ -213,3 +276,13 @@ def literal(node: ast.expr) -> str | None:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     return None
+
+
+def spelled(statement: ast.Import | ast.ImportFrom, alias: ast.alias) -> str | None:
+    """Return what an alias imports, as it is written: `.compat.torch` is of a module beside."""
+    if isinstance(statement, ast.Import):
+        return alias.name
+    dots = "." * statement.level
+    if not statement.module:
+        return f"{dots}{alias.name}" if dots else None
+    return f"{dots}{statement.module}.{alias.name}"

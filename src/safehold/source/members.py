@@ -23,4 +23,4 @@ class Members:
 
     def findings(self, name: str, data: bytes, /) -> Iterable[Finding]:
         """Return what is found, with lines as locations."""
-        return audit_source(data, name, self.policy, prefilter=MIGRATED_ALONE).findings
+        return audit_source(data, name, self.policy, prefilter=MIGRATED_ALONE, plans=False).findings

@@ -37,7 +37,7 @@ class Neighbours:
 
     def find(self, dotted: str, level: int, here: str) -> Neighbour | None:
         """Return the module that `here` would import, None when it is not in the tree."""
-        for path in _candidates(dotted, level, here):
+        for path in candidates(dotted, level, here):
             neighbour = self._load(path)
             if neighbour is not None:
                 return neighbour
@@ -64,7 +64,7 @@ class Neighbours:
             return None  # that file gets its own finding; here a path just stays unknown
 
 
-def _candidates(dotted: str, level: int, here: str) -> Iterator[str]:
+def candidates(dotted: str, level: int, here: str) -> Iterator[str]:
     """Yield paths at which a module may lie, the nearest directory first."""
     relative = dotted.replace(".", "/")
     directory = posixpath.dirname(here)

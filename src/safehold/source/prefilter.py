@@ -53,6 +53,10 @@ class Prefilter:
         """The same for tests, where some rules find nothing."""
         return Prefilter(row for row in self._rows if row.in_tests)
 
+    def with_libraries(self, rows: tuple[SourceRule, ...]) -> tuple[SourceRule, ...]:
+        """Return rules and those for libraries, which another module can hand on."""
+        return tuple(row for row in self._rows if row in rows or row.library is not None)
+
     def wanted(self, data: bytes) -> tuple[SourceRule, ...]:
         """Return the rules that the source has to be parsed for; all when it cannot be decoded."""
         text = _searchable(data)

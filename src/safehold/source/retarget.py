@@ -52,7 +52,13 @@ class Group:
     @property
     def by_use(self) -> bool:
         """Whether the imports stay and the uses are rewritten."""
-        return all(entry.library.by_use for entry in self.entries)
+        return bool(self.entries) and all(entry.library.by_use for entry in self.entries)
+
+    def unsettled(self) -> Group:
+        """Leave out what is rewritten where another module imports it."""
+        left = tuple(entry for entry in self.entries if entry.form is not Form.SETTLED)
+        sites = tuple(site for site in self.sites if not set(site.entries).isdisjoint(left))
+        return Group(left, sites, self.exported)
 
     def obstacle(self) -> str | None:
         """Say why the imports cannot be retargeted, None when they can."""
@@ -69,8 +75,10 @@ class Group:
         return None
 
 
-def group_entries(entries: list[Entry], sites: Sites, module: Module) -> list[Group]:
-    """Group entries that share a bound name in a scope."""
+def group_entries(
+    entries: list[Entry], sites: Sites, module: Module, taken: frozenset[str]
+) -> list[Group]:
+    """Group entries that share a bound name in a scope; other modules import the `taken` names."""
     leader: dict[Entry, Entry] = {entry: entry for entry in entries}
 
     def find(entry: Entry) -> Entry:
@@ -96,10 +104,20 @@ def group_entries(entries: list[Entry], sites: Sites, module: Module) -> list[Gr
         Group(
             tuple(members),
             tuple(site for site in sites.all if not set(site.entries).isdisjoint(members)),
-            any(entry in unused for entry in members),
+            any(entry in unused or _is_taken(entry, taken, module) for entry in members),
         )
         for members in grouped.values()
     ]
+
+
+def _is_taken(entry: Entry, taken: frozenset[str], module: Module) -> bool:
+    """Say whether another module of the tree imports the library from this one."""
+    return (
+        entry.scope is module.scope
+        and entry.form in (Form.IMPORT, Form.MEMBER, Form.FROM)
+        and not entry.library.by_use
+        and not taken.isdisjoint(entry.names)
+    )
 
 
 def offers(entry: Entry, name: str, module: Module) -> bool:

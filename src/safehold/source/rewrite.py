@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import NoneType
 from typing import Any, Final
 
-from safehold.source.text import Text, UnreadableError
+from safehold.source.text import Text, UnreadableError, decode
 
 # What begins like a formatted string, also in comments and in other strings, each by itself: the
 # quote that ends another one may begin it.
@@ -22,6 +22,8 @@ _FORMATTED: Final = re.compile(
 )
 # Fields times bytes: about two seconds of work.
 _MOST_WORK: Final = 4 * 10**9
+_TOLD: Final = 4096
+"""Parts of a tree that are hashed at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +90,18 @@ def _syntax_message(error: SyntaxError) -> str:
     return f"line {error.lineno or 0}: {message}{hint}"
 
 
-def apply(text: Text, tree: ast.Module, changes: Iterable[Change]) -> bytes:
-    """Return the source with the changes made; `tree` is altered to what it should become.
+def edited(text: Text, spans: Iterable[Span]) -> bytes:
+    """Return the source with spans replaced; `decode` gives the same text for all the rest.
 
     Raises:
-        NotProvenError: the result does not parse to exactly the altered tree, or bytes outside
-            the spans would not stay as they are.
+        NotProvenError: spans overlap, or bytes outside of them would not stay as they are.
     """
-    planned = list(changes)
-    spans = sorted((span for change in planned for span in change.spans), key=lambda s: s.start)
+    ordered = sorted(spans, key=lambda span: span.start)
     pieces: list[str] = []
     originals: list[str] = []
     position = 0
     try:
-        for span in spans:
+        for span in ordered:
             if span.start < position:
                 raise NotProvenError("two edits overlap")
             kept = text.utf8[position : span.start].decode("utf-8")
@@ -119,43 +119,68 @@ def apply(text: Text, tree: ast.Module, changes: Iterable[Change]) -> bytes:
         raise NotProvenError(f"{text.encoding} does not give the same bytes back")
     if decoded != "".join([*pieces, kept]):
         raise NotProvenError(f"the edited text does not survive {text.encoding}")
-    try:
-        result = parse(decoded.encode("utf-8"))
-    except UnreadableError as error:
-        raise NotProvenError(f"the edited source does not parse: {error}") from None
-    for change in planned:
-        change.transform()
-    if not same_tree(tree, result):
-        raise NotProvenError("more than the planned nodes changed")
     return text.mark + after
 
 
-def same_tree(left: ast.AST, right: ast.AST) -> bool:
-    """Compare two trees, with the lines of their statements, without recursion."""
-    stack: list[tuple[Any, Any]] = [(left, right)]
+def apply(text: Text, tree: ast.Module, changes: Iterable[Change]) -> bytes:
+    """Return the source with the changes made; `tree` is altered to what it should become.
+
+    Raises:
+        NotProvenError: the result does not parse to exactly the altered tree, or bytes outside
+            the spans would not stay as they are.
+    """
+    planned = list(changes)
+    after = edited(text, [span for change in planned for span in change.spans])
+    for change in planned:
+        change.transform()
+    prove(after, digest(tree))
+    return after
+
+
+def prove(after: bytes, wanted: bytes) -> None:
+    """See that a source has the tree with this digest.
+
+    Raises:
+        NotProvenError: it has another one, or none.
+    """
+    try:
+        result = parse(decode(after).utf8)
+    except UnreadableError as error:
+        raise NotProvenError(f"the edited source does not parse: {error}") from None
+    if digest(result) != wanted:
+        raise NotProvenError("more than the planned nodes changed")
+
+
+def digest(tree: ast.AST) -> bytes:
+    """Return what tells a tree from every other, with the lines of its statements.
+
+    Of two trees one is gone before the other is made: together they are most of the memory. The
+    walk keeps its own stack, and each list and node says how many things follow.
+    """
+    hashed = hashlib.blake2b(digest_size=32)
+    told: list[str] = []
+    stack: list[Any] = [tree]
     while stack:
-        one, other = stack.pop()
-        if type(one) is not type(other):
-            return False
-        if isinstance(one, ast.AST):
-            if isinstance(one, ast.stmt) and one.lineno != other.lineno:
-                return False
-            for name in one._fields:
-                value, its = getattr(one, name, None), getattr(other, name, None)
-                if value is its:  # most of all: identifiers, None and `ast.Load()`
-                    continue
-                if isinstance(value, _LEAVES):
-                    if type(value) is not type(its) or value != its:
-                        return False
-                else:
-                    stack.append((value, its))
-        elif isinstance(one, list):
-            if len(one) != len(other):
-                return False
-            stack.extend(zip(one, other, strict=True))
-        elif one != other or repr(one) != repr(other):
-            return False  # repr tells 0.0 from -0.0
-    return True
+        item = stack.pop()
+        if isinstance(item, ast.AST):
+            kind = type(item)
+            line = item.lineno if isinstance(item, ast.stmt) else ""
+            told.append(f"{kind.__name__} {line}")
+            stack.extend([getattr(item, name, None) for name in kind._fields])
+        elif type(item) is list:
+            told.append(f"[{len(item)}")
+            stack.extend(item)
+        elif type(item) is int:  # of which the decimal digits may be too many
+            told.append(hex(item))
+        else:  # its type is in its repr, and 0.0 is not -0.0 there
+            told.append(repr(item))
+        if len(told) > _TOLD:
+            _tell(hashed, told)
+    _tell(hashed, told)
+    return hashed.digest()
 
 
-_LEAVES = (str, int, bytes, NoneType)
+def _tell(hashed: hashlib.blake2b, told: list[str]) -> None:
+    told.append("")
+    hashed.update("\n".join(told).encode("utf-8", "surrogatepass"))
+    told.clear()

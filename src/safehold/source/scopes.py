@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import enum
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,7 +110,12 @@ Bound = tuple[list[str], list[tuple[ast.expr, Scope]]]
 
 @dataclass(slots=True)
 class Module:
-    """A parsed module with its scopes and what the rules ask about."""
+    """A parsed module with its scopes and what the rules ask about.
+
+    ``renamed``: real names of what it takes from other modules of its tree, by spelled ones;
+    ``settled``: those of the spelled ones that are pointed at a facade where they are bound;
+    ``plain``: those that one import binds there, whatever is installed.
+    """
 
     tree: ast.Module
     scope: Scope
@@ -122,6 +127,19 @@ class Module:
     attributes: dict[tuple[Scope, str], list[tuple[ast.expr, Scope]]]
     scopes: list[Scope]
     bound: dict[tuple[Scope, str], Bound] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    settled: frozenset[str] = frozenset()
+    plain: frozenset[str] = frozenset()
+
+    def real(self, dotted: str) -> str:
+        """Return the name of a library's that another module of the tree hands on, as it is."""
+        if not self.renamed:
+            return dotted
+        head, rest = dotted, ""
+        while head and head not in self.renamed:
+            head, _, last = head.rpartition(".")
+            rest = f".{last}{rest}"
+        return f"{self.renamed[head]}{rest}" if head else dotted
 
 
 def analyse(tree: ast.Module) -> Module:

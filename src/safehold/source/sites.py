@@ -72,12 +72,15 @@ class Sites:
         self._entries = entries
         self._by_alias: dict[ast.AST, Entry] = {}
         self._by_node: dict[ast.AST, Entry] = {}
-        self._stars = [entry for entry in entries if _is_star(entry)]
+        self._stars = [entry for entry in entries if _is_star(entry) and not entry.names]
+        self._with_star: dict[str, Entry] = {}
         for entry in entries:
             if isinstance(entry.node, ast.Call | ast.Subscript):
                 self._by_node[entry.node] = entry
             elif entry.alias is not None:
                 self._by_alias[entry.alias] = entry
+            elif _is_star(entry) and entry.names:
+                self._with_star[entry.names[0]] = entry
             else:
                 self._by_alias.update(dict.fromkeys(entry.node.names, entry))
         self._aliases = _alias_values(module)
@@ -117,10 +120,10 @@ class Sites:
             yield from self._resolve_name(node.id, scope, depth)
         elif isinstance(node, ast.Attribute):
             for entry, dotted in self.resolve(node.value, scope, depth):
-                yield entry, f"{dotted}.{node.attr}"
+                yield entry, self._module.real(f"{dotted}.{node.attr}")
         elif (inner := attribute_by_name(node)) is not None:
             for entry, dotted in self.resolve(inner[0], scope, depth):
-                yield entry, f"{dotted}.{inner[1]}"
+                yield entry, self._module.real(f"{dotted}.{inner[1]}")
         elif isinstance(node, ast.NamedExpr):
             yield from self.resolve(node.value, scope, depth)
         elif isinstance(node, ast.IfExp):
@@ -144,6 +147,9 @@ class Sites:
             elif binding.value is not None and binding.how is How.PARAMETER:
                 yield from self.resolve(binding.value, owner.parent or owner, depth)
         if not bound:
+            if (taken := self._with_star.get(name)) is not None:
+                self._read.add((taken.scope, name))
+                yield taken, taken.dotted
             for entry in self._stars:
                 hit = self._libraries.split(f"{entry.dotted}.{name}")
                 if hit is not None and hit[1].use(hit[2]) in (Use.READ, Use.WRITE, Use.BEYOND):
@@ -168,7 +174,8 @@ class Sites:
         origins = self.resolve(start, scope)
         if origins:
             node, named, attributes = self._outermost(start)
-            pairs = [(entry, ".".join([dotted, *attributes])) for entry, dotted in origins]
+            real = self._module.real
+            pairs = [(entry, real(".".join([dotted, *attributes]))) for entry, dotted in origins]
             yield from self._at(node, named, scope, pairs)
 
     def _at(

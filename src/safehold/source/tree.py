@@ -14,16 +14,18 @@ import posixpath
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from safehold.policy import Policy
 from safehold.source import notebooks
-from safehold.source.check import MIGRATED_ALONE, PREFILTER, audit_source, unreadable
+from safehold.source.check import LIBRARIES, MIGRATED_ALONE, PREFILTER, audit_source, unreadable
 from safehold.source.journal import Journal
 from safehold.source.neighbours import Neighbours
+from safehold.source.offered import Offered
 from safehold.source.outcome import Diagnostic, FileAudit
 from safehold.source.parallel import batches, in_workers
+from safehold.source.reexports import Reexports, find_reexports
 from safehold.source.rules.unreadable import LARGEST, UNREADABLE
 
 SKIPPED = frozenset(
@@ -52,14 +54,32 @@ class _Look:
     policy: Policy
     offset: str
     migrated_alone: bool
+    plans: bool = True
+    reexports: Reexports = field(default_factory=Reexports)
+
+    def offered(self) -> Offered:
+        """Return what modules hand on to others, for one worker."""
+        return Offered(
+            self.reexports,
+            str(self.policy.root),
+            LIBRARIES,
+            self._planned if self.plans else None,
+        )
+
+    def _planned(self, data: bytes, here: str) -> FileAudit:
+        """Plan the migration of a module whose names another one takes."""
+        offered = Offered(self.reexports, str(self.policy.root), LIBRARIES, None)
+        return audit_source(
+            data, here, self.policy, here=here, prefilter=MIGRATED_ALONE, offered=offered
+        )
 
     def neighbours(self) -> Neighbours:
         return Neighbours(str(self.policy.root))
 
     def at(self, batch: Sequence[_Candidate]) -> list[FileAudit | None]:
         """Look at several files, in a worker."""
-        neighbours = self.neighbours()
-        return [_audit(candidate, self, neighbours) for candidate in batch]
+        neighbours, offered = self.neighbours(), self.offered()
+        return [_audit(candidate, self, neighbours, offered) for candidate in batch]
 
 
 def audit_tree(  # noqa: PLR0913  all but the root are options by keyword
@@ -71,6 +91,7 @@ def audit_tree(  # noqa: PLR0913  all but the root are options by keyword
     keep: Callable[[str], bool] | None = None,
     follow: bool = False,
     migrated_alone: bool = False,
+    plans: bool = True,
     jobs: int = 1,
 ) -> Iterator[FileAudit]:
     """Yield the result for every source file below a directory, ordered by path.
@@ -78,9 +99,10 @@ def audit_tree(  # noqa: PLR0913  all but the root are options by keyword
     `exclude` holds globs that are matched against the path relative to the root and against
     each name in it. `progress` is called with each path before it is read, `keep` before that: it
     says whether to read it. With `follow`, files outside the tree that links lead to are read;
-    with `migrated_alone`, what `safehold migrate` has no part in is not looked for. With `jobs`
-    other than 1, so many processes look (-1: one for each core); results and their order are the
-    same, and `progress` is called when a file is done.
+    with `migrated_alone`, what `safehold migrate` has no part in is not looked for; without `plans`
+    there are findings and no edits, in less time and memory. With `jobs` other than 1, so many
+    processes look (-1: one for each core); results and their order are the same, and `progress` is
+    called when a file is done.
 
     Raises:
         ConfigError: a worker was ended.
@@ -88,37 +110,46 @@ def audit_tree(  # noqa: PLR0913  all but the root are options by keyword
         OSError: the root itself cannot be read.
     """
     top = os.path.realpath(root)
-    look = _Look(policy, _offset(top, policy), migrated_alone)
+    look = _Look(policy, _offset(top, policy), migrated_alone, plans)
     os.scandir(top).close()
+    found = _candidates(top, tuple(exclude), follow=follow)
+    wanted = [candidate for candidate in found if keep is None or keep(candidate.relative)]
+    look = replace(look, reexports=_reexports(wanted, look))
     if jobs != 1:
-        yield from _in_parallel(top, tuple(exclude), look, jobs, progress, keep, follow=follow)
+        yield from _in_parallel(wanted, look, jobs, progress)
         return
-    neighbours = look.neighbours()
-    for candidate in _candidates(top, tuple(exclude), follow=follow):
-        if keep is not None and not keep(candidate.relative):
-            continue
+    neighbours, offered = look.neighbours(), look.offered()
+    for candidate in wanted:
         if progress is not None:
             progress(candidate.relative)
-        audit = _audit(candidate, look, neighbours)
+        audit = _audit(candidate, look, neighbours, offered)
         if audit is not None:
             yield audit
 
 
+def _reexports(candidates: Sequence[_Candidate], look: _Look) -> Reexports:
+    """Read all files once, for what they import from each other."""
+    places = {
+        posixpath.join(look.offset, candidate.relative): candidate.path
+        for candidate in candidates
+        if candidate.relative.endswith(".py") and not candidate.is_outside
+    }
+
+    def read(here: str) -> bytes:
+        try:
+            return _read(places[here], None, LARGEST) or b""
+        except OSError:
+            return b""  # told when the file is looked at
+
+    return find_reexports(places, read, LIBRARIES)
+
+
 def _in_parallel(
-    top: str,
-    exclude: tuple[str, ...],
+    wanted: list[_Candidate],
     look: _Look,
     jobs: int,
     progress: Callable[[str], None] | None,
-    keep: Callable[[str], bool] | None,
-    *,
-    follow: bool,
 ) -> Iterator[FileAudit]:
-    wanted = [
-        candidate
-        for candidate in _candidates(top, exclude, follow=follow)
-        if keep is None or keep(candidate.relative)
-    ]
     shared = batches(wanted, jobs)
     answers = in_workers(look.at, shared, jobs, lambda candidate: candidate.relative)
     for batch, audits in zip(shared, answers, strict=True):
@@ -144,7 +175,7 @@ def audit_file(
     real = os.path.realpath(path)
     relative = os.path.basename(real) if name is None else name
     look = _Look(policy, _offset(os.path.dirname(real), policy), migrated_alone)
-    audit = _audit(_Candidate(real, relative), look, look.neighbours())
+    audit = _audit(_Candidate(real, relative), look, look.neighbours(), look.offered())
     return FileAudit(relative) if audit is None else audit
 
 
@@ -190,7 +221,9 @@ def _offset(top: str, policy: Policy) -> str:
     return "" if relative == "." else relative
 
 
-def _audit(candidate: _Candidate, look: _Look, neighbours: Neighbours) -> FileAudit | None:
+def _audit(
+    candidate: _Candidate, look: _Look, neighbours: Neighbours, offered: Offered
+) -> FileAudit | None:
     if candidate.problem is not None:
         return unreadable(candidate.relative, candidate.problem)
     if candidate.is_outside:
@@ -212,6 +245,8 @@ def _audit(candidate: _Candidate, look: _Look, neighbours: Neighbours) -> FileAu
         here=posixpath.join(look.offset, candidate.relative),
         neighbours=neighbours,
         prefilter=MIGRATED_ALONE if look.migrated_alone else PREFILTER,
+        offered=offered,
+        plans=look.plans,
     )
 
 

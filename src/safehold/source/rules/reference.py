@@ -81,7 +81,10 @@ def _replaced(node: ast.Subscript, unit: Unit) -> Iterator[Item]:
 
 def _never_imported(unit: Unit) -> Iterator[Item]:
     module = unit.module
+    handed_on = {name.rpartition(".")[2] for name in module.renamed}
     for name, (_, library) in unit.libraries.by_module.items():
+        if name in handed_on:
+            continue
         for node, scope in module.loads.get(name, ()):
             parent = module.parents.get(node)
             if (
