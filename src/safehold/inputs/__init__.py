@@ -11,6 +11,7 @@ TYPE_CHECKING = False  # `typing` would take longer to import than all of this
 if TYPE_CHECKING:
     from safehold.errors import InputRefused
     from safehold.inputs.archives import ArchiveLimits
+    from safehold.inputs.arguments import ShellArg, argv
     from safehold.inputs.confining import Confined, confine
     from safehold.inputs.fetching import (
         connect,
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
         open_url,
         requests_adapter,
     )
+    from safehold.inputs.html import HTML, clean_html
+    from safehold.inputs.json_text import check_json, parse_json
     from safehold.inputs.names import Filename, RelativePath
+    from safehold.inputs.parsing import parse, parse_body, parse_form
     from safehold.inputs.text import Identifier, MultilineText, PlainText
     from safehold.inputs.urls import URL, Destinations
 
@@ -29,21 +33,31 @@ _LAZY = {
     "Confined": "safehold.inputs.confining",
     "Destinations": "safehold.inputs.urls",
     "Filename": "safehold.inputs.names",
+    "HTML": "safehold.inputs.html",
     "Identifier": "safehold.inputs.text",
     "InputRefused": "safehold.errors",
     "MultilineText": "safehold.inputs.text",
     "PlainText": "safehold.inputs.text",
     "RelativePath": "safehold.inputs.names",
+    "ShellArg": "safehold.inputs.arguments",
     "URL": "safehold.inputs.urls",
+    "argv": "safehold.inputs.arguments",
+    "check_json": "safehold.inputs.json_text",
+    "clean_html": "safehold.inputs.html",
     "confine": "safehold.inputs.confining",
     "connect": "safehold.inputs.fetching",
     "httpx_async_transport": "safehold.inputs.fetching",
     "httpx_transport": "safehold.inputs.fetching",
     "open_url": "safehold.inputs.fetching",
+    "parse": "safehold.inputs.parsing",
+    "parse_body": "safehold.inputs.parsing",
+    "parse_form": "safehold.inputs.parsing",
+    "parse_json": "safehold.inputs.json_text",
     "requests_adapter": "safehold.inputs.fetching",
 }
 
 __all__ = [
+    "HTML",
     "URL",
     "ArchiveLimits",
     "Confined",
@@ -54,11 +68,19 @@ __all__ = [
     "MultilineText",
     "PlainText",
     "RelativePath",
+    "ShellArg",
+    "argv",
+    "check_json",
+    "clean_html",
     "confine",
     "connect",
     "httpx_async_transport",
     "httpx_transport",
     "open_url",
+    "parse",
+    "parse_body",
+    "parse_form",
+    "parse_json",
     "requests_adapter",
 ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
@@ -143,6 +143,18 @@ class Confined:
                 return extract(file, directory, name, limits or ArchiveLimits())
             except InputRefused as error:
                 self.refuse(str(error), os.fsdecode(into), error.rule, error.__cause__)
+
+    def asgi(self) -> Callable[..., Awaitable[None]]:
+        """Return an ASGI application that serves the files; see `safehold.inputs.serving`."""
+        from safehold.inputs.serving import asgi
+
+        return asgi(self)
+
+    def wsgi(self) -> Callable[..., Iterable[bytes]]:
+        """Return a WSGI application that serves the files; see `safehold.inputs.serving`."""
+        from safehold.inputs.serving import wsgi
+
+        return wsgi(self)
 
     @contextmanager
     def parent(self, path: StrPath) -> Iterator[tuple[int, str]]:
