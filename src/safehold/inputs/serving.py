@@ -11,14 +11,11 @@ import asyncio
 import mimetypes
 import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any, Protocol
 from urllib.parse import quote
 
 from safehold.errors import InputRefused
 from safehold.inputs.names import check_relative
-
-if TYPE_CHECKING:
-    from safehold.inputs.confining import Confined
 
 _STEP = 2**16
 _SHOWN = frozenset(
@@ -29,6 +26,13 @@ _SHOWN = frozenset(
 )
 _Message = MutableMapping[str, Any]
 _Headers = list[tuple[str, str]]
+
+
+class Confined(Protocol):
+    """What opens files below a directory and nothing else."""
+
+    def open(self, path: str) -> IO[Any]:
+        """Open a file for reading, or raise InputRefused."""
 
 
 def _opened(confined: Confined, method: str, path: str) -> tuple[str, _Headers, IO[bytes] | None]:
