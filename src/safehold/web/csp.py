@@ -7,7 +7,7 @@ What is judged is one policy, as browsers read it: the first of two equal direct
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from safehold.policy.web import NONCE, Web
@@ -72,12 +72,17 @@ def directives(web: Web) -> dict[str, tuple[str, ...]]:
         found["frame-ancestors"] = _SELF
     if web.trusted_types:
         found["require-trusted-types-for"] = ("'script'",)
-    return {**found, **dict(web.csp)}
+    return {**found, **written(web.csp)}
+
+
+def written(pairs: Iterable[tuple[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
+    """Return directives as somebody gave them, `'none'` for a list without sources."""
+    return {name: sources or (() if name == "sandbox" else _NOTHING) for name, sources in pairs}
 
 
 def text(policy: Sources, report: str = "") -> str:
     """Return a policy as one line, with `NONCE` where the nonce goes."""
-    parts = [" ".join((name, *(sources or _NOTHING))) for name, sources in policy.items()]
+    parts = [" ".join((name, *sources)) for name, sources in policy.items()]
     if report:
         parts += [f"report-uri {report}", "report-to safehold"]
     return "; ".join(parts)
@@ -123,8 +128,10 @@ def weaker(new: Sources, base: Sources) -> list[str]:
 
 
 def _allows_more(name: str, new: Sources, base: Sources) -> bool:
-    if name in ("require-trusted-types-for", "sandbox"):
-        return name in base and not set(base[name]) <= set(new.get(name, ()))
+    if name == "require-trusted-types-for":
+        return not set(base.get(name, ())) <= set(new.get(name, ()))
+    if name == "sandbox":  # its words allow something; without it everything is allowed
+        return name in base and (name not in new or not set(new[name]) <= set(base[name]))
     was, now = effective(base, name), effective(new, name)
     if was is None:
         return False

@@ -88,7 +88,7 @@ def _policy_text(web: Web, directives: csp.Sources, kind: Kind) -> str:
 def _build_second(web: Web, kind: Kind) -> str:
     if not web.report_only or kind == "data":
         return ""
-    return _policy_text(web, {**csp.directives(web), **dict(web.report_only)}, kind)
+    return _policy_text(web, {**csp.directives(web), **csp.written(web.report_only)}, kind)
 
 
 def _policy_problems(value: str, answer: Answer) -> Iterator[str]:
