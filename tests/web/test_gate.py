@@ -235,6 +235,22 @@ def test_cookies_leave_with_their_flags(asked):
     ]  # fmt: skip
 
 
+def test_an_exception_is_a_finding_and_an_event(world_with):
+    rows = (CookieException("a", "one reason", scripts=True, plain=True),)
+    world = world_with(isolation=False, allow_unsafe="another", cookies=rows)
+    site = SecurityHeaders(None, world.hold)._site
+    said = [
+        "isolation allows requests of other sites: another",
+        "cookie a allows scripts to read it: one reason",
+        "cookie a allows HTTP to carry it: one reason",
+    ]
+    assert [finding.message for finding in site.findings] == said
+    assert {finding.rule.id for finding in site.findings} == {"SH430"}
+    assert [(event.action, event.outcome) for event in world.events.rows] == [
+        ("web.loosen", "allowed")
+    ] * 3
+
+
 def test_a_refusal_stands_when_the_trail_is_full(kind, world_with):
     world = world_with(hosts=("testserver",))
     world.events.broken = True

@@ -216,3 +216,21 @@ def test_the_forwarded_host_of_a_named_proxy_is_the_one_that_is_checked():
 
 def test_a_proxy_without_the_header_leaves_the_scheme_as_it_is():
     assert location(request(scheme="http", peer="10.0.0.1"), proxies=("10.0.0.0/8",))[0] == 308
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        ("198.51.100.7", "203.0.113.9", "198.51.100.7"),
+        ("10.0.0.1", "203.0.113.9", "203.0.113.9"),
+        ("10.0.0.1", "192.0.2.1, 203.0.113.9, 10.0.0.2", "203.0.113.9"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "<script>", "10.0.0.1"),
+        ("10.0.0.1", "192.0.2.1, nonsense, 10.0.0.2", "10.0.0.2"),
+        ("10.0.0.1", "2001:DB8::1", "2001:db8::1"),
+        ("10.0.0.1", "1," * 10_000, "10.0.0.1"),
+    ],
+)
+def test_the_client_is_whom_the_first_named_proxy_saw(peer, forwarded, client):
+    origins = Origins(Requests(proxies=("10.0.0.0/8",)))
+    assert origins.client(request(peer=peer, x_forwarded_for=forwarded)) == client

@@ -62,7 +62,21 @@ class Requests:
     cookies: tuple[CookieException, ...] = ()
     allow_unsafe: str = ""
 
+    def loosened(self) -> Iterator[tuple[str, str, str]]:
+        """Yield what is weaker than by default: its key, what it allows, and the reason."""
+        if not self.isolation:
+            yield "isolation", "requests of other sites", self.allow_unsafe
+        for cookie in self.cookies:
+            for flag, allowed in _ALLOWED.items():
+                if getattr(cookie, flag):
+                    yield f"cookie {cookie.name}", allowed, cookie.allow_unsafe
 
+
+_ALLOWED: Final = {
+    "scripts": "scripts to read it",
+    "cross_site": "requests of other sites to carry it",
+    "plain": "HTTP to carry it",
+}
 KEYS: Final = (
     "hosts", "origins", "proxies", "https", "isolation", "allow_unsafe", "shared", "body",
     "bodies", "depth", "cookie",

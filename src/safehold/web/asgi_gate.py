@@ -98,7 +98,7 @@ class GatedASGI:
             if not message.get("more_body", False):
                 break
         kind = request.headers.get("content-type", "")
-        return self._gate.reports.take(kind, bytes(body), request.peer)
+        return self._gate.reports.take(kind, bytes(body), self._gate.client(request))
 
 
 def request_of(scope: Scope) -> Request:

@@ -50,7 +50,11 @@ class Gate:
         """Return what measures the body of a request."""
         return self._limits.meter(request.path, request.headers)
 
+    def client(self, request: Request) -> str:
+        """Return the address of who asked."""
+        return self._origins.client(request)
+
     def refused(self, refusal: Refusal, request: Request) -> Refusal:
         """Record a refusal and return it."""
-        self._refusals.record(refusal, request.method, request.path, request.peer)
+        self._refusals.record(refusal, request.method, request.path, self.client(request))
         return refusal

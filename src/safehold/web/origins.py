@@ -12,9 +12,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from safehold.policy.requests import Requests
@@ -35,14 +35,13 @@ _SHOWN: Final = 120
 
 HEADERS: Final = (
     "host", "origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "x-forwarded-proto",
-    "x-forwarded-host", "content-length", "content-type", "transfer-encoding",
+    "x-forwarded-host", "x-forwarded-for", "content-length", "content-type", "transfer-encoding",
 )  # fmt: skip
 """What is looked at."""
 _ONCE: Final = frozenset((*HEADERS[:5], "content-length", "content-type"))
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):  # one for each request: the quickest that cannot be changed
     """A request as a server gives it; ``headers`` are those of `HEADERS`, ``twice`` came again."""
 
     method: str
@@ -50,7 +49,7 @@ class Request:
     path: str
     query: str = ""
     peer: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
     twice: frozenset[str] = frozenset()
 
     @property
@@ -93,6 +92,19 @@ class Origins:
         if not self._requests.isolation:
             return None
         return self._isolated(request, scheme, host)
+
+    def client(self, request: Request) -> str:
+        """Return the address of who asked: behind named proxies, what the first of them saw."""
+        address = request.peer
+        if self._networks and self._is_proxy(address):
+            for given in reversed(request.headers.get("x-forwarded-for", "").split(",")[-20:]):
+                try:
+                    address = str(ipaddress.ip_address(given.strip(" \t")))
+                except ValueError:  # written by who is before the last proxy
+                    break
+                if not self._is_proxy(address):
+                    break
+        return address
 
     def is_shared(self, path: str) -> bool:
         """Say whether other sites may load a path."""

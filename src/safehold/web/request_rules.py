@@ -124,8 +124,19 @@ UNREACHABLE = Rule(
     cvss=_SESSION,
     score=6.0,
 )
+LOOSENED_CHECK = Rule(
+    id="SH430",
+    name="loosened-check",
+    title="A check of requests or a flag of a cookie is off",
+    why="Somebody gave a reason for it, which may have gone since.",
+    remedy="Take the exception out of [requests] together with what needs it.",
+    severity=Severity.LOW,
+    cwe=693,
+    cvss="CVSS:4.0/AV:N/AC:H/AT:P/PR:N/UI:P/VC:L/VI:L/VA:N/SC:L/SI:L/SA:N",
+    score=2.3,
+)
 
 RULES = (
     HOST, CROSS_SITE, UNENCRYPTED, LARGE_BODY, DEEP_JSON, COOKIE, VIOLATION, CERTIFICATE, MIXED,
-    UNREACHABLE,
+    UNREACHABLE, LOOSENED_CHECK,
 )  # fmt: skip

@@ -8,12 +8,13 @@ from typing import Any, AnyStr, Generic
 
 from safehold.context import Context
 from safehold.events import Event
-from safehold.findings import Finding, Location
+from safehold.findings import Finding, Location, Rule
 from safehold.policy.web import NONCE, Web
 from safehold.web.changes import Change, refuse_weaker
 from safehold.web.cookies import exceptions_of, harden
 from safehold.web.exchange import Exchange
 from safehold.web.headers import DROPPED, Kind, build, weaker
+from safehold.web.request_rules import LOOSENED_CHECK
 from safehold.web.rules import LOOSENED
 
 _PAGES = ("text/html", "application/xhtml+xml")
@@ -42,6 +43,9 @@ class Site(Generic[AnyStr]):
         self._lock = threading.Lock()
         path = str(hold.policy.path or "the policy")
         self._loosen(self._web, Web(), f"{path}: [web]", self._web.allow_unsafe)
+        for key, what, reason in hold.policy.requests.loosened():
+            detail = {"key": key, "allows": what, "reason": reason}
+            self._allow(LOOSENED_CHECK, f"{path}: [requests]", f"{key} allows {what}", detail)
         self._sets: dict[Change | None, _Set[AnyStr]] = {None: _Set(self._web, encode, nonce=True)}
 
     def over(
@@ -115,15 +119,19 @@ class Site(Generic[AnyStr]):
             return
         for row, what in weaker(new, base):
             detail = {"header": row.name, "allows": what, "reason": reason}
-            message = f"{row.name} allows {what}: {reason}"
-            finding = Finding.of(LOOSENED, message, Location(path=where), detail=detail)
-            self.hold.recorder.record(
-                Event(
-                    action="web.loosen", outcome="allowed", rule=LOOSENED.id, caller=where,
-                    reason=reason, detail=detail,
-                )
-            )  # fmt: skip
-            self.findings.append(finding)
+            self._allow(LOOSENED, where, f"{row.name} allows {what}", detail)
+
+    def _allow(self, rule: Rule, where: str, message: str, detail: dict[str, str]) -> None:
+        """Record that something is weaker: an event, and a finding."""
+        reason = detail["reason"]
+        self.hold.recorder.record(
+            Event(
+                action="web.loosen", outcome="allowed", rule=rule.id, caller=where,
+                reason=reason, detail=detail,
+            )
+        )  # fmt: skip
+        place = Location(path=where)
+        self.findings.append(Finding.of(rule, f"{message}: {reason}", place, detail=detail))
 
 
 class _Set(Generic[AnyStr]):

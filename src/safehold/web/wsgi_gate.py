@@ -83,7 +83,7 @@ class GatedWSGI:
         if len(body) > MOST_BYTES:
             return 413
         kind = request.headers.get("content-type", "")
-        return self._gate.reports.take(kind, bytes(body), request.peer)
+        return self._gate.reports.take(kind, bytes(body), self._gate.client(request))
 
 
 class MeasuredInput:
