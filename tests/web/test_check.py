@@ -172,12 +172,19 @@ def test_pages_that_are_linked_are_judged(check, tls):
     assert code == 1
 
 
-def test_endless_redirects_are_an_error(check, tls):
-    with serving(to("/a"), tls) as url:
+def test_endless_redirects_are_an_error_after_a_few(check, tls):
+    asked = []
+
+    def app(environ, start_response):
+        asked.append(environ["PATH_INFO"])
+        return to("/a")(environ, start_response)
+
+    with serving(app, tls) as url:
         code, out = check(url)
     assert code == 2
     assert "more than 10 redirects" in out
     assert out.splitlines()[-1] == "grade: -"
+    assert len(asked) == 11
 
 
 def test_what_cannot_be_fetched_is_an_error(check):

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 from dataclasses import replace
+from wsgiref.util import is_hop_by_hop
 
 import pytest
 
@@ -168,6 +169,8 @@ def test_does_nothing_to_requests_that_are_allowed(asked):
 
 def refused(found, status, rule):
     sent, driven, events = found
+    # Neither WSGI nor HTTP/2 takes such headers of an application.
+    assert not any(is_hop_by_hop(name) for name, _ in sent.headers)
     assert sent.status == status
     assert SECRET.encode() not in sent.body
     assert sent.raised is None

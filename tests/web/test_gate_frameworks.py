@@ -44,9 +44,13 @@ def post(request, world):
 
 
 def asgi(app, path, pieces, named):
-    sent, waiting = Sent(), list(pieces)
+    sent, waiting, ended = Sent(), list(pieces), False
 
     async def receive():
+        nonlocal ended
+        if ended:
+            await asyncio.sleep(3600)  # the client stays
+        ended = len(waiting) < 2
         piece = waiting.pop(0) if waiting else b""
         return {"type": "http.request", "body": piece, "more_body": bool(waiting)}
 
@@ -121,3 +125,42 @@ def test_a_report_is_taken_before_any_route(post, world):
     assert [event.action for event in world.events.rows] == ["report"]
     assert post(b"{", path=path, kind=kind).status == 400
     assert world.events.rows == []
+
+
+@pytest.fixture(scope="module", params=["wsgi", "asgi"])
+def django(request, world, tmp_path_factory):
+    """Return a function that posts to the project, which has its own checks behind the gate."""
+    from tests.web import django_project
+
+    folder = tmp_path_factory.mktemp("static")
+    (folder / "file.txt").write_text("a file")  # other tests of this process find it here, too
+    django_project.configure(world.hold, folder)
+    from django.core.asgi import get_asgi_application
+    from django.core.wsgi import get_wsgi_application
+
+    make, ask = (
+        (get_wsgi_application, wsgi) if request.param == "wsgi" else (get_asgi_application, asgi)
+    )
+    app = install(make(), world.hold)
+
+    def posted(*pieces, path="/json", **headers):
+        world.events.rows.clear()
+        return ask(app, path, pieces, {"host": "testserver", "content-type": "text/x", **headers})
+
+    return posted
+
+
+@pytest.mark.parametrize(
+    ("status", "rule", "headers"),
+    [
+        (200, None, {}),
+        (413, "SH423", {"content-length": str(MOST + 1)}),
+        (400, "SH420", {"host": "evil.example"}),
+        (403, "SH421", {"origin": "https://evil.example"}),
+    ],
+)
+def test_django_stands_behind_the_gate(django, world, status, rule, headers):
+    sent = django(b"{}", **headers)
+    assert sent.status == status
+    sent.assert_nine()
+    assert [event.rule for event in world.events.rows] == ([rule] if rule else [])

@@ -44,8 +44,6 @@ class Refusal:
         ]
         if self.location:
             found.append(("Location", self.location))
-        if self.status in (408, 413):
-            found.append(("Connection", "close"))  # what else the client sends is not read
         return found
 
 
