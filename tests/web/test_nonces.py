@@ -45,6 +45,44 @@ def test_ten_thousand_pages_at_once_have_their_own_nonce_in_header_and_body(hold
     assert all(body == f"<script nonce={value}>".encode() * 2 for value, body in seen)
 
 
+@pytest.mark.extras
+def test_threads_and_templates_of_fastapi_do_not_share_nonces(hold):
+    from fastapi import FastAPI
+    from fastapi.responses import HTMLResponse, StreamingResponse
+    from jinja2 import Environment
+
+    from safehold.web import install
+    from safehold.web.templates import jinja
+
+    app = FastAPI()
+    environment = Environment(autoescape=True)
+    jinja(environment)
+    template = environment.from_string("<script nonce={{ csp_nonce() }}>" * 2)
+
+    def thread(request):  # which runs in a pool
+        return HTMLResponse(template.render(request=request))
+
+    def stream(request):
+        return StreamingResponse(template.generate(request=request), media_type="text/html")
+
+    app.add_route("/thread", thread)
+    app.add_route("/stream", stream)
+    install(app, hold)
+
+    async def all_of_them():
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def one(number):
+            async with places:
+                return await call(app, ("/thread", "/stream")[number % 2])
+
+        return await asyncio.gather(*map(one, range(2000)))
+
+    seen = asyncio.run(all_of_them())
+    assert len({sent.nonce for sent in seen}) == 2000
+    assert all(sent.body == f"<script nonce={sent.nonce}>".encode() * 2 for sent in seen)
+
+
 def test_threads_of_a_wsgi_server_do_not_share_nonces(hold):
     def app(environ, start_response):
         def body():

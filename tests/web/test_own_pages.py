@@ -80,6 +80,12 @@ def test_pages_of_documentation_can_come_from_the_site_itself(tmp_path):
     assert "https:" not in "".join(pages)
 
 
+def test_documentation_of_a_mounted_application_runs_too(hold):
+    outer = fastapi()
+    outer.mount("/inner", fastapi())
+    assert_runs(get(install(outer, hold), "/inner/docs"), 2)
+
+
 def test_title_and_parameters_cannot_end_their_place(hold):
     bad = "</title></script><script>alert(1)</script>"
     app = install(
@@ -88,6 +94,7 @@ def test_title_and_parameters_cannot_end_their_place(hold):
     for path in ("/docs", "/redoc"):
         sent = get(app, path, root_path="/<script>'")
         assert bad not in sent.body.decode()
+        assert "\\u003cscript\\u003e" in sent.body.decode()
         assert_runs(sent, 2)
         assert len(Parts(sent).scripts) == 2
 

@@ -99,6 +99,22 @@ def test_error_after_the_first_byte_goes_to_the_server_which_ends_the_connection
     sent.assert_nine()
 
 
+def test_answer_that_has_begun_is_not_begun_anew_for_a_server_that_lets_it(hold):
+    started = []
+
+    def app(environ, start_response):
+        start_response("200 OK", TEXT)
+        yield b"half"
+        raise RuntimeError
+
+    body = SecurityHeaders(app, hold)(environ_of(), lambda *more: started.append(more))
+    parts = iter(body)
+    assert next(parts) == b"half"
+    with pytest.raises(RuntimeError):
+        next(parts)
+    assert len(started) == 1
+
+
 def test_application_that_starts_no_answer_is_a_plain_500(hold):
     sent = wget(SecurityHeaders(lambda environ, start_response: [], hold))
     assert (sent.status, sent.body) == (500, b"Internal Server Error")

@@ -47,14 +47,18 @@ Redoc.init({url}, {{nonce: "{nonce}"}}, document.getElementById("redoc"));
 
 
 def replace_docs(app: Any, folder: str) -> None:
-    """Replace FastAPI's pages of documentation, if the application has them.
+    """Replace FastAPI's pages of documentation, also those of applications that are mounted.
 
     `folder`: where this site has the scripts and styles of both; "" for the CDN of FastAPI.
     """
     for route in list(getattr(app, "routes", ())):
+        mounted = getattr(route, "app", None)
+        if hasattr(mounted, "swagger_ui_init_oauth"):
+            replace_docs(mounted, folder)
         make = _PAGES.get(getattr(route, "name", ""))
+        home = getattr(getattr(route, "endpoint", None), "__module__", "")
         # Its own alone, and none that somebody has put in its place.
-        if make is None or getattr(route.endpoint, "__module__", "") != "fastapi.applications":
+        if make is None or home != "fastapi.applications":
             continue
         app.router.routes.remove(route)
         app.add_route(route.path, make(app, folder.rstrip("/")), include_in_schema=False)
