@@ -32,6 +32,7 @@ TABLES: dict[str, set[str]] = {
         for name in ("arrays", "enums", "frames", "members", "values")
     },
     "safehold.artifacts.suites": {"safehold.artifacts.suites.parts"},
+    "safehold.inputs.lexers": {"safehold.inputs.lexers.scanner"},
     "safehold.keys.sources": set(),
     "safehold.observe.formats": set(),
     "safehold.report.formats": set(),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from safehold.errors import InputRefused
     from safehold.inputs.archives import ArchiveLimits
     from safehold.inputs.arguments import ShellArg, argv
+    from safehold.inputs.commands import check_command, verify_command
     from safehold.inputs.confining import Confined, confine
     from safehold.inputs.fetching import (
         connect,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from safehold.inputs.json_text import check_json, parse_json
     from safehold.inputs.names import Filename, RelativePath
     from safehold.inputs.parsing import parse, parse_body, parse_form
+    from safehold.inputs.requests import Inputs, add_inputs, request_inputs
+    from safehold.inputs.sql import check_statement, verify_statement
     from safehold.inputs.text import Identifier, MultilineText, PlainText
     from safehold.inputs.urls import URL, Destinations
 
@@ -36,13 +39,17 @@ _LAZY = {
     "HTML": "safehold.inputs.html",
     "Identifier": "safehold.inputs.text",
     "InputRefused": "safehold.errors",
+    "Inputs": "safehold.inputs.requests",
     "MultilineText": "safehold.inputs.text",
     "PlainText": "safehold.inputs.text",
     "RelativePath": "safehold.inputs.names",
     "ShellArg": "safehold.inputs.arguments",
     "URL": "safehold.inputs.urls",
+    "add_inputs": "safehold.inputs.requests",
     "argv": "safehold.inputs.arguments",
+    "check_command": "safehold.inputs.commands",
     "check_json": "safehold.inputs.json_text",
+    "check_statement": "safehold.inputs.sql",
     "clean_html": "safehold.inputs.html",
     "confine": "safehold.inputs.confining",
     "connect": "safehold.inputs.fetching",
@@ -53,7 +60,10 @@ _LAZY = {
     "parse_body": "safehold.inputs.parsing",
     "parse_form": "safehold.inputs.parsing",
     "parse_json": "safehold.inputs.json_text",
+    "request_inputs": "safehold.inputs.requests",
     "requests_adapter": "safehold.inputs.fetching",
+    "verify_command": "safehold.inputs.commands",
+    "verify_statement": "safehold.inputs.sql",
 }
 
 __all__ = [
@@ -65,12 +75,16 @@ __all__ = [
     "Filename",
     "Identifier",
     "InputRefused",
+    "Inputs",
     "MultilineText",
     "PlainText",
     "RelativePath",
     "ShellArg",
+    "add_inputs",
     "argv",
+    "check_command",
     "check_json",
+    "check_statement",
     "clean_html",
     "confine",
     "connect",
@@ -81,7 +95,10 @@ __all__ = [
     "parse_body",
     "parse_form",
     "parse_json",
+    "request_inputs",
     "requests_adapter",
+    "verify_command",
+    "verify_statement",
 ]
 
 

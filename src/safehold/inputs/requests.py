@@ -1,0 +1,113 @@
+"""The inputs of the request that is being served, for checks that come later: SQL, commands.
+
+They are kept in a context variable, which tasks of asyncio and `asyncio.to_thread` inherit. A
+thread that a program starts by itself sees none, unless it runs in a copy of the context
+(``contextvars.copy_context().run``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Final
+
+from safehold.errors import LimitExceeded
+from safehold.inputs.forms import Needles, needles
+
+MOST: Final = 20_000
+"""Most values of one request, names of fields included."""
+LONGEST: Final = 16 * 2**20
+"""Most characters of all of them."""
+DEPTH: Final = 64
+
+_current: ContextVar[Inputs | None] = ContextVar("safehold_inputs", default=None)
+
+
+class Inputs:
+    """The texts that one request brought, and the forms in which a program may use them."""
+
+    def __init__(self, values: object = ()) -> None:
+        """Take values as `add` does."""
+        self._texts: dict[str, None] = {}
+        self._length = 0
+        self._needles: tuple[int, Needles] | None = None
+        self.add(values)
+
+    def add(self, values: object) -> None:
+        """Take texts, bytes and numbers, also within mappings and sequences; names count too.
+
+        Raises:
+            LimitExceeded: more, longer or deeper than is kept. The request has to be refused, as
+                nothing could be said of what is left out.
+        """
+        for text in _flat(values, DEPTH):
+            if text in self._texts:
+                continue
+            self._length += len(text)
+            if len(self._texts) >= MOST or self._length > LONGEST:
+                raise LimitExceeded(
+                    f"a request has more than {MOST} values or {LONGEST} characters in them; "
+                    "refuse it, or read large bodies apart from its inputs"
+                )
+            self._texts[text] = None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What was taken, each once."""
+        return tuple(self._texts)
+
+    @property
+    def needles(self) -> Needles:
+        """What a check looks for, worked out when somebody first asks."""
+        count = len(self._texts)
+        if self._needles is None or self._needles[0] != count:
+            self._needles = (count, needles(self._texts))
+        return self._needles[1]
+
+
+@contextlib.contextmanager
+def request_inputs(values: object = ()) -> Iterator[Inputs]:
+    """Hold the inputs of one request inside the block; within another's block, both count."""
+    outer = _current.get()
+    inputs = Inputs(() if outer is None else outer.texts)
+    inputs.add(values)
+    token = _current.set(inputs)
+    try:
+        yield inputs
+    finally:
+        _current.reset(token)
+
+
+def add_inputs(values: object) -> None:
+    """Add what was read later, such as a body; nothing happens outside of a request."""
+    inputs = _current.get()
+    if inputs is not None:
+        inputs.add(values)
+
+
+def current() -> Inputs | None:
+    """Return the inputs of the request that is being served."""
+    return _current.get()
+
+
+def _flat(value: object, depth: int) -> Iterator[str]:
+    if isinstance(value, str):
+        yield str.__str__(value)
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        yield bytes(value).decode("utf-8", "replace")
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield _number(value)
+    elif isinstance(value, (Mapping, Iterable)):
+        if not depth:
+            raise LimitExceeded(f"a request has values more than {DEPTH} deep; refuse it")
+        items = value.items() if isinstance(value, Mapping) else value
+        for item in items:
+            yield from _flat(item, depth - 1)
+
+
+def _number(value: float) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        return hex(value) if isinstance(value, int) else ""
