@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import msgspec
 
@@ -21,12 +22,15 @@ from bench._rows import Row, difference, ratio, value
 from safehold.credentials.redaction import Pass, Redactor
 from safehold.events import Event, Recorder, _prepared
 from safehold.keys import Key, Keyring, generate_key
+from safehold.observe import writer
 from safehold.observe.check import check_trail
+from safehold.observe.parallel import check_in_parallel
 from safehold.observe.reading import verified_lines
 from safehold.observe.trail import Trail
 
 _REPEAT = 2000
-_CHECKED = 50_000
+_CHECKED = 200_000
+_SEGMENT = 8 * 2**20
 _WRITERS = 4
 _BUSY = 20_000
 # About 400 bytes as a line, like a real load.
@@ -187,16 +191,27 @@ def _check_rate(folder: Path) -> Iterator[Row]:
     ring = Keyring(Key("k2026", generate_key().encode()))
     trail = Trail(folder, ring)
     event = Event(**_FIELDS)
-    for _ in range(_CHECKED):
-        trail.export(event)
-    trail.close()
-    started = time.perf_counter()
+    with patch.object(writer, "_SEGMENT_BYTES", _SEGMENT):
+        for _ in range(_CHECKED):
+            trail.export(event)
+        trail.close()
+    pairs = in_turn(
+        lambda: list(check_in_parallel(folder, ring, 2)),
+        lambda: list(check_trail(folder, ring)),
+        rounds=5,
+    )
     (result,) = check_trail(folder, ring)
-    seconds = time.perf_counter() - started
     size = sum(path.stat().st_size for path in folder.glob("*/*.jsonl"))
     problem = f"problem: {result.problem}"
-    yield value("check, lines a second", result.lines / seconds, unit="", note=problem)
-    yield value("check, bytes a second", size / seconds, unit="B/s")
+    once = pairs.medians("cpu")[1]
+    per_line = once / result.lines
+    yield value("check, a line of one core", per_line, goal=1 / 150_000, note=problem)
+    yield value("check, lines a second of one core", 1 / per_line, unit="")
+    yield value("check, bytes a second of one core", size / once, unit="B/s")
+    yield ratio(
+        "check by two processes", pairs, "wall", against="one, two free cores", goal=1 / 1.8
+    )
+    yield ratio("check by two processes", pairs, against="one: half of it is the best of two cores")
     started = time.perf_counter()
     count = sum(1 for _ in verified_lines(folder, ring))
     seconds = time.perf_counter() - started

@@ -39,6 +39,14 @@ def test_json_of_a_clean_trail(trail, call):
         assert row["lines"] >= 3
 
 
+def test_several_processes_verify_and_find_the_same(trail, call):
+    assert call("trail", "verify", "--jobs", "2").out == call("trail", "verify").out
+    file = writers(trail)[1] / "000001.jsonl"
+    file.write_bytes(file.read_bytes().replace(b"allowed", b"refused", 1))
+    done = call("trail", "verify", "--jobs", "-1")
+    assert (done.code, done.out) == (1, call("trail", "verify").out)
+
+
 def test_changed_line_is_named(trail, call):
     file = writers(trail)[1] / "000001.jsonl"
     data = file.read_bytes()

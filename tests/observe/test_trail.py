@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from safehold.errors import TrailError
 from safehold.events import Event, Recorder, request_context
 from safehold.keys import Key, Keyring
-from safehold.observe import chain
+from safehold.observe import chain, following
 from safehold.observe import check as check_module
 from safehold.observe import writer as module
 from safehold.observe.check import check_trail
@@ -528,7 +528,7 @@ def test_one_unreadable_writer_does_not_hide_the_others(home):
 
 
 def test_no_error_of_a_check_shows_a_chain_key(home, monkeypatch):
-    real, keys = check_module.next_key, []
+    real, keys = following.next_key, []
 
     def next_key(key):
         keys.append(key)
@@ -536,7 +536,7 @@ def test_no_error_of_a_check_shows_a_chain_key(home, monkeypatch):
             raise RuntimeError
         return real(key)
 
-    monkeypatch.setattr(check_module, "next_key", next_key)
+    monkeypatch.setattr(following, "next_key", next_key)
     with pytest.raises(RuntimeError) as caught:
         only(home.parent)
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)

@@ -48,6 +48,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="checkpoints that verify compares with",
     )
+    parser.add_argument(
+        "--jobs",
+        type=_shared.jobs,
+        default=1,
+        metavar="N",
+        help="processes that verify uses; -1 for all cores (default: 1)",
+    )
     parser.add_argument("--keep-days", type=int, metavar="DAYS", help="what prune leaves")
     parser.add_argument(
         "--metrics",
@@ -103,10 +110,15 @@ def _verify(options: argparse.Namespace, directory: Path, keyring: Keyring) -> i
     from safehold._cli import _shared
     from safehold.observe.check import check_trail
     from safehold.observe.check_manifest import Listed
+    from safehold.observe.parallel import check_in_parallel
     from safehold.observe.witness import compare
 
+    jobs = (os.cpu_count() or 1) if options.jobs == -1 else options.jobs
     listed = Listed(directory, keyring)
-    results = list(check_trail(directory, keyring))
+    if jobs == 1:
+        results = list(check_trail(directory, keyring))
+    else:
+        results = list(check_in_parallel(directory, keyring, jobs))
     missing = listed.compare(results)
     for witness in options.witness:
         with open(witness, "rb") as file:

@@ -34,6 +34,16 @@ def next_key(key: bytes) -> bytes:
     return state.digest()
 
 
+def key_after(key: bytes, steps: int) -> bytes:
+    """Return what so many steps of `next_key` come to, in less time."""
+    new = _NEXT.copy
+    for _ in range(steps):
+        state = new()
+        state.update(key)
+        key = state.digest()
+    return key
+
+
 _NEXT: Final = blake2b(digest_size=32, person=b"sfh-trail-next")
 
 

@@ -7,7 +7,6 @@ state afterwards.
 
 from __future__ import annotations
 
-import hmac
 import os
 import re
 from collections.abc import Iterator
@@ -19,26 +18,20 @@ from safehold.errors import UnknownKey
 from safehold.events import Event
 from safehold.keys import Keyring
 from safehold.observe.chain import (
-    START,
     STATE,
     STATE_BYTES,
     STATE_SLOTS,
     first_key,
-    line_mac,
-    next_key,
-    on_disk,
+    key_after,
     segment_name,
 )
+from safehold.observe.following import Place, follow, is_proved
 from safehold.observe.problems import Found, Problem, Verified, open_regular
 from safehold.observe.writer import boot_id
 
 Slots = list[tuple[int, bytes]]
 
-_MAX_LINE = 2**20
 _MAX_AHEAD = 2_000_000  # steps of the key to look ahead for a count that the lines do not reach
-_LINE = re.compile(
-    rb'(\{"v":1,"seq":(\d+),"t":"[^"]*","w":"([^"]*)","e":(\{[\x20-\x7e]*\})),"mac":"([0-9a-f]{64})"\}\n'
-)
 _WRITER = re.compile(r"\d{8}T\d{6}-\d+-[0-9a-f]{12}(?:-[0-9a-f]{16})?")
 
 
@@ -47,53 +40,67 @@ def check_trail(directory: Path, keyring: Keyring) -> Iterator[Verified]:
 
     Hidden directories are writers that were killed before their first line.
     """
+    for name, problem in homes(directory):
+        yield problem or Check(directory / name, keyring).result()
+
+
+def homes(directory: Path) -> Iterator[tuple[str, Verified | None]]:
+    """Yield the name of each writer, and what is wrong with the name itself. Raises OSError."""
     for name in sorted(os.listdir(directory)):
         path = directory / name
         if name.startswith(".") or not path.is_dir():
             continue
+        if _WRITER.fullmatch(name):
+            yield name, None
+            continue
         try:
-            if not _WRITER.fullmatch(name):
-                if any(item == "state" or item.endswith(".jsonl") for item in os.listdir(path)):
-                    problem = Problem(path, 0, "writer", "not the name of a writer: renamed")
-                    yield Verified(name, 0, problem)
-                continue  # lost+found and the like
-            yield _Check(path, keyring).result()
+            items = os.listdir(path)
         except OSError as error:
-            yield Verified(name, 0, Problem(path, 0, "unreadable", f"{error.strerror}"))
+            yield name, _unreadable(path, error)
+            continue
+        if any(item == "state" or item.endswith(".jsonl") for item in items):
+            problem = Problem(path, 0, "writer", "not the name of a writer: renamed")
+            yield name, Verified(name, 0, problem)
+        # else lost+found and the like
 
 
-class _Check:
+def _unreadable(path: Path, error: OSError) -> Verified:
+    return Verified(path.name, 0, Problem(path, 0, "unreadable", f"{error.strerror}"))
+
+
+class Check:
     """Reading of one writer. Its keys are attributes, which no traceback shows."""
 
     def __init__(self, directory: Path, keyring: Keyring) -> None:
         self.directory = directory
         self.keyring = keyring
-        self.lines = 0
+        self.place = Place()
         self.torn: Problem | None = None
-        self._mac = START
         self._first = b""  # K_0
-        self._key = b""  # K_lines
-        self._before = b""  # K_{lines - 1}
-        # What the state says is on disk, its proof, and whether that was seen to be right.
-        self._claims: dict[int, list[bytes]] = {}
-        self._on_disk = -1
+        self.claims: dict[int, list[bytes]] = {}
+        self._earlier: Slots = []
         self._boot = ""
 
     def result(self) -> Verified:
         name = self.directory.name
         try:
-            state = self.directory / "state"
-            earlier, claims = _read_slots(state)
-            for count, proof in claims:
-                self._claims.setdefault(count, []).append(proof)
-            for path in self._segments():
+            self.begin()
+            for path in self.segments():
                 self._read(path)
-            self._compare(state, earlier, _read_slots(state)[0])
+            self.compare()
         except Found as found:
-            return Verified(name, self.lines, found.problem, self.torn)
-        return Verified(name, self.lines, None, self.torn)
+            return Verified(name, self.place.lines, found.problem, self.torn)
+        except OSError as error:
+            return _unreadable(self.directory, error)
+        return Verified(name, self.place.lines, None, self.torn)
 
-    def _segments(self) -> Iterator[Path]:
+    def begin(self) -> None:
+        """Read the state before the lines."""
+        self._earlier, claims = _read_slots(self.directory / "state")
+        for count, proof in claims:
+            self.claims.setdefault(count, []).append(proof)
+
+    def segments(self) -> Iterator[Path]:
         names = sorted(name for name in os.listdir(self.directory) if name.endswith(".jsonl"))
         if not names:
             message = "the writer has no segment"
@@ -108,62 +115,28 @@ class _Check:
             yield self.directory / name
 
     def _read(self, path: Path) -> None:
-        with open_regular(path) as file:
-            number = 0
-            while line := file.readline(_MAX_LINE):
-                number += 1
-                match = _LINE.fullmatch(line)
-                if match is not None:
-                    self._take(path, number, match)
-                elif not line.endswith(b"\n") and self._is_beginning(line):
-                    message = "the last line is not complete: the writer was killed inside it"
-                    self.torn = Problem(path, number, "torn", message)
-                    return
-                elif b"\0" in line and self._was_cut_off():
-                    message = "the machine stopped before this line was on disk"
-                    self.torn = Problem(path, number, "torn", message)
-                    return
-                else:
-                    raise Found(path, number, "format", "not a line of the trail format")
+        def first_key_of(number: int, event: bytes) -> bytes:
+            return self.open(path, number, event)
 
-    def _is_beginning(self, line: bytes) -> bool:
-        start = f'{{"v":1,"seq":{self.lines},"t":"'.encode()
-        is_printable = len(line) < _MAX_LINE and all(0x20 <= byte <= 0x7E for byte in line)
-        return is_printable and (line.startswith(start) or start.startswith(line))
+        self.torn = follow(
+            path,
+            os.fsencode(self.directory.name),
+            self.place,
+            self.claims,
+            first_key_of=first_key_of,
+            was_cut_off=self._was_cut_off,
+        )
 
-    def _take(self, path: Path, number: int, match: re.Match[bytes]) -> None:
-        body, sequence, writer, event, mac = match.groups()
-        if writer != os.fsencode(self.directory.name):
-            message = "the line is another writer's: the directory was renamed or copied"
-            raise Found(path, number, "writer", message)
-        if sequence != b"%d" % self.lines:
-            message = f"line {sequence[:20].decode()} stands where line {self.lines} is expected"
-            raise Found(path, number, "order", message)
-        if not self.lines:
-            try:
-                opened = _opened(event)
-                key = self.keyring.local_by_id(opened.key)
-                self._key = self._first = first_key(key, self.directory.name)
-                self._boot = str(opened.detail.get("boot", ""))
-            except UnknownKey as error:
-                raise Found(path, number, "key", str(error)) from error
-            self._note_claim()
-        expected = line_mac(self._key, self._mac, body)
-        if not hmac.compare_digest(expected.hex().encode(), mac):
-            message = "the line, the one before it or the key was changed"
-            raise Found(path, number, "changed", message)
-        self._mac = expected
-        self._before, self._key = self._key, next_key(self._key)
-        self.lines += 1
-        self._note_claim()
-
-    def _note_claim(self) -> None:
-        if self.lines in self._claims and self._is_proved(self.lines, self._key):
-            self._on_disk = self.lines
-
-    def _is_proved(self, count: int, key: bytes) -> bool:
-        proof = on_disk(key, count)
-        return any(hmac.compare_digest(claim, proof) for claim in self._claims[count])
+    def open(self, path: Path, number: int, event: bytes) -> bytes:
+        """Return K_0, given the first event. Raises Found."""
+        try:
+            opened = _opened(event)
+            key = self.keyring.local_by_id(opened.key)
+        except UnknownKey as error:
+            raise Found(path, number, "key", str(error)) from error
+        self._boot = str(opened.detail.get("boot", ""))
+        self._first = first_key(key, self.directory.name)
+        return self._first
 
     def _was_cut_off(self) -> bool:
         """Whether the lines from here on may have gone when the machine stopped.
@@ -171,40 +144,42 @@ class _Check:
         That they were not on disk is believed of what the state does not prove to have been, and
         that the machine stopped if it has started since.
         """
-        if self._on_disk < 0 or not self._boot or not boot_id():
+        if self.place.on_disk < 0 or not self._boot or not boot_id():
             return False
         return self._boot != boot_id() and not self._is_due()
 
     def _is_due(self) -> bool:
         """Whether more lines than there are were on disk."""
         return any(
-            self._is_proved(count, reached)
-            for count in self._claims
-            if count > self.lines and (reached := self._reached(count)) is not None
+            is_proved(self.claims, count, reached)
+            for count in self.claims
+            if count > self.place.lines and (reached := self._reached(count)) is not None
         )
 
-    def _compare(self, path: Path, earlier: Slots, later: Slots) -> None:
+    def compare(self) -> None:
         """Compare what the state promises with the lines that are there.
 
         A slot is believed when its key is K_count: only who had that key could write it, and
         from it no earlier key, hence no earlier line, can be made.
         """
-        if not self.lines:
+        path, earlier = self.directory / "state", self._earlier
+        later = _read_slots(path)[0]
+        if not self.place.lines:
             raise Found(path, 0, "truncated", "no line is left")
         promised = [count for count, key in earlier if self._is_ahead(count, key)]
         if promised:
-            message = f"{max(promised)} lines were written, {self.lines} are there"
+            message = f"{max(promised)} lines were written, {self.place.lines} are there"
             if not self._was_cut_off():
                 raise Found(path, 0, "truncated", message)
-            message += f", {self._on_disk} at least were on disk when the machine stopped"
+            message += f", {self.place.on_disk} at least were on disk when the machine stopped"
             raise Found(path, 0, "unsynced", message)
-        if earlier and self._on_disk < 0 and not self._is_due():
+        if earlier and self.place.on_disk < 0 and not self._is_due():
             message = "what the state says of the lines on disk was changed"
             raise Found(path, 0, "state", message)
         # The state follows the line, so a kill between the two leaves it one behind.
         if any(
-            (count == self.lines and key == self._key)
-            or (count == self.lines - 1 and key == self._before)
+            (count == self.place.lines and key == self.place.key)
+            or (count == self.place.lines - 1 and key == self.place.before)
             or self._is_ahead(count, key)  # written on meanwhile
             for count, key in later
         ):
@@ -215,7 +190,9 @@ class _Check:
             message = "the state is older than the lines: the machine stopped before it was on disk"
             self.torn = self.torn or Problem(path, 0, "state", message)
             return
-        message = f"the state does not belong to these {self.lines} lines: changed or put back"
+        message = (
+            f"the state does not belong to these {self.place.lines} lines: changed or put back"
+        )
         raise Found(path, 0, "state", message)
 
     def _is_ahead(self, count: int, key: bytes) -> bool:
@@ -224,26 +201,20 @@ class _Check:
 
     def _reached(self, count: int) -> bytes | None:
         """Return K_count for a count beyond the lines that are there."""
-        steps = count - self.lines
+        steps = count - self.place.lines
         if not 0 < steps <= _MAX_AHEAD:
             return None
-        reached = self._key
-        for _ in range(steps):
-            reached = next_key(reached)
-        return reached
+        return key_after(self.place.key, steps)
 
     def _is_older(self, slots: Slots) -> bool:
         """Whether the state is that of lines which are there, and not before those on disk."""
-        return any(self._on_disk <= count < self.lines for count, _ in slots) and all(
-            self._key_at(count) == key for count, key in slots if count < self.lines
+        return any(self.place.on_disk <= count < self.place.lines for count, _ in slots) and all(
+            self._key_at(count) == key for count, key in slots if count < self.place.lines
         )
 
     def _key_at(self, count: int) -> bytes:
         """Return K_count of the lines that are there, from the first on."""
-        key = self._first
-        for _ in range(count):
-            key = next_key(key)
-        return key
+        return key_after(self._first, count)
 
 
 def _opened(event: bytes) -> Event:
