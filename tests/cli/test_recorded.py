@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from safehold.errors import TrailError
+from safehold.observe.trail import Trail
+
 SOURCE = "import pickle\nwith open('models/m.pkl', 'rb') as file:\n    value = pickle.load(file)\n"
 
 
@@ -20,6 +23,7 @@ class Marker:
 def events(folder, action):
     lines = [json.loads(line) for file in sorted((folder / "trail").glob("2*/*.jsonl"))
              for line in file.read_text().splitlines()]  # fmt: skip
+    lines.sort(key=lambda line: line["t"])
     return [line["e"] for line in lines if line["e"]["action"] == action]
 
 
@@ -110,3 +114,93 @@ def test_rotation_of_keys_is_recorded_for_each_file(folder, call, monkeypatch):
     assert [event["artifact"] for event in events(folder, "rotate")] == ["models/m.pkl"]
     loaded = {event["key"] for event in events(folder, "policy.load")}
     assert loaded == {"k2026", "k2027"}
+
+
+def told(folder, action):
+    return [(event["outcome"], event.get("detail", {})) for event in events(folder, action)]
+
+
+def test_rollback_is_recorded_before_and_after(folder, call):
+    Path("app.py").write_text(SOURCE)
+    call("migrate", "app.py", "--write")
+    assert call("migrate", ".", "--rollback").code == 0
+    assert Path("app.py").read_text() == SOURCE
+    (before, _), (after, detail) = told(folder, "rollback")
+    assert (before, after) == ("allowed", "done")
+    assert detail["restored"] == 1
+    assert len(detail["runs"]) == 1
+
+
+def test_rollback_that_cannot_be_recorded_restores_nothing(folder, call):
+    Path("app.py").write_text(SOURCE)
+    call("migrate", "app.py", "--write")
+    migrated = Path("app.py").read_text()
+    Path("trail").rename("kept")
+    Path("trail").write_text("no directory")
+    assert call("migrate", ".", "--rollback").code == 2
+    assert Path("app.py").read_text() == migrated
+
+
+def test_rollback_goes_on_without_a_policy_that_can_be_read(folder, call):
+    Path("app.py").write_text(SOURCE)
+    call("migrate", "app.py", "--write")
+    Path(os.environ["SAFEHOLD_POLICY"]).write_text("version = ")
+    done = call("migrate", ".", "--rollback")
+    assert done.code == 0
+    assert "not recorded in the trail" in done.err
+    assert Path("app.py").read_text() == SOURCE
+
+
+def test_end_of_runs_is_recorded_before_and_after(folder, call):
+    Path("app.py").write_text(SOURCE)
+    Path("models/m.pkl").write_bytes(pickle.dumps({"a": 1}))
+    assert call("migrate", ".", "--write", "--data", "models").code == 0
+    assert call("migrate", ".", "--finalize").code == 0
+    (before, _), (after, detail) = told(folder, "finalize")
+    assert (before, after) == ("allowed", "done")
+    assert (len(detail["runs"]), detail["problems"]) == (1, 0)
+
+
+def test_each_writer_that_is_pruned_is_recorded_before_it_goes(folder, call):
+    call("seal", "models")
+    (old,) = (path.name for path in (folder / "trail").glob("2*"))
+    assert call("trail", "prune", "--keep-days", "0").code == 0
+    (event,) = events(folder, "prune")
+    assert (event["outcome"], event["artifact"], event["detail"]["days"]) == ("allowed", old, 0)
+    assert not (folder / "trail" / old).exists()
+    assert call("trail", "verify").code == 0
+
+
+def test_prune_that_cannot_be_recorded_removes_nothing(folder, call, monkeypatch):
+    call("seal", "models")
+    (old,) = (folder / "trail").glob("2*")
+
+    def refuse(self, event):
+        raise TrailError("full")
+
+    monkeypatch.setattr(Trail, "export", refuse)
+    assert call("trail", "prune", "--keep-days", "0").code == 2
+    assert old.exists()
+
+
+def test_prune_that_removes_nothing_records_nothing(folder, call):
+    call("seal", "models")
+    before = sorted((folder / "trail").glob("2*"))
+    assert call("trail", "prune", "--keep-days", "1").code == 0
+    assert sorted((folder / "trail").glob("2*")) == before
+
+
+def test_checkpoint_is_recorded_and_what_a_witness_did_not_take_as_well(folder, call):
+    call("seal", "models")
+    assert call("trail", "checkpoint", "--to", "file:kept").code == 0
+    assert call("trail", "checkpoint", "--to", "file:missing/kept").code == 2
+    (first, _), (second, _), (third, detail) = told(folder, "checkpoint")
+    assert (first, second, third) == ("allowed", "allowed", "failed")
+    assert detail["to"] == "file:missing/kept"
+    assert call("trail", "verify", "--witness", "kept").code == 0
+
+
+def test_checkpoint_that_is_printed_records_nothing(folder, call):
+    call("seal", "models")
+    assert json.loads(call("trail", "checkpoint").out)["v"] == 1
+    assert events(folder, "checkpoint") == []

@@ -13,11 +13,12 @@ from safehold._cli._converting import Step, check_marks
 from safehold._cli._data import convert, listable, pin, plan_data, planned, verify_converted
 from safehold._cli._found import check_found
 from safehold._cli._progress import progress
-from safehold._cli._recorded import migrating
+from safehold._cli._recorded import ending, migrating
 from safehold.artifacts import Store
 from safehold.artifacts.pins import Pin, merged, render
 from safehold.context import Context
 from safehold.errors import ConfigError
+from safehold.events import Outcome
 from safehold.paths import replace_file
 from safehold.policy import Policy
 from safehold.report.assessment import ORIGINAL_SUFFIX
@@ -131,9 +132,13 @@ def finalize(options: argparse.Namespace, root: Path, policy: Policy) -> int:
     with Context.load(policy) as hold:
         store = Store(hold)
         before = store.unsealed.pins()
+        hold.recorder.record(ending(policy, "finalize", "allowed"))
         report = finalize_runs(root, lambda name: verify_converted(name, hold, store))
         if not report.problems:
             _take_off_list(report.removed, before, hold)
+        counts = {"removed": len(report.removed), "problems": len(report.problems)}
+        outcome: Outcome = "failed" if report.problems else "done"
+        hold.recorder.record(ending(policy, "finalize", outcome, runs=report.runs, **counts))
     if options.format == "json":
         names = ("runs", "removed", "problems")
         _shared.print_json({"schema": 1, **{name: getattr(report, name) for name in names}})

@@ -12,7 +12,7 @@ from safehold._cli import _shared
 from safehold.errors import ConfigError, MissingExtra
 
 if TYPE_CHECKING:
-    from safehold.events import Event
+    from safehold.events import Event, Outcome
     from safehold.findings import Finding
     from safehold.policy import Policy
     from safehold.scan import FileReport
@@ -70,6 +70,13 @@ def migrating(policy: Policy, audits: Sequence[FileAudit]) -> Event:
         artifact=str(policy.root),
         detail={"files": len(changed), "edits": sum(len(audit.edits) for audit in changed)},
     )
+
+
+def ending(policy: Policy, action: str, outcome: Outcome, **detail: object) -> Event:
+    """Return the event of a rollback, or of what makes runs final, before it and after it."""
+    from safehold.events import Event
+
+    return Event(action=action, outcome=outcome, artifact=str(policy.root), detail=detail)
 
 
 def record(policy: Policy, event: Event, *, quiet: bool = False) -> None:

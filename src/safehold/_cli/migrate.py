@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from safehold.events import Outcome
     from safehold.policy import Policy
     from safehold.report.migration import Migration
     from safehold.source import FileAudit, RollbackReport
@@ -121,7 +122,7 @@ def run(options: argparse.Namespace) -> int:
     root = path if path.is_dir() else path.parent
     if options.rollback:
         path.stat()  # "nothing to roll back" would hide a wrong path
-        return _roll_back(root, options.format)
+        return _roll_back(options, root)
     if options.finalize:
         from safehold._cli import _migrating
 
@@ -202,15 +203,20 @@ def _written(root: Path, audits: Iterable[FileAudit]) -> Iterator[FileAudit]:
             yield carry_out(journal, root, audit)
 
 
-def _roll_back(root: Path, output: str) -> int:
+def _roll_back(options: argparse.Namespace, root: Path) -> int:
     from safehold._cli import CLEAN, ERROR, FINDINGS, _shared
     from safehold.errors import ConfigError
     from safehold.source import rollback
 
+    output = options.format
     if output not in ("text", "json"):
         message = f"--rollback tells what it did as text or json, not as {output}"
         raise ConfigError(message)
+    tell = _teller(options)
+    tell("allowed")
     report = rollback(root)
+    counts = {name: len(getattr(report, name)) for name in ("restored", "kept", "problems")}
+    tell("failed" if report.problems else "done", runs=report.runs, **counts)
     if output == "json":
         names = ("runs", "restored", "kept", "problems")
         _shared.print_json({"schema": 1, **{name: getattr(report, name) for name in names}})
@@ -219,6 +225,32 @@ def _roll_back(root: Path, output: str) -> int:
     if report.problems:
         return ERROR
     return FINDINGS if report.kept else CLEAN
+
+
+def _teller(options: argparse.Namespace) -> Callable[..., None]:
+    """Return what records a rollback, if the user has named a policy.
+
+    One that cannot be read any more keeps nobody from rolling back what came with it.
+    """
+    import sys
+
+    from safehold._cli import _recorded, _shared
+    from safehold.errors import ConfigError
+
+    policy = None
+    if _shared.has_policy(options):
+        try:
+            policy = _shared.load_policy(options)
+        except ConfigError as error:
+            line = f"safehold: warning: not recorded in the trail: {error}"
+            print(_shared.printable(line), file=sys.stderr)
+
+    def tell(outcome: Outcome, **detail: object) -> None:
+        if policy is not None:
+            event = _recorded.ending(policy, "rollback", outcome, **detail)
+            _recorded.record(policy, event, quiet=outcome != "allowed")
+
+    return tell
 
 
 def _print_rollback(report: RollbackReport) -> None:

@@ -7,13 +7,16 @@ import dataclasses
 import json
 import os
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from safehold.context import Context
     from safehold.keys import Keyring
     from safehold.observe.problems import Problem
+    from safehold.observe.retention import Pruned
 
 HELP = """`verify` recomputes the chain of every writer and names the first bad line; `tail` prints
 the newest lines without verifying them, `tail -f` goes on with new ones; `prune` removes writers
@@ -152,8 +155,6 @@ def _verify(options: argparse.Namespace, directory: Path, keyring: Keyring) -> i
 
 def _write_metrics(path: str, findings: int) -> None:
     """Write the file whole or not at all. Raises OSError."""
-    from contextlib import ExitStack
-
     from safehold._cli._targets import Target
     from safehold.observe.verified import text_of
 
@@ -166,6 +167,7 @@ def _write_metrics(path: str, findings: int) -> None:
 def _prune(options: argparse.Namespace, directory: Path, keyring: Keyring) -> int:
     from safehold._cli import _shared
     from safehold.errors import ConfigError
+    from safehold.events import Event
     from safehold.observe.retention import prune
 
     if options.keep_days is None or options.keep_days < 0:
@@ -173,11 +175,22 @@ def _prune(options: argparse.Namespace, directory: Path, keyring: Keyring) -> in
         raise ConfigError(message)
     before = datetime.now(UTC) - timedelta(days=options.keep_days)
     results = []
-    for result in prune(directory, keyring, before):
-        results.append(result)
-        if options.format != "json":
-            what = f"kept: {result.kept}" if result.kept else f"{result.lines} lines removed"
-            print(_shared.printable(f"{result.writer}: {what}"))
+    with ExitStack() as stack:
+        held: list[Context] = []  # a run that removes nothing leaves no writer of its own
+
+        def tell(result: Pruned) -> None:
+            if not held:
+                held.append(stack.enter_context(_shared.load_context(options)))
+            detail = {"lines": result.lines, "days": options.keep_days}
+            held[0].recorder.record(
+                Event(action="prune", outcome="allowed", artifact=result.writer, detail=detail)
+            )
+
+        for result in prune(directory, keyring, before, tell):
+            results.append(result)
+            if options.format != "json":
+                what = f"kept: {result.kept}" if result.kept else f"{result.lines} lines removed"
+                print(_shared.printable(f"{result.writer}: {what}"))
     if options.format == "json":
         rows = [dataclasses.asdict(result) for result in results]
         _shared.print_json({"schema": 1, "writers": rows})
@@ -185,13 +198,30 @@ def _prune(options: argparse.Namespace, directory: Path, keyring: Keyring) -> in
 
 
 def _checkpoint(options: argparse.Namespace, directory: Path, keyring: Keyring) -> int:
+    from safehold._cli import _shared
+    from safehold.errors import ConfigError
+    from safehold.events import Event
     from safehold.observe.witness import checkpoint, send
 
-    line = checkpoint(directory, keyring)
     if not options.to:
-        print(line.decode(), end="")
-    for witness in options.to:
-        send(line, witness, os.environ)
+        print(checkpoint(directory, keyring).decode(), end="")
+        return 0
+    with _shared.load_context(options) as hold:
+        event = Event(action="checkpoint", outcome="allowed", detail={"to": options.to})
+        hold.recorder.record(event)
+        line = checkpoint(directory, keyring)
+        for witness in options.to:
+            try:
+                send(line, witness, os.environ)
+            except (OSError, ConfigError) as error:
+                failed = Event(
+                    action="checkpoint",
+                    outcome="failed",
+                    reason=type(error).__name__,
+                    detail={"to": witness, "message": str(error)},
+                )
+                hold.recorder.record(failed)
+                raise
     return 0
 
 

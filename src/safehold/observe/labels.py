@@ -20,9 +20,9 @@ NONE: Final = "none"
 
 OPERATIONS: Final = frozenset(
     """
-    call contain dump export import inspect interpreter limit list load mark migrate open
-    policy.load quarantine read rename renew report request rotate scan seal sign trail.open
-    unpickle unseal verify web.loosen
+    call checkpoint contain dump export finalize import inspect interpreter limit list load mark
+    migrate open policy.load prune quarantine read rename renew report request rollback rotate scan
+    seal sign trail.open unpickle unseal verify web.loosen
     """.split()
 )
 OUTCOMES: Final = frozenset({"allowed", "refused", "failed", "done"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,8 +37,15 @@ class Pruned:
     kept: str = ""
 
 
-def prune(directory: Path, keyring: Keyring, before: datetime) -> Iterator[Pruned]:
+def prune(
+    directory: Path,
+    keyring: Keyring,
+    before: datetime,
+    tell: Callable[[Pruned], object] = lambda _: None,
+) -> Iterator[Pruned]:
     """Remove the writers whose last line is older than a moment, and yield them.
+
+    `tell` is told of each before it is removed.
 
     A writer that does not verify, or whose process may still write, is kept and says why; younger
     ones are not named. The manifest is told first: a kill in between leaves files that the next
@@ -65,10 +72,12 @@ def prune(directory: Path, keyring: Keyring, before: datetime) -> Iterator[Prune
         if state not in {"ended", "removed"} and _may_write(first):
             yield Pruned(result.writer, result.lines, "its process is still there")
             continue
+        pruned = Pruned(result.writer, result.lines)
+        tell(pruned)
         if state != "removed":
             manifest.add("removed", result.writer, result.lines, bytes.fromhex(last.mac))
         shutil.rmtree(home)
-        yield Pruned(result.writer, result.lines)
+        yield pruned
 
 
 def _ends(home: Path) -> tuple[_Line, _Line]:
