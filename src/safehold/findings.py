@@ -84,6 +84,18 @@ class Rule:
     fix: Literal["safe", "unsafe", "none"] = "none"
     references: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Have the severity known by the id alone, which is what an event carries."""
+        _SEVERITIES[self.id] = self.severity
+
+
+_SEVERITIES: dict[str, Severity] = {}
+
+
+def severity_of(rule: str) -> Severity | None:
+    """Return how bad what a rule finds is, if whoever defines it was imported."""
+    return _SEVERITIES.get(rule)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -12,6 +12,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from email import message_from_bytes
 
@@ -20,11 +21,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from safehold import findings
 from safehold.errors import ConfigError, ExportError
 from safehold.events import Event, Recorder
 from safehold.keys.sources import Environment
 from safehold.observe import alerts as module
-from safehold.observe import channels
+from safehold.observe import channels, labels
 from safehold.observe.alerts import Alerts, alert_of
 from safehold.observe.channels import SIGNATURE, Alert, Surroundings, send
 from safehold.observe.spool import Spool
@@ -450,3 +452,100 @@ def test_secrets_are_in_no_file_of_the_spool(tmp_path):
         if path.is_file():
             assert secret not in path.read_bytes()
             assert base64.b64encode(secret) not in path.read_bytes()
+
+
+# --- what a channel will not take -----------------------------------------------------------
+
+
+class Poison:
+    """Takes no message that has the bad alert in it, and remembers what it took."""
+
+    def __init__(self, monkeypatch, status=400):
+        self.took, self.tries, self.status = [], 0, status
+        monkeypatch.setattr(module, "send", self.send)
+
+    def send(self, channel, alerts, where):
+        self.tries += 1
+        if any(alert.annotations.get("artifact") == "models/bad.joblib" for alert in alerts):
+            raise channels.Unacceptable(f"channel {channel.name!r}: answer {self.status}")
+        self.took += [alert.labels["rule"] for alert in alerts]
+
+
+def refusals(count):
+    return [
+        Event(action="load", outcome="refused", reason="Tampered", rule=f"SH{100 + number}",
+              artifact="models/bad.joblib" if number == 7 else "models/m.joblib",
+              detail={"severity": "critical"})
+        for number in range(count)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("rate", [3600, 30])
+def test_one_alert_that_is_not_taken_keeps_no_other_waiting(tmp_path, monkeypatch, rate):
+    poison = Poison(monkeypatch)
+    told = Alerts(policy(tmp_path, hook(1), group=1, rate=rate))
+    for event in refusals(20):
+        told.export(event)
+    (courier,) = told.couriers
+    until(lambda: len(poison.took) == 19)
+    until(lambda: not courier.spool.waiting())
+    assert "SH107" not in poison.took
+    (aside,) = courier.spool.directory.glob("*.refused")
+    log = Log()
+    Recorder(log, told).record(Event(action="load", outcome="allowed"))
+    told.close()
+    (event,) = [event for event in log.events if event.action == "export"]
+    assert event.outcome == "failed"
+    assert "answer 400" in event.detail["message"]
+    assert str(aside)[:200] in event.detail["message"]
+
+
+def test_alert_that_is_set_aside_is_recorded_when_the_process_ends(tmp_path, monkeypatch):
+    Poison(monkeypatch)
+    told = Alerts(policy(tmp_path, hook(1)))
+    told.export(refusals(8)[7])
+    with pytest.raises(ExportError, match="set aside"):
+        told.close()
+    told.export(refusals(8)[7])  # within `repeat` it is not tried again
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, channels.Unacceptable),
+    (413, channels.Unacceptable), (422, channels.Unacceptable), (401, ExportError),
+    (404, ExportError), (429, ExportError), (500, ExportError)])  # fmt: skip
+def test_only_answers_about_the_message_are_final(tmp_path, status, kind):
+    with http_server(status) as server, pytest.raises(ExportError) as caught:
+        send(hook(server.port), [MANY], where(tmp_path))
+    assert type(caught.value) is kind
+
+
+def test_alerts_that_wait_are_brought_to_disk(tmp_path, monkeypatch):
+    synced = []
+    real = os.fsync
+
+    def fsync(fd):
+        synced.append((os.fstat(fd).st_ino, threading.current_thread()))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    told = Alerts(policy(tmp_path, hook(1), group=3600))
+    try:
+        told.export(REFUSED)
+        (courier,) = told.couriers
+        (file,) = courier.spool.waiting()
+        places = {file.stat().st_ino, courier.spool.directory.stat().st_ino}
+        until(lambda: places <= {place for place, _ in synced})
+        # no decision waits for a disk
+        assert all(thread is not threading.current_thread() for _, thread in synced)
+    finally:
+        monkeypatch.setattr(module, "send", lambda *given: None)
+        told.close()
+
+
+def test_severity_of_a_violation_is_that_of_its_rule():
+    rule = findings.Rule("SH199", "n", "t", "w", "r", findings.Severity.LOW, 1, "", 0.0)
+    event = Event(action="load", outcome="refused", reason="Tampered", rule=rule.id)
+    assert labels.severity(event) is findings.Severity.LOW
+    said = Event(action="load", outcome="refused", rule=rule.id, detail={"severity": "critical"})
+    assert labels.severity(said) is findings.Severity.CRITICAL
+    unknown = Event(action="load", outcome="refused", reason="Tampered", rule="SH198")
+    assert labels.severity(unknown) is findings.Severity.CRITICAL

@@ -53,7 +53,9 @@ def export(options: argparse.Namespace, directory: Path, keyring: Keyring) -> in
     from safehold._cli._targets import Target
     from safehold.observe.formats import open_writer
     from safehold.replacing import FileRange, replace_file
+    from safehold.report.rules import all_rules
 
+    all_rules()  # how bad a violation is says its rule
     lines = _lines(options, directory, keyring)
     with ExitStack() as stack:
         target = Target.of("", options.output, stack) if options.output else None

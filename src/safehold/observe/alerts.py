@@ -14,7 +14,7 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -23,7 +23,7 @@ from safehold.events import Event
 from safehold.findings import Severity
 from safehold.keys.sources import Environment
 from safehold.observe import labels
-from safehold.observe.channels import Alert, Surroundings, send
+from safehold.observe.channels import Alert, Surroundings, Unacceptable, send
 from safehold.observe.spool import Spool, fingerprint
 from safehold.policy import Policy
 from safehold.policy.alerts import Channel
@@ -115,6 +115,9 @@ class Alerts:
             raise ExportError(f"an alert could not be kept: {'; '.join(problems)}")
 
     def _tell_failures(self) -> None:
+        refused = [line for courier in self.couriers for line in courier.take_refused()]
+        if refused:
+            raise ExportError(f"alerts are set aside, and not told: {'; '.join(refused)}")
         now = time.monotonic()
         failing = [courier.failure for courier in self.couriers if courier.failure]
         if failing and (not self._told_at or now - self._told_at >= _REPORT_SECONDS):
@@ -133,9 +136,13 @@ class Alerts:
         ends = time.monotonic() + self._patience
         for courier in self.couriers:
             courier.end(ends)
+        refused = [line for courier in self.couriers for line in courier.take_refused()]
         left = sum(len(courier.spool.waiting()) for courier in self.couriers if courier.started)
-        if left:
-            raise ExportError(f"{left} alerts wait for the next process")
+        problems = [f"{left} alerts wait for the next process"] if left else []
+        if refused:
+            problems.append(f"alerts are set aside, and not told: {'; '.join(refused)}")
+        if problems:
+            raise ExportError("; ".join(problems))
 
     def start_anew(self) -> None:
         """In a forked child: threads do not come along, what waits does."""
@@ -169,6 +176,15 @@ class Courier:
         self._filled = time.monotonic()
         self.started = False
         self.failure = ""
+        # Fewer after a message that was not acceptable, so that one bad alert gets found.
+        self._batch = _BATCH
+        self._refused: SimpleQueue[str] = SimpleQueue()
+
+    def take_refused(self) -> Iterator[str]:
+        """Yield what was set aside since, for the trail."""
+        with contextlib.suppress(Empty):
+            while True:
+                yield self._refused.get_nowait()
 
     def wake(self) -> None:
         """Say that there is something to send."""
@@ -196,6 +212,8 @@ class Courier:
         pause = _FIRST_PAUSE
         while True:
             self._wait_for_more()
+            with contextlib.suppress(OSError):  # it is sent all the same
+                self.spool.sync()
             if not self._ended and self._group and self.spool.waiting():
                 self._ending.wait(self._group)
             try:
@@ -225,10 +243,18 @@ class Courier:
         with self.spool.alone() as alone:
             if not alone:
                 return
-            while (files := self.spool.waiting()[:_BATCH]) and self._may_send():
+            while (files := self.spool.waiting()[: self._batch]) and self._may_send():
                 found = [(file, alert) for file in files if (alert := self.spool.read(file))]
-                if found:
-                    send(self.channel, [alert for _, alert in found], self._where)
+                try:
+                    if found:
+                        send(self.channel, [alert for _, alert in found], self._where)
+                except Unacceptable as error:
+                    self._batch = max(1, len(found) // 2)
+                    if len(found) == 1:
+                        aside = self.spool.set_aside(found[0][0])
+                        self._refused.put(f"{error}, see {aside}")
+                    continue
+                self._batch = min(_BATCH, self._batch * 2)
                 for file, _ in found:
                     self.spool.told(file)
 

@@ -32,6 +32,14 @@ _SHOWN: Final = 50
 SIGNATURE: Final = "X-Safehold-Signature"
 
 
+# What is wrong with a message, and not with the channel: of the others an operator mends the cause.
+_UNACCEPTABLE: Final = frozenset({400, 413, 422})
+
+
+class Unacceptable(ExportError):
+    """A message that the other side will not take, whenever it comes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
     """One thing to tell: `labels` say what it is, `annotations` what it was about."""
@@ -59,9 +67,18 @@ class Surroundings:
 
 
 def send(channel: Channel, alerts: Sequence[Alert], where: Surroundings) -> None:
-    """Send alerts as one message. Raises ExportError, ConfigError for a missing secret."""
+    """Send alerts as one message.
+
+    Raises:
+        Unacceptable: the other side takes anything but this; to send it again is in vain.
+        ExportError: it was not sent.
+        ConfigError: for a missing secret.
+    """
     try:
         _KINDS[channel.kind](channel, alerts, where)
+    except smtplib.SMTPDataError as error:
+        kind = Unacceptable if error.smtp_code >= 500 else ExportError
+        raise kind(f"channel {channel.name!r}: answer {error.smtp_code}") from None
     except (OSError, ValueError, http.client.HTTPException, smtplib.SMTPException) as error:
         # An answer may quote what was sent, and so may the error of a header that cannot be.
         reason = getattr(error, "strerror", None) or type(error).__name__
@@ -182,14 +199,15 @@ def _post(
     else:
         connection = http.client.HTTPConnection(host, parts.port, timeout=SECONDS)
     try:
-        kind = {"Content-Type": "application/json"}
-        connection.request("POST", path, body, {**kind, **headers})
+        headers = {"Content-Type": "application/json", **headers}
+        connection.request("POST", path, body, headers)
         answer = connection.getresponse()
         answer.read(_ANSWER)
     finally:
         connection.close()
     if not 200 <= answer.status < 300:  # a redirect is one of the others
-        raise ExportError(f"channel {channel.name!r}: answer {answer.status}")
+        kind = Unacceptable if answer.status in _UNACCEPTABLE else ExportError
+        raise kind(f"channel {channel.name!r}: answer {answer.status}")
 
 
 def _tls(channel: Channel, where: Surroundings) -> ssl.SSLContext:

@@ -12,7 +12,7 @@ from typing import Final
 
 from safehold import errors
 from safehold.events import Event
-from safehold.findings import Severity
+from safehold.findings import Severity, severity_of
 from safehold.policy import CODE_CODECS, DATA_CODECS
 
 OTHER: Final = "other"
@@ -84,10 +84,13 @@ def rule(event: Event) -> str:
 
 
 def severity(event: Event) -> Severity:
-    """Return how bad a violation is: what the event says, else what its reason means."""
+    """Return how bad a violation is: what the event says, else its rule, else its reason."""
     said = event.detail.get("severity")
     if isinstance(said, str) and said in SEVERITIES:
         return SEVERITIES[said]
+    by_rule = severity_of(event.rule) if event.rule else None
+    if by_rule is not None:
+        return by_rule
     return _SEVERITY_OF_REASON.get(event.reason, Severity.MEDIUM)
 
 

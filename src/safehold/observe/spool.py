@@ -1,8 +1,8 @@
 """Spool: alerts that wait for a channel, one file each, so that a kill loses none.
 
 A file is named by what the alert says, so the same one waits once, in however many processes. Files
-are whole or not there. They are not synced: a power cut may lose
-the last ones, which the trail has.
+are whole or not there. The thread that sends brings them to disk as soon as it is told of them: no
+decision waits for a disk, and what a power cut takes in between the trail has.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Final
 from safehold.observe.channels import Alert
 from safehold.replacing import replace_file
 
+_ASIDE: Final = ".refused"
 _MOST: Final = 10_000
 """Most alerts that wait; labels are from a closed vocabulary, so there are fewer in practice."""
 
@@ -36,6 +37,7 @@ class Spool:
     def __init__(self, directory: Path) -> None:
         """Nothing is made before the first alert."""
         self.directory = directory
+        self._synced: set[str] = set()
 
     def add(self, alert: Alert, repeat: float) -> bool:
         """Keep an alert; False if it waits already or was told less than `repeat` seconds ago.
@@ -85,6 +87,25 @@ class Spool:
         os.utime(mark)
         file.unlink(missing_ok=True)
 
+    def set_aside(self, file: Path) -> Path:
+        """Keep an alert that a channel will not take where it keeps no other waiting."""
+        aside = file.with_suffix(_ASIDE)
+        self._mark(file.stem).touch(0o600)
+        os.utime(self._mark(file.stem))
+        file.replace(aside)
+        return aside
+
+    def sync(self) -> None:
+        """Bring to disk what waits and was not brought there before. Raises OSError."""
+        files = {path.name: path for path in self.waiting()}
+        new = files.keys() - self._synced
+        for name in new:
+            with contextlib.suppress(FileNotFoundError):  # another process has sent it
+                _sync(files[name], os.O_RDONLY)
+        if new:
+            _sync(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+        self._synced = set(files)
+
     @contextlib.contextmanager
     def alone(self) -> Iterator[bool]:
         """Be the one process that sends, if no other is."""
@@ -109,6 +130,14 @@ class Spool:
 
     def _mark(self, name: str) -> Path:
         return self.directory / f".told-{name}"
+
+
+def _sync(path: Path, flags: int) -> None:
+    fd = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _age(path: Path) -> float:
