@@ -73,7 +73,15 @@ class TrailError(SafeholdError):
 
 
 class ExportError(SafeholdError):
-    """Events did not reach an exporter; the trail has them, and records this."""
+    """Events did not reach an exporter; the trail has them, and records this.
+
+    Attributes:
+        is_final: the other side takes anything but this, so that to send it again is in vain.
+    """
+
+    def __init__(self, message: str, *, is_final: bool = False) -> None:
+        super().__init__(message)
+        self.is_final = is_final
 
 
 class LimitExceeded(SafeholdError, UnpicklingError):

@@ -111,7 +111,7 @@ def main() -> int:
             bad += 1
             sys.stdout.write(f"{number}: {found}\n")
     sys.stdout.write(f"{options.rounds} rounds, {lines} lines acknowledged, {bad} rounds bad\n")
-    return 1 if bad else 0
+    return 1 if bad or not lines else 0  # writers that write nothing would show nothing
 
 
 if __name__ == "__main__":

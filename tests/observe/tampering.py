@@ -252,19 +252,49 @@ def _state(count: int, key: bytes) -> bytes:
 
 @kind
 def rewritten_with_the_current_key(world: World, rng: random.Random) -> Tampering:
-    segment, index, lines = _line(world, rng)
-    home = segment.split("/")[0]
-    key = world.files[f"{home}/state"][8:40]
-    previous = bytes.fromhex(json.loads(lines[index])["mac"])[:32]
-    count = 0
-    for number in range(index, len(lines)):
-        body = lines[number].rpartition(b',"mac"')[0].replace(b"allowed", b"refused")
-        previous = chain.line_mac(key, previous, body)
-        lines[number] = body + b',"mac":"' + previous.hex().encode() + b'"}\n'
+    """Write lines anew, to the writer's end, with a chain and a state that fit."""
+    segment, index, _ = _line(world, rng)
+    return _rewritten(world, segment, index, None, {(segment, index + 1)})
+
+
+@kind
+def end_rewritten_with_its_key(world: World, rng: random.Random) -> Tampering:
+    """Write the last lines anew as somebody could who had seen the state before them."""
+    home = rng.choice(world.writers)
+    segment = world.segments(home)[-1]
+    lines = world.lines(segment)
+    index = rng.randrange(b'"seq":0,' in lines[0], len(lines))  # the first names the root key
+    count = json.loads(lines[index])["seq"]
+    key = chain.first_key(RING.local, home)
+    for _ in range(count):
         key = chain.next_key(key)
-        count = json.loads(lines[number])["seq"] + 1
-    state = {f"{home}/state": _state(count, key)}
-    return Tampering({segment: b"".join(lines), **state}, {(segment, index + 1)})
+    return _rewritten(world, segment, index, key, {(home, 0)})
+
+
+def _rewritten(
+    world: World, segment: str, index: int, key: bytes | None, places: set[Place]
+) -> Tampering:
+    home = segment.split("/", maxsplit=1)[0]
+    if key is None:
+        key = world.files[f"{home}/state"][8:40]
+    changes: dict[str, bytes | None] = {}
+    previous, count, is_on = chain.START, 0, False
+    for name in world.segments(home):
+        lines = world.lines(name)
+        for number, line in enumerate(lines):
+            count += 1
+            is_on = is_on or (name == segment and number == index)
+            if is_on:
+                body = line.rpartition(b',"mac"')[0].replace(b"allowed", b"refused")
+                previous = chain.line_mac(key, previous, body)
+                lines[number] = body + b',"mac":"' + previous.hex().encode() + b'"}\n'
+                key = chain.next_key(key)
+            else:
+                previous = bytes.fromhex(json.loads(line)["mac"])
+        if is_on:
+            changes[name] = b"".join(lines)
+    changes[f"{home}/state"] = _state(count, key)
+    return Tampering(changes, places)
 
 
 @kind

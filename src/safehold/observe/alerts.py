@@ -23,7 +23,7 @@ from safehold.events import Event
 from safehold.findings import Severity
 from safehold.keys.sources import Environment
 from safehold.observe import labels
-from safehold.observe.channels import Alert, Surroundings, Unacceptable, send
+from safehold.observe.channels import Alert, Surroundings, send
 from safehold.observe.spool import Spool, fingerprint
 from safehold.policy import Policy
 from safehold.policy.alerts import Channel
@@ -248,7 +248,9 @@ class Courier:
                 try:
                     if found:
                         send(self.channel, [alert for _, alert in found], self._where)
-                except Unacceptable as error:
+                except ExportError as error:
+                    if not error.is_final:
+                        raise
                     self._batch = max(1, len(found) // 2)
                     if len(found) == 1:
                         aside = self.spool.set_aside(found[0][0])

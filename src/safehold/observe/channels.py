@@ -36,10 +36,6 @@ SIGNATURE: Final = "X-Safehold-Signature"
 _UNACCEPTABLE: Final = frozenset({400, 413, 422})
 
 
-class Unacceptable(ExportError):
-    """A message that the other side will not take, whenever it comes."""
-
-
 @dataclass(frozen=True, slots=True)
 class Alert:
     """One thing to tell: `labels` say what it is, `annotations` what it was about."""
@@ -70,15 +66,13 @@ def send(channel: Channel, alerts: Sequence[Alert], where: Surroundings) -> None
     """Send alerts as one message.
 
     Raises:
-        Unacceptable: the other side takes anything but this; to send it again is in vain.
         ExportError: it was not sent.
         ConfigError: for a missing secret.
     """
     try:
         _KINDS[channel.kind](channel, alerts, where)
     except smtplib.SMTPDataError as error:
-        kind = Unacceptable if error.smtp_code >= 500 else ExportError
-        raise kind(f"channel {channel.name!r}: answer {error.smtp_code}") from None
+        raise _answered(channel, error.smtp_code, is_final=error.smtp_code >= 500) from None
     except (OSError, ValueError, http.client.HTTPException, smtplib.SMTPException) as error:
         # An answer may quote what was sent, and so may the error of a header that cannot be.
         reason = getattr(error, "strerror", None) or type(error).__name__
@@ -206,8 +200,11 @@ def _post(
     finally:
         connection.close()
     if not 200 <= answer.status < 300:  # a redirect is one of the others
-        kind = Unacceptable if answer.status in _UNACCEPTABLE else ExportError
-        raise kind(f"channel {channel.name!r}: answer {answer.status}")
+        raise _answered(channel, answer.status, is_final=answer.status in _UNACCEPTABLE)
+
+
+def _answered(channel: Channel, code: int, *, is_final: bool) -> ExportError:
+    return ExportError(f"channel {channel.name!r}: answer {code}", is_final=is_final)
 
 
 def _tls(channel: Channel, where: Surroundings) -> ssl.SSLContext:

@@ -92,7 +92,12 @@ class Check:
             return Verified(name, self.place.lines, found.problem, self.torn)
         except OSError as error:
             return _unreadable(self.directory, error)
-        return Verified(name, self.place.lines, None, self.torn)
+        return self.held()
+
+    def held(self) -> Verified:
+        """Return the result of a writer without a problem."""
+        place = self.place
+        return Verified(self.directory.name, place.lines, None, self.torn, place.mac.hex())
 
     def begin(self) -> None:
         """Read the state before the lines."""

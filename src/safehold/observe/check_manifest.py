@@ -83,6 +83,9 @@ def _of_writer(directory: Path, entry: Entry, found: Verified | None) -> Problem
         message = f"it ended with {entry.lines} lines, {found.lines} are there"
         kind: Kind = "truncated" if found.lines < entry.lines else "changed"
         return Problem(path, 0, kind, message)
+    if entry.what == "ended" and found.problem is None and found.last != entry.last:
+        # Whoever had the key of its last lines could write them anew, but not the manifest's.
+        return Problem(path, 0, "changed", "its last line is another than the one it ended with")
     return None
 
 

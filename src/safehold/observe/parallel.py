@@ -76,7 +76,7 @@ class _Reading:
         """Return what holds, or what reading it from the first line on says."""
         check = self.check
         if self.pieces and self._holds():
-            return Verified(check.directory.name, check.place.lines, None, check.torn)
+            return check.held()
         return Check(check.directory, check.keyring).result()
 
     def _holds(self) -> bool:

@@ -49,6 +49,8 @@ class Verified:
     lines: int
     problem: Problem | None
     torn: Problem | None = None
+    last: str = ""
+    """The mac of the last line that holds."""
 
 
 class Found(Exception):
