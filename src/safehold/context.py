@@ -58,11 +58,16 @@ class Context:
             policy = Policy.load(str(policy))
         keyring = Keyring.load(policy.key_sources, policy.root, environ, local=policy.local_key)
         _ = keyring.local  # a pair without a local key shows here, not at the first event
-        trail = Trail(policy.root / policy.trail, keyring)
+        trail = Trail(policy.root / policy.trail, keyring, policy.recording)
         if policy.alerts.channels:
             from safehold.observe.alerts import Alerts
 
             exporters = (*exporters, Alerts(policy, environ, patience=patience))
+        if policy.recording.witness:
+            from safehold.observe.witnessing import Witnesses
+
+            told = Witnesses(trail.directory, keyring, policy.recording, environ, policy.root)
+            exporters = (*exporters, told)
         recorder = Recorder(
             trail,
             *exporters,

@@ -52,6 +52,17 @@ def test_command_of_a_found_policy_is_not_run(checkout, tmp_path, call):
     assert marker.exists()
 
 
+def test_witness_of_a_found_policy_is_told_nothing(checkout, tmp_path, call):
+    marker = tmp_path / "marker"
+    policy = write(checkout)
+    line = f'[trail]\nwitness = ["cmd:touch {marker}"]\n'
+    policy.write_text(policy.read_text() + line)
+    done = call("harden", checkout, "--write")
+    assert done.code == 2
+    assert "witness" in done.err
+    assert not marker.exists()
+
+
 @pytest.mark.parametrize("table", ["[keys.local]", "[[keys.previous]]"])
 def test_command_of_no_key_of_a_found_policy_is_run(checkout, tmp_path, call, table):
     marker = tmp_path / "marker"

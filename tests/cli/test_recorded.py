@@ -204,3 +204,14 @@ def test_checkpoint_that_is_printed_records_nothing(folder, call):
     call("seal", "models")
     assert json.loads(call("trail", "checkpoint").out)["v"] == 1
     assert events(folder, "checkpoint") == []
+
+
+def test_age_that_the_policy_names_is_what_prune_leaves(folder, call):
+    call("seal", "models")
+    assert call("trail", "prune").code == 2
+    path = Path(os.environ["SAFEHOLD_POLICY"])
+    text = path.read_text()
+    assert "[trail]\n" in text
+    path.write_text(text.replace("[trail]\n", "[trail]\nkeep_days = 30\n"))
+    assert call("trail", "prune").code == 0
+    assert len(list((folder / "trail").glob("2*"))) == 1

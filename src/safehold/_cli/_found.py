@@ -29,6 +29,8 @@ def check_found(policy: Policy) -> None:
             raise _refused(policy, f"key {key.id!r} comes from {scheme}:, which is not in the tree")
     if not _is_below(policy, policy.revoked.file):
         raise _refused(policy, "its revocation list lies outside the tree")
+    if policy.recording.witness:
+        raise _refused(policy, "checkpoints of the trail would go to a witness that it names")
     places = (("trail", policy.trail), ("marks", policy.marks), ("list", policy.unsealed))
     for name, place in places:
         if not _is_below(policy, place):

@@ -74,6 +74,8 @@ def _values(policy: Policy) -> Iterator[tuple[str, Any]]:
         yield f"limits.{field.name}", getattr(policy.limits, field.name)
     yield "guard.strict", policy.guard.strict
     yield "trail.path", policy.trail
+    for field in dataclasses.fields(policy.recording):
+        yield f"trail.{field.name}", getattr(policy.recording, field.name)
     yield "marks.path", policy.marks
     yield "unsealed.path", policy.unsealed
     revoked = policy.revoked.with_file(policy.root)

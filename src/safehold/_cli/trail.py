@@ -170,8 +170,13 @@ def _prune(options: argparse.Namespace, directory: Path, keyring: Keyring) -> in
     from safehold.events import Event
     from safehold.observe.retention import prune
 
+    if options.keep_days is None:
+        options.keep_days = _shared.load_policy(options).recording.keep_days or None
     if options.keep_days is None or options.keep_days < 0:
-        message = "say what to keep: safehold trail prune --keep-days DAYS"
+        message = (
+            "say what to keep: safehold trail prune --keep-days DAYS, or keep_days in [trail] "
+            "of the policy"
+        )
         raise ConfigError(message)
     before = datetime.now(UTC) - timedelta(days=options.keep_days)
     results = []

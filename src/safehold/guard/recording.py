@@ -205,7 +205,9 @@ def lent_trail(environ: Mapping[str, str]) -> tuple[Trail, Redactor]:
 
     policy = Policy.load(environ[_POLICY])
     key = LentKey(environ[LENT])
-    return Trail(policy.root / policy.trail, key), policy.redaction.redactor(key.traces())
+    return Trail(policy.root / policy.trail, key, policy.recording), policy.redaction.redactor(
+        key.traces()
+    )
 
 
 class Deep:

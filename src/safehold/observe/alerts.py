@@ -212,8 +212,9 @@ class Courier:
         pause = _FIRST_PAUSE
         while True:
             self._wait_for_more()
-            with contextlib.suppress(OSError):  # it is sent all the same
-                self.spool.sync()
+            if not self._ended:  # then there is only so much time, and it is sent now
+                with contextlib.suppress(OSError):  # it is sent all the same
+                    self.spool.sync()
             if not self._ended and self._group and self.spool.waiting():
                 self._ending.wait(self._group)
             try:

@@ -30,9 +30,10 @@ class Synced(Protocol):
 class Syncer:
     """The thread of one trail, whose lock it shares; `ask` and `stop` are called holding it."""
 
-    def __init__(self, trail: Synced, lock: threading.RLock) -> None:
+    def __init__(self, trail: Synced, lock: threading.RLock, pause: float | None = None) -> None:
         self._trail = weakref.ref(trail)
         self._lock = lock
+        self._pause = pause
         self._stop: threading.Event | None = None
         self._thread: threading.Thread | None = None
 
@@ -61,7 +62,7 @@ class Syncer:
 
     def _run(self, stop: threading.Event) -> None:
         idle = 0
-        while not stop.wait(PAUSE):
+        while not stop.wait(PAUSE if self._pause is None else self._pause):
             trail = self._trail()
             if trail is None:
                 return

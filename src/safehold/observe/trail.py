@@ -20,6 +20,7 @@ from safehold.keys import Keyring
 from safehold.observe.chain import LentKey
 from safehold.observe.syncing import Syncer, join
 from safehold.observe.writer import Writer, encoded
+from safehold.policy.recording import Recording
 
 _PATIENCE: Final = 0.2
 """Seconds that a fork waits for a line that is being written."""
@@ -28,7 +29,9 @@ _PATIENCE: Final = 0.2
 class Trail:
     """Appends events of this process; threads share it, a forked child gets its own writer."""
 
-    def __init__(self, directory: Path, keyring: Keyring | LentKey) -> None:
+    def __init__(
+        self, directory: Path, keyring: Keyring | LentKey, recording: Recording | None = None
+    ) -> None:
         """Nothing is opened before the first event."""
         self.directory = directory
         self._keyring = keyring
@@ -36,7 +39,9 @@ class Trail:
         # A signal handler may record while its own thread appends: an error and no deadlock.
         self._lock = threading.RLock()
         self._busy = False
-        self._syncer = Syncer(self, self._lock)
+        self._segment = None if recording is None else recording.segment
+        self._pause = None if recording is None else recording.sync
+        self._syncer = Syncer(self, self._lock, self._pause)
         # Why lines could not be brought to disk; the next event is refused for it.
         self._lost: OSError | None = None
         _TRAILS.add(self)
@@ -82,7 +87,7 @@ class Trail:
         if former is not None:
             former.leave()
         self._writer = None
-        self._writer = writer = Writer(self.directory, self._keyring.local)
+        self._writer = writer = Writer(self.directory, self._keyring.local, self._segment)
         return writer
 
     def _raise_lost(self) -> None:
@@ -171,7 +176,7 @@ class Trail:
         """Start anew in a forked child, where another thread may have held the lock."""
         self._lock = threading.RLock()
         self._busy = False
-        self._syncer = Syncer(self, self._lock)
+        self._syncer = Syncer(self, self._lock, self._pause)
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.leave()

@@ -81,7 +81,9 @@ class Writer:
     before then is a hidden directory, which says nothing.
     """
 
-    def __init__(self, directory: Path, key: Key | LentKey) -> None:
+    def __init__(
+        self, directory: Path, key: Key | LentKey, segment_bytes: int | None = None
+    ) -> None:
         self._fd = -1
         self._file: tuple[int, ...] = ()
         self._state: mmap.mmap | None = None
@@ -92,6 +94,7 @@ class Writer:
             self.name += f"-{key.number}"
         self._manifest = Manifest(directory, key)
         self._home = directory / f".{self.name}.new"
+        self._most = segment_bytes
         self._segment = 0
         self._size = 0
         self._sequence = 0
@@ -154,7 +157,7 @@ class Writer:
 
     def append(self, event: bytes) -> None:
         """Append an event that was `encoded`. Raises OSError: the line is not there."""
-        if self._size >= _SEGMENT_BYTES:
+        if self._size >= (self._most or _SEGMENT_BYTES):
             self._open_segment()
         body = self._body(event)
         mac = line_mac(self._key, self._previous, body)

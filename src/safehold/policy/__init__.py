@@ -19,6 +19,7 @@ from safehold.findings import Finding, Location, Rule, Severity
 from safehold.policy.alerts import Alerts
 from safehold.policy.lines import read_regular
 from safehold.policy.patterns import pattern_matcher, pattern_weight
+from safehold.policy.recording import Recording
 from safehold.policy.requests import Requests
 from safehold.policy.revoked import Revocations
 from safehold.policy.web import Web
@@ -162,6 +163,7 @@ class Policy:
     limits: Limits = field(default_factory=Limits)
     guard: Guard = field(default_factory=Guard)
     trail: str = DEFAULT_TRAIL
+    recording: Recording = field(default_factory=Recording)
     marks: str = DEFAULT_MARKS
     unsealed: str = DEFAULT_UNSEALED
     revoked: Revocations = field(default_factory=Revocations)

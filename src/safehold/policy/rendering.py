@@ -8,6 +8,7 @@ import re
 from safehold.errors import ConfigError
 from safehold.policy import DEFAULT_UNSEALED, KeySource, Policy, Redaction, Zone
 from safehold.policy.alerts import alert_lines
+from safehold.policy.recording import recording_lines
 from safehold.policy.requests import request_lines
 from safehold.policy.revoked import KEYS, Revocations
 from safehold.policy.sizes import size_text
@@ -46,6 +47,7 @@ def render_policy(policy: Policy) -> str:
     if policy.guard.strict:
         lines += ["", "[guard]", "strict = true"]
     lines += ["", "[trail]", f"path = {_quote(policy.trail)}"]
+    lines += recording_lines(policy.recording, _quote)
     lines += ["", "[marks]", f"path = {_quote(policy.marks)}"]
     if policy.unsealed != DEFAULT_UNSEALED:
         lines += ["", "[unsealed]", f"path = {_quote(policy.unsealed)}"]
