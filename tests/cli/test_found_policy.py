@@ -56,10 +56,10 @@ def test_witness_of_a_found_policy_is_told_nothing(checkout, tmp_path, call):
     marker = tmp_path / "marker"
     policy = write(checkout)
     line = f'[trail]\nwitness = ["cmd:touch {marker}"]\n'
-    policy.write_text(policy.read_text() + line)
+    policy.write_text(policy.read_text().replace("[trail]\n", line))
     done = call("harden", checkout, "--write")
     assert done.code == 2
-    assert "witness" in done.err
+    assert "to a witness that it names" in done.err
     assert not marker.exists()
 
 
