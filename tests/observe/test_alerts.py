@@ -503,7 +503,7 @@ def test_one_alert_that_is_not_taken_keeps_no_other_waiting(tmp_path, monkeypatc
 
 def test_alert_that_is_set_aside_is_recorded_when_the_process_ends(tmp_path, monkeypatch):
     Poison(monkeypatch)
-    told = Alerts(policy(tmp_path, hook(1)))
+    told = Alerts(policy(tmp_path, hook(1), group=3600))
     told.export(refusals(8)[7])
     with pytest.raises(ExportError, match="set aside"):
         told.close()
