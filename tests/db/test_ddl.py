@@ -6,8 +6,8 @@ import pytest
 
 pytestmark = pytest.mark.extras
 
-from safehold.db.migrations.ddl import check_statements  # noqa: E402
-from safehold.findings import Location  # noqa: E402
+from safehold.db.migrations.ddl import check_statements
+from safehold.findings import Location
 
 HARMLESS = [
     "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT NOT NULL)",

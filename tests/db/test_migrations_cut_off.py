@@ -8,7 +8,7 @@ import pytest
 
 pytestmark = [pytest.mark.extras, pytest.mark.forking]
 
-from tests.db.killing import REVISIONS, build, killed, together  # noqa: E402
+from tests.db.killing import REVISIONS, build, killed, together
 
 
 @pytest.fixture

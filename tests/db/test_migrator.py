@@ -6,11 +6,11 @@ import pytest
 
 pytestmark = pytest.mark.extras
 
-import sqlite3  # noqa: E402
+import sqlite3
 
-from safehold.errors import ConfigError, MigrationError, Tampered, TrailError  # noqa: E402
-from safehold.findings import Severity  # noqa: E402
-from tests.db.projects import ENV, THREE, USERS, migrator, project, write  # noqa: E402
+from safehold.errors import ConfigError, MigrationError, Tampered, TrailError
+from safehold.findings import Severity
+from tests.db.projects import ENV, THREE, USERS, migrator, project, write
 
 # The record of another revision, which is authentic for that one.
 SWAPPED = """

@@ -10,14 +10,14 @@ import pytest
 
 pytestmark = [pytest.mark.extras, pytest.mark.forking]
 
-import psycopg  # noqa: E402
-import sqlalchemy as sa  # noqa: E402
+import psycopg
+import sqlalchemy as sa
 
-from safehold.db import check_connection  # noqa: E402
-from safehold.errors import MigrationError, Tampered  # noqa: E402
-from tests.db.killing import REVISIONS, build, killed, together  # noqa: E402
-from tests.db.projects import NAMES, USERS, WITHOUT_NAMES, migrator, project, write  # noqa: E402
-from tests.postgres import server  # noqa: E402, F401
+from safehold.db import check_connection
+from safehold.errors import MigrationError, Tampered
+from tests.db.killing import REVISIONS, build, killed, together
+from tests.db.projects import NAMES, USERS, WITHOUT_NAMES, migrator, project, write
+from tests.postgres import server  # noqa: F401
 
 
 @pytest.fixture
