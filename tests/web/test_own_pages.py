@@ -349,3 +349,46 @@ def test_jinja_and_mako_have_the_nonce(hold):
         assert sent.body.decode() == sent.nonce
         with pytest.raises(ConfigError, match="request=request"):
             template.render()
+
+
+def test_templates_of_starlette_have_the_nonce(hold, tmp_path):
+    from starlette.applications import Starlette
+    from starlette.templating import Jinja2Templates
+
+    from safehold.web import templates
+
+    (tmp_path / "page.html").write_text("<script nonce={{ csp_nonce() }}></script>")
+    pages = Jinja2Templates(directory=tmp_path)
+    templates.jinja(pages.env)
+    app = install(Starlette(), hold)
+    app.add_route("/page", lambda request: pages.TemplateResponse(request, "page.html"))
+    sent = get(app, "/page")
+    assert sent.body.decode() == f"<script nonce={sent.nonce}></script>"
+
+
+def test_templates_of_litestar_have_the_nonce(hold, tmp_path):
+    from litestar import Litestar
+    from litestar import get as route
+    from litestar.plugins.jinja import JinjaTemplateEngine
+    from litestar.response import Template
+    from litestar.template import TemplateConfig
+
+    from safehold.web import templates
+
+    (tmp_path / "page.html").write_text("<script nonce={{ csp_nonce() }}></script>")
+    config = TemplateConfig(
+        directory=tmp_path,
+        engine=JinjaTemplateEngine,
+        engine_callback=lambda engine: templates.jinja(engine.engine),
+    )
+
+    def page():
+        return Template("page.html")
+
+    page.__annotations__ = {"return": Template}
+    app = Litestar(
+        [route("/page", sync_to_thread=False)(page)], template_config=config, openapi_config=None
+    )
+    sent = get(install(app, hold), "/page")
+    assert sent.body.decode() == f"<script nonce={sent.nonce}></script>"
+    sent.assert_nine()
