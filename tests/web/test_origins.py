@@ -154,6 +154,13 @@ def test_any_site_may_load_what_is_shared():
     assert checked(request(path="/static/public", **image), **policy) is None
     assert checked(request(path="/static/publicity.png", **image), **policy) == REFUSED_SITE
     assert checked(request("POST", path="/static/public/x", **image), **policy) == REFUSED_SITE
+    for path in (
+        "/static/public/../x",
+        "/static/public/./x",
+        "/static/public/..",
+        "/static/public/..\\x",
+    ):
+        assert checked(request(path=path, **image), **policy) == REFUSED_SITE
 
 
 # -- HTTPS

@@ -87,6 +87,13 @@ _FLAGS: Final = ("https", "isolation")
 _COOKIE_FLAGS: Final = COOKIE_KEYS[2:]
 
 
+def is_below(path: str, place: str) -> bool:
+    """Say whether a path is a place or below it; never of one that leads out of it again."""
+    if path != place and not path.startswith(place.rstrip("/") + "/"):
+        return False
+    return "/." not in path and "\\" not in path
+
+
 def parse_requests(table: object, reading: Reading) -> Requests:
     """Build the section from its table. Raises ConfigError."""
     data = reading.table(table, "requests")

@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from itertools import accumulate
 from typing import Final
 
-from safehold.policy.requests import Requests
+from safehold.policy.requests import Requests, is_below
 from safehold.web.refusals import Refusal
 from safehold.web.request_rules import DEEP_JSON, LARGE_BODY
 
-_STRINGS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_TO_THE_END: Final = re.compile(rb'(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_NOT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+# No quantifier: what is hostile takes as long as anything else. A backslash outside of a string
+# ends every parser, so that what it would hide from the count is not read.
+_ESCAPES: Final = re.compile(rb"\\.", re.DOTALL)
+_OTHERS: Final = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 _STEPS: Final = [1 if byte in b"[{" else -1 for byte in range(256)]
 _BEFORE: Final = b" \t\n\r\xef\xbb\xbf"  # and the mark of UTF-8
 _OPENS: Final = (b"[", b"{", b"")
@@ -47,7 +48,7 @@ class Limits:
     def body(self, path: str) -> int:
         """Return how many bytes a body for a path may have."""
         for prefix, size in self._bodies:
-            if path == prefix or path.startswith(prefix.rstrip("/") + "/"):
+            if is_below(path, prefix):
                 return size
         return self._body
 
@@ -159,18 +160,15 @@ class Brackets:
             if not self._is_json:
                 data, self._other = data[: other.start()], True
         if self._escaped:
-            data, self._escaped = data[1:], False
-        if self._in_string:
-            end = _TO_THE_END.match(data)
-            if end is None:
-                self._escaped = _ends_escaped(data)
-                return ""
-            data, self._in_string = data[end.end() :], False
-        outside, quote, rest = _STRINGS.sub(b"", data).partition(b'"')
-        if quote:
-            self._in_string = True
-            self._escaped = _ends_escaped(rest)
-        return self._count(outside.translate(None, _NOT_BRACKETS))
+            data = data[1:]
+        if b"\\" in data:
+            data = _ESCAPES.sub(b"", data)
+        # What is left of a pair at the end is its half.
+        self._escaped = data.endswith(b"\\")
+        parts = data.translate(None, _OTHERS).split(b'"')
+        outside = b"".join(parts[1::2] if self._in_string else parts[::2])
+        self._in_string ^= len(parts) % 2 == 0
+        return self._count(outside)
 
     def _count(self, brackets: bytes) -> str:
         if not brackets:
@@ -190,7 +188,3 @@ def _steps(brackets: bytes) -> list[int]:
 
 def _not_below(depth: int, step: int) -> int:
     return max(depth + step, 0)
-
-
-def _ends_escaped(text: bytes) -> bool:
-    return (len(text) - len(text.rstrip(b"\\"))) % 2 == 1

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
-from safehold.policy.requests import Requests
+from safehold.policy.requests import Requests, is_below
 from safehold.web.refusals import Refusal
 from safehold.web.request_rules import CROSS_SITE, HOST, UNENCRYPTED
 
@@ -108,8 +108,7 @@ class Origins:
 
     def is_shared(self, path: str) -> bool:
         """Say whether other sites may load a path."""
-        shared = self._requests.shared
-        return any(path == one or path.startswith(one.rstrip("/") + "/") for one in shared)
+        return any(is_below(path, one) for one in self._requests.shared)
 
     # -- host
 
