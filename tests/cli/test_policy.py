@@ -59,9 +59,10 @@ def test_every_schema_key_is_shown(folder, call):
         file.write('[[keys.previous]]\nsource = "env:B"\nid = "old"\n')
         file.write('[keys.local]\nsource = "env:C"\nid = "own"\n')
         file.write('[[alerts.channel]]\nname = "chat"\nkind = "slack"\nsecret = "env:D"\n')
+        file.write('[[requests.cookie]]\nname = "lang"\nscripts = true\nallow_unsafe = "menu"\n')
     shown = set(rows(call("policy", "show", "--format", "json")))
     names = {"keys.previous": "keys.previous[0]", "zone": "zone[0]",
-             "alerts.channel": "alerts.channel[0]"}  # fmt: skip
+             "alerts.channel": "alerts.channel[0]", "requests.cookie": "requests.cookie[0]"}  # fmt: skip
     for table, keys in _TABLES.items():
         for key in keys:
             full = f"{names.get(table, table)}.{key}" if table else key

@@ -93,6 +93,13 @@ def _values(policy: Policy) -> Iterator[tuple[str, Any]]:
     for field in dataclasses.fields(policy.web):
         value = getattr(policy.web, field.name)
         yield f"web.{field.name}", dict(value) if field.name in ("csp", "report_only") else value
+    for field in dataclasses.fields(policy.requests):
+        if field.name != "cookies":
+            value = getattr(policy.requests, field.name)
+            yield f"requests.{field.name}", dict(value) if field.name == "bodies" else value
+    for index, cookie in enumerate(policy.requests.cookies):
+        for field in dataclasses.fields(cookie):
+            yield f"requests.cookie[{index}].{field.name}", getattr(cookie, field.name)
 
 
 def _zone(key: str, zone: Zone) -> Iterator[tuple[str, Any]]:
