@@ -61,8 +61,8 @@ def test_every_schema_key_is_shown(folder, call):
         file.write('[[alerts.channel]]\nname = "chat"\nkind = "slack"\nsecret = "env:D"\n')
         file.write('[[requests.cookie]]\nname = "lang"\nscripts = true\nallow_unsafe = "menu"\n')
     shown = set(rows(call("policy", "show", "--format", "json")))
-    names = {"keys.previous": "keys.previous[0]", "zone": "zone[0]",
-             "alerts.channel": "alerts.channel[0]", "requests.cookie": "requests.cookie[0]"}  # fmt: skip
+    listed = ("keys.previous", "zone", "alerts.channel", "requests.cookie")
+    names = {table: f"{table}[0]" for table in listed}
     for table, keys in _TABLES.items():
         for key in keys:
             full = f"{names.get(table, table)}.{key}" if table else key

@@ -90,6 +90,10 @@ def _values(policy: Policy) -> Iterator[tuple[str, Any]]:
         yield f"alerts.channel[{index}].from", channel.sender
     yield "redaction.names", policy.redaction.names
     yield "redaction.patterns", policy.redaction.patterns
+    yield from _web(policy)
+
+
+def _web(policy: Policy) -> Iterator[tuple[str, Any]]:
     for field in dataclasses.fields(policy.web):
         value = getattr(policy.web, field.name)
         yield f"web.{field.name}", dict(value) if field.name in ("csp", "report_only") else value
