@@ -33,6 +33,7 @@ TABLES: dict[str, set[str]] = {
     },
     "safehold.artifacts.suites": {"safehold.artifacts.suites.parts"},
     "safehold.inputs.lexers": {"safehold.inputs.lexers.scanner"},
+    "safehold.inputs.tripwires": {"safehold.inputs.tripwires.row"},
     "safehold.keys.sources": set(),
     "safehold.observe.formats": set(),
     "safehold.report.formats": set(),

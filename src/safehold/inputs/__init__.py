@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from safehold.inputs.arguments import ShellArg, argv
     from safehold.inputs.commands import check_command, verify_command
     from safehold.inputs.confining import Confined, confine
+    from safehold.inputs.detecting import detect, record_tripwires
     from safehold.inputs.fetching import (
         connect,
         httpx_async_transport,
@@ -53,6 +54,7 @@ _LAZY = {
     "clean_html": "safehold.inputs.html",
     "confine": "safehold.inputs.confining",
     "connect": "safehold.inputs.fetching",
+    "detect": "safehold.inputs.detecting",
     "httpx_async_transport": "safehold.inputs.fetching",
     "httpx_transport": "safehold.inputs.fetching",
     "open_url": "safehold.inputs.fetching",
@@ -60,6 +62,7 @@ _LAZY = {
     "parse_body": "safehold.inputs.parsing",
     "parse_form": "safehold.inputs.parsing",
     "parse_json": "safehold.inputs.json_text",
+    "record_tripwires": "safehold.inputs.detecting",
     "request_inputs": "safehold.inputs.requests",
     "requests_adapter": "safehold.inputs.fetching",
     "verify_command": "safehold.inputs.commands",
@@ -88,6 +91,7 @@ __all__ = [
     "clean_html",
     "confine",
     "connect",
+    "detect",
     "httpx_async_transport",
     "httpx_transport",
     "open_url",
@@ -95,6 +99,7 @@ __all__ = [
     "parse_body",
     "parse_form",
     "parse_json",
+    "record_tripwires",
     "request_inputs",
     "requests_adapter",
     "verify_command",
