@@ -5,6 +5,8 @@ import pytest
 from safehold.policy.requests import CookieException
 from safehold.web.cookies import harden, judge, parse
 
+pytestmark = pytest.mark.bare
+
 NONE = {}
 WHOLE = "sid=1; Path=/; SameSite=Lax; Secure; HttpOnly"
 

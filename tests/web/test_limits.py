@@ -11,6 +11,8 @@ from safehold.policy.requests import Requests
 from safehold.web import limits
 from safehold.web.limits import Brackets, Limits, Meter
 
+pytestmark = pytest.mark.bare
+
 JSON = "application/json"
 
 

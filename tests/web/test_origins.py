@@ -5,6 +5,8 @@ import pytest
 from safehold.policy.requests import Requests
 from safehold.web.origins import Origins, Request
 
+pytestmark = pytest.mark.bare
+
 HOST = "app.example.org"
 OWN = f"https://{HOST}"
 

@@ -12,6 +12,8 @@ from safehold.web.refusals import Rate
 from safehold.web.reports import Reports, address, is_report, parse
 from tests.holding import Events
 
+pytestmark = pytest.mark.bare
+
 OLD, NEW = "application/csp-report", "application/reports+json"
 
 
