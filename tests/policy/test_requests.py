@@ -11,6 +11,8 @@ from safehold.policy.rendering import render_policy
 from safehold.policy.requests import CookieException, Requests
 from safehold.policy.toml import parse_policy
 
+pytestmark = pytest.mark.bare
+
 WHOLE = """version = 1
 [requests]
 hosts = ["app.example.org", "*.example.org", "localhost:8000", "[::1]:80"]

@@ -29,6 +29,9 @@ _FLAGS = (
     "--short-reporting-delay", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost",
 )  # fmt: skip
 _SECONDS = 30.0
+# `violations` has what the policy of a page has forbidden, from its first byte on.
+_LISTENS = """window.violations = []; document.addEventListener("securitypolicyviolation",
+event => violations.push(event.effectiveDirective + " " + event.blockedURI));"""
 
 
 class Chromium:
@@ -43,6 +46,7 @@ class Chromium:
         given = self.call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = given["sessionId"]
         self.call("Page.enable")
+        self.call("Page.addScriptToEvaluateOnNewDocument", source=_LISTENS)
 
     def call(self, method: str, **params: Any) -> Any:
         """Call a method of the DevTools protocol and return its result."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import ipaddress
 import ssl
 import threading
@@ -75,7 +76,7 @@ class _Quiet(BaseHTTPRequestHandler):
             "QUERY_STRING": query, "SERVER_NAME": "localhost", "REMOTE_ADDR": "127.0.0.1",
             "SERVER_PORT": str(self.server.server_port), "SERVER_PROTOCOL": "HTTP/1.1",
             "wsgi.url_scheme": self.server.scheme, "wsgi.input": self.rfile,
-            "wsgi.errors": None, "wsgi.version": (1, 0), "wsgi.multithread": True,
+            "wsgi.errors": io.StringIO(), "wsgi.version": (1, 0), "wsgi.multithread": True,
             "wsgi.multiprocess": False, "wsgi.run_once": False,
         }  # fmt: skip
         for name, value in self.headers.items():

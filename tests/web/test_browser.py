@@ -11,7 +11,8 @@ from tests.holding import make_world
 from tests.web.chromium import PROGRAM, chromium
 from tests.web.serving import certificate, serving
 
-pytestmark = pytest.mark.skipif(not PROGRAM, reason="chromium is not installed")
+needs_chromium = pytest.mark.skipif(not PROGRAM, reason="chromium is not installed")
+pytestmark = [pytest.mark.bare, needs_chromium]
 
 # What a page says itself, and what somebody has put into it. Each part says that it ran.
 PAGE = """<!doctype html><html><head><title>t</title>

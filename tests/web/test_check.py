@@ -11,6 +11,8 @@ from safehold._cli import main
 from safehold.web import nonce, wsgi
 from tests.web.serving import certificate, serving
 
+pytestmark = pytest.mark.bare
+
 HTML = [("Content-Type", "text/html; charset=utf-8")]
 
 

@@ -56,7 +56,7 @@ def uvicorn_serving(app, tls):
 
     config = uvicorn.Config(
         app, host="127.0.0.1", port=0, log_level="critical", server_header=False, lifespan="off",
-        ssl_certfile=tls.path,
+        ssl_certfile=tls.path, timeout_graceful_shutdown=5,
     )  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -69,7 +69,6 @@ def uvicorn_serving(app, tls):
         yield f"https://localhost:{port}"
     finally:
         server.should_exit = True
-        server.force_exit = True
         thread.join()
 
 

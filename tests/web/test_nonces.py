@@ -167,6 +167,16 @@ def test_page_of_a_redirect_may_load_nothing(hold):
     assert sent.one("Content-Security-Policy").startswith("default-src 'none'; base-uri 'none'")
 
 
+def test_page_that_is_still_the_same_keeps_the_policy_that_it_was_stored_with(hold):
+    async def unchanged(scope, receive, send):
+        await send({"type": "http.response.start", "status": 304, "headers": []})
+        await send({"type": "http.response.body"})
+
+    first, again = get(SecurityHeaders(html(), hold)), get(SecurityHeaders(unchanged, hold))
+    again.assert_nine()
+    assert again.one("Content-Security-Policy") == first.one("Content-Security-Policy")
+
+
 def test_no_module_holds_a_nonce(hold):
     """The nonce of a request cannot be had without the request."""
     found = []

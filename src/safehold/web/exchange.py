@@ -43,11 +43,12 @@ def exchange_of(request: Any) -> Exchange:
     Raises:
         ConfigError: the request did not come through `SecurityHeaders`.
     """
-    places = (request, *(getattr(request, name, None) for name in ("scope", "environ", "META")))
-    for place in places:
+    place = request
+    for name in ("scope", "environ", "META", ""):
         found = place.get(KEY) if isinstance(place, dict) else None
         if isinstance(found, Exchange):
             return found
+        place = getattr(request, name, None) if name else None
     message = "the request has no nonce: wrap the application with safehold.web.install(app, hold)"
     raise ConfigError(message)
 

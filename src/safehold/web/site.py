@@ -17,6 +17,7 @@ from safehold.web.headers import DROPPED, Kind, build, weaker
 from safehold.web.request_rules import LOOSENED_CHECK
 from safehold.web.rules import LOOSENED
 
+_LOOKED_AT = ("content-type", "content-length", "cache-control", "set-cookie")
 _PAGES = ("text/html", "application/xhtml+xml")
 
 
@@ -33,11 +34,10 @@ class Site(Generic[AnyStr]):
         self.findings: list[Finding] = []
         self._web = hold.policy.web
         self._encode: Callable[[str], AnyStr] = encode
-        self._dropped: frozenset[AnyStr] = frozenset(map(encode, DROPPED))
-        self._type: AnyStr = encode("content-type")
-        self._length: AnyStr = encode("content-length")
-        self._cache: AnyStr = encode("cache-control")
         self._cookie: AnyStr = encode("set-cookie")
+        # One look-up for each header: what is looked at, and "" for what is dropped.
+        self._known: dict[AnyStr, str] = {encode(name): "" for name in DROPPED}
+        self._known |= {encode(name): name for name in _LOOKED_AT}
         self._exceptions = exceptions_of(hold.policy.requests.cookies)
         self._pages: tuple[AnyStr, ...] = tuple(map(encode, _PAGES))
         self._lock = threading.Lock()
@@ -62,28 +62,35 @@ class Site(Generic[AnyStr]):
         `sized`: the body is made already, as it is where its length is known.
         """
         kept = []
-        page = False
+        page = cached = False
+        known = self._known.get
         for pair in headers:
             written, value = pair
-            name = written.lower()
-            if name in self._dropped:
-                continue
-            if name == self._type:
-                page = value.strip().lower().startswith(self._pages)
-            elif name == self._length:
-                sized = True
-            elif name == self._cookie:
+            what = known(written.lower())
+            if what is None:
+                kept.append(pair)
+            elif what == "set-cookie":
                 kept += [(written, cookie) for cookie in self.cookies(value)]
-                continue
-            kept.append(pair)
+            elif what:
+                kept.append(pair)
+                if what == "content-type":
+                    page = value.strip().lower().startswith(self._pages)
+                elif what == "content-length":
+                    sized = True
+                else:
+                    cached = True
         ready = self._sets.get(change) or self._set_for(change)
-        if not page or 300 <= status < 400:
+        if status == 304:
+            # Caches put these headers in the place of a stored page's, which has no nonce.
+            kept += ready.page
+        elif not page or 300 <= status < 400:
             kept += ready.data
         elif not ready.nonce or (sized and not exchange.asked):
             # Its length was known before anybody asked for a nonce: the body has none.
             kept += ready.page
         else:
-            kept = [pair for pair in kept if pair[0].lower() != self._cache]
+            if cached:
+                kept = [pair for pair in kept if known(pair[0].lower()) != "cache-control"]
             kept += ready.nonced(self._encode(exchange.nonce))
         return kept
 
