@@ -47,7 +47,7 @@ def check_command(text: str, inputs: Inputs | Collection[object] | None = None) 
     low = lowered(text)
     needles = inputs.needles
     held = [item for item in (*needles.others, *needles.quotes) if item in low]
-    if not held and not any(word in low for word in needles.words):
+    if not held and not any(word in low for word in (*needles.words, *needles.numbers)):
         return []
     pieces = [
         (match.start(), match.end(), match.lastgroup or "") for match in _PIECE.finditer(text)

@@ -37,11 +37,12 @@ _BLUNT: Final = re.compile(r"[?(),.:%=s ]{1,3}|[^\w'\"`\\#/*-]")
 class Needles:
     """What to look for in a text, in lower case.
 
-    ``words`` are one token wherever they stand; ``quotes`` are lone quotes; ``others`` may be
-    anything.
+    ``words`` and ``numbers`` are one token wherever they stand; ``quotes`` are lone quotes;
+    ``others`` may be anything.
     """
 
     words: tuple[str, ...]
+    numbers: tuple[str, ...]
     quotes: tuple[str, ...]
     others: tuple[str, ...]
 
@@ -57,6 +58,7 @@ def lowered(text: str) -> str:
 def needles(texts: Iterable[str]) -> Needles:
     """Return every form of some texts, by what has to be asked about it."""
     words: dict[str, None] = {}
+    numbers: dict[str, None] = {}
     quotes: dict[str, None] = {}
     others: dict[str, None] = {}
     for text in texts:
@@ -67,13 +69,13 @@ def needles(texts: Iterable[str]) -> Needles:
             if form[0] in "\r\n" or form[-1] in "\r\n":  # which ends a comment
                 others[lowered(form.strip(" \t"))] = None
             if _WORD.fullmatch(low):
-                words[low] = None
+                (numbers if low[0].isdecimal() else words)[low] = None
             elif _QUOTES_ONLY.fullmatch(low):
                 if len(low) % 2:  # pairs of them open nothing
                     quotes[low[0]] = None
             else:
                 others[low] = None
-    return Needles(tuple(words), tuple(quotes), tuple(others))
+    return Needles(tuple(words), tuple(numbers), tuple(quotes), tuple(others))
 
 
 def forms(text: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ What no text can show is not judged: one word that a program writes in the place
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterator
 from typing import Final
@@ -14,7 +15,7 @@ from safehold.errors import QueryRefused
 from safehold.events import Event, Recorder
 from safehold.findings import Finding, Location
 from safehold.inputs.context import SQL
-from safehold.inputs.forms import Needles, lowered, quoting
+from safehold.inputs.forms import lowered, quoting
 from safehold.inputs.lexers import Statement, Token, lexer
 from safehold.inputs.lexers.scanner import BLOCK, LINE, MARKER, NAME, STRING, WORD
 from safehold.inputs.requests import Inputs, current
@@ -22,11 +23,10 @@ from safehold.inputs.requests import Inputs, current
 __all__ = ["check_statement", "verify_statement"]
 
 # Where a value is expected, and a word would be a column.
-# (No look behind first: an expression that begins with letters is looked for faster.)
-_VALUE_WORD: Final = re.compile(
-    r"(?:[=<>]|ilike|like|glob|rlike|regexp|match|between|in\s*+\()\s*+"
-    r"([^\W\d][\w$]*+)(?!\s*+[.('])"
-)
+# (No look behind first, and what few statements have by itself: both are looked for faster.)
+_COMPARED: Final = re.compile(r"[=<>]\s*+([^\W\d][\w$]*+)(?!\s*+[.('])")
+_SPELLED: Final = re.compile("like|glob|regexp|match|between")
+_LIKENED: Final = re.compile(r"(?:like|glob|regexp|match|between)\s*+([^\W\d][\w$]*+)(?!\s*+[.('])")
 _LIST: Final = re.compile(r"in\s*+\(([^()]*+)\)")
 _ITEM: Final = re.compile(r"(?:^|,)\s*+([^\W\d][\w$]*+)\s*+(?=,|$)")
 _BEFORE: Final = re.compile(
@@ -86,12 +86,21 @@ def check_statement(
     others = [needle for needle in needles.others if needle in low]
     quotes = [needle for needle in needles.quotes if needle in low]
     if not (words or others or quotes):
-        return []
+        numbers = [needle for needle in needles.numbers if needle in low]
+        if not numbers:
+            return []
+    found: list[Finding] = []
     try:
         check = _Check(reader.read(text), low, dialect)
-        return list(check.findings(Needles(tuple(words), tuple(quotes), tuple(others)), names))
+        if words:
+            found += check.words(set(words).difference(map(str.lower, names)))
+        for needle in quotes:
+            found += check.lone(needle)
+        for needle in others:
+            found += check.other(needle)
     except QueryRefused as error:
-        return [_finding(dialect, 0, "the statement holds an input and is " + str(error))]
+        found = [_finding(dialect, 0, "the statement holds an input and is " + str(error))]
+    return found
 
 
 def verify_statement(
@@ -133,6 +142,12 @@ def _finding(dialect: str, offset: int, why: str) -> Finding:
     return Finding.of(SQL, f"At character {offset}: {why}", Location(offset=offset), detail=detail)
 
 
+@functools.cache
+def _marks(quote: str, escapes: bool) -> re.Pattern[str]:  # noqa: FBT001  part of a key
+    """Return what finds doubled quotes and escapes."""
+    return re.compile(rf"{quote}{quote}|{quote}" + (r"|\\." if escapes else ""), re.DOTALL)
+
+
 class _Check:
     """One statement, and what was found out about its quoted tokens."""
 
@@ -144,24 +159,23 @@ class _Check:
         self._halves: dict[int, frozenset[int] | None] = {}
         self._open: dict[int, int] = {}
 
-    def findings(self, needles: Needles, names: Collection[str]) -> Iterator[Finding]:
-        if needles.words:
-            yield from self._words(frozenset(needles.words) - {name.lower() for name in names})
-        for needle in needles.quotes:
-            yield from self._lone(needle)
-        for needle in needles.others:
-            at = self._low.find(needle)
-            while at >= 0:
-                why = self._why(needle, at, at + len(needle))
-                if why:
-                    yield _finding(self._dialect, at, why)
-                    break
-                at = self._low.find(needle, at + 1)
+    def other(self, needle: str) -> Iterator[Finding]:
+        """Yield the first place where an input is more than it may be there."""
+        at = self._low.find(needle)
+        while at >= 0:
+            why = self._why(needle, at, at + len(needle))
+            if why:
+                yield _finding(self._dialect, at, why)
+                return
+            at = self._low.find(needle, at + 1)
 
-    def _words(self, words: frozenset[str]) -> Iterator[Finding]:
+    def words(self, words: set[str]) -> Iterator[Finding]:
+        """Yield where one word stands in the place of a value."""
         low = self._low
-        spans = [match.span(1) for match in _VALUE_WORD.finditer(low) if match[1] in words]
-        if "in" in low:
+        spans = [match.span(1) for match in _COMPARED.finditer(low) if match[1] in words]
+        if _SPELLED.search(low):
+            spans += [match.span(1) for match in _LIKENED.finditer(low) if match[1] in words]
+        if " in" in low or ")in" in low:
             for match in _LIST.finditer(low):
                 first = match.start(1)
                 spans += [
@@ -176,7 +190,7 @@ class _Check:
             if (token.start, token.end) == (start, end) and (why := self._as_name(start)):
                 yield _finding(self._dialect, start, why)
 
-    def _lone(self, quote: str) -> Iterator[Finding]:
+    def lone(self, quote: str) -> Iterator[Finding]:
         """Look at strings that a quote by itself, written into two of them, would make one."""
         for token in self._statement.tokens():
             if token.row.quote != quote:
@@ -247,6 +261,14 @@ class _Check:
             if is_mark and not self._is_glued(token) and not _CODE.search(self._text, first, last):
                 return ""  # a word of a text, as in 's, and a string that begins with that letter
             return "an input ends or opens what is quoted"
+        # Only a quote or a backslash at an edge of the input can be half of something, and only
+        # a string of several lines can be of several pieces.
+        text, marks = self._text, (token.row.quote, "\\")
+        at_start = start > first and text[start - 1] in marks
+        at_end = end < last and text[end - 1] in marks
+        is_clear = not (at_start or at_end)
+        if is_clear and text.find("\n", first, last) < 0 and text.find("\r", first, last) < 0:
+            return ""
         halves = self._halved(token, first, last)
         if halves is None:
             return "an input is in a string of several pieces"
@@ -292,8 +314,7 @@ class _Check:
             pieces = False
             row = token.row
             if row.quote:
-                marks = f"{row.quote}{row.quote}|{row.quote}" + ("|\\\\." if row.escapes else "")
-                for mark in re.compile(marks, re.DOTALL).finditer(self._text, first, last):
+                for mark in _marks(row.quote, row.escapes).finditer(self._text, first, last):
                     pieces = pieces or len(mark[0]) == 1
                     if mark[0][-1] in (row.quote, "\\"):  # other escapes end nothing
                         found.add(mark.start() + 1)
