@@ -238,3 +238,9 @@ def test_every_key_source_is_documented():
     page = (ROOT / "docs/how-to/keys.md").read_text("utf-8")
     for scheme in SOURCES:
         assert f"\n| `{scheme}:" in page
+
+
+def test_changelog_says_what_is_not_released_yet():
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    unreleased = text.partition("## [Unreleased]")[2].partition("\n## [")[0]
+    assert unreleased.count("\n- ") > 5
