@@ -67,7 +67,7 @@ def judge(text: str, dialect: str, modes: Collection[str] = ()) -> Verdict:
     if not words.isdisjoint(_LOOKED_FOR):
         for row in ROWS:
             is_near = family in row.dialects and not words.isdisjoint(row.words)
-            if is_near and row.pattern.search(plain):
+            if is_near and row.pattern.search(text if row.on_text else plain):
                 found[row.when].append(row.rule)
     if statement.ends and ends_in_comment(statement):
         found["input"].append(rules.CUT_OFF)

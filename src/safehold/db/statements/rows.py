@@ -21,6 +21,7 @@ class Row:
     """One kind of statement: its pattern, when it counts, and examples in the named dialects.
 
     ``words``: texts without any of them are not searched, as almost all are; ``;`` is one.
+    ``on_text``: values count, so that the text is searched.
     """
 
     rule: Rule
@@ -30,6 +31,7 @@ class Row:
     harmful: tuple[tuple[str, str], ...]
     harmless: tuple[tuple[str, str], ...]
     dialects: tuple[str, ...] = ("sqlite", "postgresql", "mysql")
+    on_text: bool = False
 
 
 def _words(text: str) -> frozenset[str]:
@@ -313,12 +315,11 @@ ROWS: Final = (
             r"|(?:default_)?transaction_read_only|max_execution_time)\b"
             r"|\b(?:reset|discard) (?:all|\w*_timeout|\w*read_only)\b"
             r"|\bset session characteristics\b"
-            r"|\bread write\b|\bpragma (?:\w+\.)?query_only\b|" + _called("set_config")
+            r"|\bread write\b|\bpragma (?:\w+\.)?query_only\b"
         ),
         (
             ("postgresql", "SET statement_timeout = 0"),
             ("postgresql", "SET TRANSACTION READ WRITE"),
-            ("postgresql", "SELECT set_config('statement_timeout', '0', false)"),
             ("postgresql", "RESET ALL"),
             ("sqlite", "PRAGMA query_only = 0"),
         ),
@@ -327,5 +328,27 @@ ROWS: Final = (
             ("postgresql", "SELECT statement_timeout FROM settings"),
             ("sqlite", "PRAGMA foreign_keys = ON"),
         ),
+    ),
+    Row(
+        rules.SETTINGS,
+        "limits",
+        _words("set_config"),
+        # Django sets the time zone by it, and row level security reads names with a dot in them.
+        re.compile(
+            r"\bset_config\"?\s*\((?!\s*'(?:timezone|search_path|application_name|\w+\.[\w.]+)')",
+            re.IGNORECASE,
+        ),
+        (
+            ("postgresql", "SELECT set_config('statement_timeout', '0', false)"),
+            ("postgresql", "SELECT pg_catalog.\"set_config\" ( 'lock_timeout', '0', false)"),
+            ("postgresql", "SELECT set_config(%s, '0', false)"),
+        ),
+        (
+            ("postgresql", "SELECT set_config('TimeZone', %s, false)"),
+            ("postgresql", "SELECT set_config('app.tenant', %s, true)"),
+            ("postgresql", "SELECT set_config FROM settings"),
+        ),
+        ("postgresql",),
+        on_text=True,
     ),
 )
