@@ -64,10 +64,12 @@ def needles(texts: Iterable[str]) -> Needles:
     for text in texts:
         for form in forms(text):
             low = lowered(form.strip())
-            if not low or _BLUNT.fullmatch(low):
+            if not low:
                 continue
             if form[0] in "\r\n" or form[-1] in "\r\n":  # which ends a comment
                 others[lowered(form.strip(" \t"))] = None
+            if _BLUNT.fullmatch(low):
+                continue
             if _WORD.fullmatch(low):
                 (numbers if low[0].isdecimal() else words)[low] = None
             elif _QUOTES_ONLY.fullmatch(low):
@@ -144,7 +146,8 @@ def _from_bytes(decode: Callable[[str], bytes], text: str) -> Iterator[str]:
         plain = decode(text).decode("utf-8")
     except (binascii.Error, ValueError):
         return
-    if len(plain) > 1 and all(char.isprintable() or char.isspace() for char in plain):
+    is_told = len(plain) > 1 or (text[-1] == "=" and not plain.isalnum())
+    if plain and is_told and all(char.isprintable() or char.isspace() for char in plain):
         yield plain
 
 
