@@ -291,6 +291,8 @@ class _Check:
 
         Two of them make one string: the first ends in half a quote, and one behind it begins so.
         """
+        if begins and ends:
+            return ""  # in quotes of its own
         ended = self._open.get(token.start, begins)
         if begins > ended and _ASSIGNED.search(self._text, ended, begins):
             return "an input ends or opens what is quoted"
