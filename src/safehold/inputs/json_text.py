@@ -17,7 +17,11 @@ from safehold.inputs.rules import JSON
 
 DEPTH, SIZE = 32, 2**20
 # A string as a whole, as brackets in it do not count; one that does not end, to the end.
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z|\\\Z)|[\[{]|[\]}]', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_NO_BRACKET = bytes(code for code in range(256) if code not in b"[]{}")
+# Without these in the text no number is beyond what is allowed, and none need be looked at.
+_LONG = re.compile(rb"[0-9]{19}")
+_LARGE = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{300}")
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -30,15 +34,16 @@ def check_json(data: bytes, *, depth: int = DEPTH, size: int = SIZE) -> None:
     """
     if len(data) > size:
         raise _refused(f"JSON has at most {size} bytes")
+    left = brackets = _STRING.sub(b"", data).translate(None, _NO_BRACKET)
+    for _ in range(min(depth, DEPTH)):  # each time the innermost ones go
+        if not left:
+            return
+        left = left.replace(b"[]", b"").replace(b"{}", b"")
     deep = 0
-    for found in _TOKEN.finditer(data):
-        first = data[found.start()]
-        if first in b"[{":
-            deep += 1
-            if deep > depth:
-                raise _refused(f"JSON has at most {depth} arrays and objects in each other")
-        elif first in b"]}":
-            deep -= 1
+    for code in brackets:  # they are deeper, or not in pairs
+        deep += 1 if code in b"[{" else -1
+        if deep > depth:
+            raise _refused(f"JSON has at most {depth} arrays and objects in each other")
 
 
 def parse_json(data: bytes | str, *, depth: int = DEPTH, size: int = SIZE) -> Any:
@@ -53,8 +58,8 @@ def parse_json(data: bytes | str, *, depth: int = DEPTH, size: int = SIZE) -> An
         value = json.loads(
             raw.decode(),  # by which json does not guess UTF-16 or UTF-32
             object_pairs_hook=_object,
-            parse_int=_integer,
-            parse_float=_real,
+            parse_int=_integer if _LONG.search(raw) else None,
+            parse_float=_real if _LARGE.search(raw) else None,
             parse_constant=_constant,
         )
         if _HALF.search(raw):
