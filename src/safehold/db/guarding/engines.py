@@ -11,10 +11,15 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Final
 
-from sqlalchemy import Engine, event
-from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import StatementError
-from sqlalchemy.pool import NullPool, QueuePool
+try:
+    from sqlalchemy import Engine, event
+    from sqlalchemy.engine import ExceptionContext
+    from sqlalchemy.exc import StatementError
+    from sqlalchemy.pool import NullPool, QueuePool
+except ImportError as missing:
+    from safehold.errors import MissingExtra
+
+    raise MissingExtra("sqlalchemy", "db") from missing
 
 from safehold.db.guarding.scrubbing import is_from_driver, scrubbed
 from safehold.db.guarding.watch import Watch

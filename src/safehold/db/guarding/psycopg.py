@@ -13,8 +13,13 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Final, Self
 
-import psycopg
-from psycopg import sql
+try:
+    import psycopg
+    from psycopg import sql
+except ImportError as missing:
+    from safehold.errors import MissingExtra
+
+    raise MissingExtra("psycopg", "postgresql") from missing
 
 from safehold.db.guarding.scrubbing import is_from_driver, scrubbed
 from safehold.db.guarding.watch import Watch, plan_line
