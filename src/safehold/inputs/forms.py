@@ -30,7 +30,11 @@ _HEX: Final = re.compile(r"(?:0x|\\x)?((?:[0-9a-fA-F]{2}){4,})")
 _QUOTES: Final = "'\"`"
 _QUOTES_ONLY: Final = re.compile(r"'+|\"+|`+")
 # No attack has so little in it, and texts of SQL are full of it.
-_BLUNT: Final = re.compile(r"[?(),.:%=s ]{1,3}|[^\w'\"`\\#/*-]")
+# Two words of SQL with nothing around them are no whole of anything.
+_BLUNT: Final = re.compile(
+    r"(?:insert|merge) +into|delete +from|(?:order|group) +by|(?:left|inner|cross) +join|union +all"
+    r"|select +distinct|is +(?:not +)?null|not +(?:in|null|like)|[?(),.:%=s ]{1,3}|[^\w'\"`\\#/*-]"
+)
 
 
 @dataclass(frozen=True, slots=True)

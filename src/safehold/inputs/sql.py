@@ -196,7 +196,7 @@ class _Check:
             if token.row.quote != quote:
                 continue
             start, end = self._body(token)
-            body = self._text[start:end]
+            body = self._text[start:end].strip()
             is_edged = body.startswith(quote * 2) or body.endswith(quote * 2)
             is_joined = len(body) > 4 and is_edged and _CODE.search(body, 1, len(body) - 1)
             if is_joined or self._is_glued(token):
@@ -258,8 +258,11 @@ class _Check:
         first, last = self._body(token)
         if start < first or end > last:
             is_mark = len(needle) == 2 and (start == first - 1 or end == last + 1)
-            if is_mark and not self._is_glued(token) and not _CODE.search(self._text, first, last):
-                return ""  # a word of a text, as in 's, and a string that begins with that letter
+            if is_mark and not self._is_glued(token):
+                # A word of a text, as in 's, and a string that begins with that letter; if it is
+                # not, another input ends this string.
+                self._open.setdefault(token.start, start)
+                return ""
             return "an input ends or opens what is quoted"
         # Only a quote or a backslash at an edge of the input can be half of something, and only
         # a string of several lines can be of several pieces.
