@@ -33,7 +33,7 @@ import sys
 from safehold.policy import default_policy
 from safehold.source import audit_tree
 files = findings = 0
-for audit in audit_tree(sys.argv[1], policy=default_policy(sys.argv[1])):
+for audit in audit_tree(sys.argv[1], policy=default_policy(sys.argv[1]), plans=False):
     files += 1
     findings += len(audit.findings)
 print(files, findings)

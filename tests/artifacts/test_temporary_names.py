@@ -11,7 +11,7 @@ import pytest
 from safehold.errors import NotSealed, Tampered, WrongContext
 
 NAMES = ("tmpab12_xyz", "tmpab12_xyz.cache", "entry.tmp", "entry.tmp.77", ".entry.part",
-         "entry.new", "entry~", "tmp-entry")  # fmt: skip
+         "entry.new", "entry~", "tmp-entry", "entry_0.toc.1795792721.2151194")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,7 +52,8 @@ def test_a_file_under_its_own_name_cannot_be_exchanged_for_a_renamed_one(world):
 
 
 def test_a_name_that_is_not_temporary_stays_bound(world):
-    for name in ("entry", "template", "temperature", "attempt", "contemporary"):
+    for name in ("entry", "template", "temperature", "attempt", "contemporary", "entry.2026.11",
+                 "entry.1795792721"):  # fmt: skip
         path = world.root / "cache" / name
         world.store.dump(1, path)
         os.replace(path, world.root / "cache" / "moved")

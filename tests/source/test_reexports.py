@@ -105,6 +105,8 @@ def test_finds_what_another_module_hands_on(audits, source, line, outcome):
     audit = found["app/user.py"]
     assert set(lines(audit)) == {line}
     assert audit.outcome == outcome
+    if outcome == "unchanged":  # here, and it says where
+        assert [(item.line, item.is_open) for item in audit.diagnostics] == [(line, False)]
     if outcome == "migrated":
         assert "safehold.compat.torch as safehold_torch" in after(audit)
         assert "torch.load" not in after(audit).replace("safehold_torch.load", "")

@@ -15,11 +15,12 @@ from safehold.events import Event, Recorder
 from safehold.paths import Place
 from safehold.policy import MEMORY, Zone
 
-# Names that programs write under before they rename: those of `tempfile`, and the usual endings.
+# Names that programs write under before they rename: those of `tempfile`, the usual endings, and
+# what `time.time()` prints, as Whoosh has it.
 _TEMPORARY = re.compile(
     r"(?:.*/)?(?:\.?tmp[a-z0-9_]{8}[^/]*"
     r"|(?:[^/]*[._-])?(?:tmp|temp)(?:[._-][^/]*)?"
-    r"|[^/]+(?:\.(?:part|partial|new|swp)|~))"
+    r"|[^/]+(?:\.(?:part|partial|new|swp)|\.\d{10}\.\d{1,7}|~))"
 )
 
 

@@ -264,6 +264,7 @@ class _Check:
             sites = tuple(site for site in group.sites if not self._is_ignored(site))
             group = replace(group, sites=sites)
         if any(entry.form is Form.SETTLED for entry in group.entries):
+            self.diagnostics.extend(messages.elsewhere(group))
             group = group.unsettled()
         if not group.active and not group.exported:
             return

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from safehold.source.contexts import Context
+from safehold.source.entries import Form
 from safehold.source.facades import Access
 from safehold.source.outcome import Diagnostic
 from safehold.source.retarget import Group
@@ -56,6 +57,16 @@ def beyond(group: Group) -> Iterator[Diagnostic]:
             rule = REFERENCE.rule
             message = f"{site.name} is not migrated ({site.library.facade} has none)"
             yield Diagnostic(site.line, rule.id, message, rule.remedy)
+
+
+def elsewhere(group: Group) -> Iterator[Diagnostic]:
+    """Say of what another module hands on that it is rewritten there."""
+    for site in group.active:
+        lines = [entry.node.lineno for entry in site.entries if entry.form is Form.SETTLED]
+        if lines and site.is_unsafe:
+            message = f"{site.name} is rewritten in the module that line {lines[0]} imports it from"
+            remedy = "Migrate both modules together."
+            yield Diagnostic(site.line, site.row.rule.id, message, remedy, is_open=False)
 
 
 def left(group: Group, obstacle: str) -> Iterator[Diagnostic]:
