@@ -40,7 +40,7 @@ QUIET = frozenset((SPACE, LINE, BLOCK))
 PLAIN = {STRING: "value", NUMBER: "value", NAME: "name"}
 OPENS = frozenset("= < > <= >= <> , ( - + ~ ! * / % . | & ^ and or".split())
 NO_VALUE = frozenset(
-    "= < > <= >= <> , ) * / % . | & ^ ; && || and or : := { } ? @ $ -> ->> << >> ``".split()
+    "= < > <= >= <> , ) * / % . | & ^ ; && || and or : := { } ? @ $ -> ->> << >> != ``".split()
 )
 
 
@@ -61,6 +61,8 @@ class Mysql:
             if token.kind not in QUIET
             for text in [statement[token.start : token.end].lower()]
         ]
+        if any(text[0].isdigit() for text in found):
+            return None  # a name, which no column of the table has
         pairs = itertools.pairwise([*found, ")"])
         return None if any(a in OPENS and b in NO_VALUE for a, b in pairs) else found
 

@@ -145,7 +145,7 @@ def _cursor_class(  # noqa: C901  (two classes)
 @functools.lru_cache(maxsize=64)
 def connection_class(watch: Watch) -> type[sqlite3.Connection]:  # noqa: C901  (a class)
     """Return the class of connections for `sqlite3.connect(factory=...)`."""
-    limits = watch.limits
+    limits, usual = watch.limits, _cursor_class(watch, sqlite3.Cursor)
 
     class Connection(sqlite3.Connection):
         """A connection whose every statement goes by the guard."""
@@ -168,7 +168,12 @@ def connection_class(watch: Watch) -> type[sqlite3.Connection]:  # noqa: C901  (
             self._ends = perf_counter() + (limits.statement_timeout_ms or 0) / 1000
 
         def cursor(self, factory: Any = None) -> Any:
-            return _made(watch, self, factory)
+            if factory is not None:
+                return _made(watch, self, factory)
+            made = usual(self)
+            if self.row_factory is not None:
+                made.row_factory = self.row_factory
+            return made
 
         # The originals make a cursor that is not asked for here.
         def execute(self, sql: str, parameters: Any = (), /) -> Any:
@@ -240,7 +245,7 @@ def connection_class(watch: Watch) -> type[sqlite3.Connection]:  # noqa: C901  (
 
 
 def _made(watch: Watch, connection: sqlite3.Connection, factory: Any) -> Any:
-    base = sqlite3.Cursor if factory is None else factory
+    base = factory
     if not isinstance(base, type):  # a function that makes one
         made = base(connection)
         base = type(made)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from time import monotonic, perf_counter
 from types import FrameType
 from typing import Any, Final, Literal, NoReturn
+from weakref import WeakKeyDictionary
 
 from safehold.context import Context
 from safehold.db.statements import Verdict, judge, rules
@@ -28,6 +29,7 @@ Mode = Literal["off", "monitor", "enforce"]
 _KEPT: Final = 1_000
 """Texts of one generation; there are two, so that what is in use stays."""
 _LONGEST: Final = 20_000
+_NONE: Final[set[str]] = set()
 _VALUES: Final = re.compile(r"'(?:[^']|'')*'|(?<![\w.])\d[\d.]*")
 _EVERY: Final = 60.0
 """Seconds between two plans of what has one fingerprint."""
@@ -85,6 +87,7 @@ class Watch:
         self._older: dict[str, Verdict] = {}
         self._told: set[str] = set()
         self._planned: dict[str, float] = {}
+        self._passed: WeakKeyDictionary[Inputs, tuple[int, set[str]]] = WeakKeyDictionary()
 
     def admit(self, text: str) -> Verdict:
         """Return what a text is; may be skipped for one in `clean` outside of a request.
@@ -218,6 +221,21 @@ class Watch:
         inputs = current()
         if rule is not None or inputs is None or not inputs.texts:
             return rule, {}
+        # A request that sends a text again and again is asked about it once.
+        count, passed = self._passed.get(inputs, (0, _NONE))
+        if count == len(inputs.texts) and text in passed:
+            return None, {}
+        rule, detail = self._with_inputs(text, verdict, inputs)
+        if rule is None:
+            if count != len(inputs.texts) or len(passed) >= _KEPT:
+                self._passed[inputs] = (len(inputs.texts), {text})
+            else:
+                passed.add(text)
+        return rule, detail
+
+    def _with_inputs(
+        self, text: str, verdict: Verdict, inputs: Inputs
+    ) -> tuple[Rule | None, Mapping[str, Any]]:
         findings = check_statement(text, self.dialect, inputs, modes=self._modes)
         if findings:
             return findings[0].rule, {**findings[0].detail, "places": len(findings)}
