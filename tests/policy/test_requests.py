@@ -22,6 +22,7 @@ https = true
 isolation = false
 allow_unsafe = "an old front end"
 shared = ["/static/public"]
+inputs = false
 body = "1 MiB"
 depth = 20
 
@@ -45,7 +46,7 @@ def test_whole_section():
         ("app.example.org", "*.example.org", "localhost:8000", "[::1]:80"),
         ("https://front.example.org", "http://localhost:3000"),
         ("10.0.0.0/8", "fd00::/8", "192.0.2.1"),
-        https=True, isolation=False, shared=("/static/public",), body=2**20,
+        https=True, isolation=False, shared=("/static/public",), inputs=False, body=2**20,
         bodies=(("/upload", 2**30),), depth=20,
         cookies=(CookieException("csrftoken", "a script sends it back", scripts=True),),
         allow_unsafe="an old front end",

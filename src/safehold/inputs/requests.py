@@ -8,7 +8,7 @@ thread that a program starts by itself sees none, unless it runs in a copy of th
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Final
 
@@ -32,6 +32,8 @@ class Inputs:
         self._texts: dict[str, None] = {}
         self._length = 0
         self._needles: tuple[int, Needles] | None = None
+        self._sources: list[Callable[[], object]] = []
+        self._wrong: LimitExceeded | None = None
         self.add(values)
 
     def add(self, values: object) -> None:
@@ -52,18 +54,38 @@ class Inputs:
                 )
             self._texts[text] = None
 
+    def later(self, source: Callable[[], object]) -> None:
+        """Take what a function returns, which is called when somebody first asks."""
+        self._sources.append(source)
+
     @property
     def texts(self) -> tuple[str, ...]:
-        """What was taken, each once."""
+        """What was taken, each once. Raises LimitExceeded as `add` does."""
+        self._fill()
         return tuple(self._texts)
 
     @property
     def needles(self) -> Needles:
-        """What a check looks for, worked out when somebody first asks."""
+        """What a check looks for, worked out when somebody first asks.
+
+        Raises:
+            LimitExceeded: as `add` does, each time.
+        """
+        self._fill()
         count = len(self._texts)
         if self._needles is None or self._needles[0] != count:
             self._needles = (count, needles(self._texts))
         return self._needles[1]
+
+    def _fill(self) -> None:
+        if self._wrong is not None:
+            raise self._wrong
+        while self._sources:
+            try:
+                self.add(self._sources.pop()())
+            except LimitExceeded as error:
+                self._wrong = error
+                raise
 
 
 @contextlib.contextmanager
@@ -84,6 +106,13 @@ def add_inputs(values: object) -> None:
     inputs = _current.get()
     if inputs is not None:
         inputs.add(values)
+
+
+def hold_inputs(inputs: Inputs | None) -> Inputs | None:
+    """Make these the inputs of the request, until somebody says otherwise; return those before."""
+    before = _current.get()
+    _current.set(inputs)
+    return before
 
 
 def current() -> Inputs | None:

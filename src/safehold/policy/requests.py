@@ -46,8 +46,9 @@ class Requests:
     addresses and networks whose ``X-Forwarded-`` headers count. ``https``: requests over HTTP are
     sent to HTTPS. ``isolation``: requests that pages of other sites make are refused;
     ``allow_unsafe``: why they are not. ``shared``: paths that any page may load nevertheless.
-    ``body``, ``bodies``: most bytes of a body, and of one below a path. ``depth``: most values of
-    JSON within each other.
+    ``inputs``: what a request brings is kept while it is served, for the checks of statements and
+    commands. ``body``, ``bodies``: most bytes of a body, and of one below a path. ``depth``: most
+    values of JSON within each other.
     """
 
     hosts: tuple[str, ...] = ()
@@ -56,6 +57,7 @@ class Requests:
     https: bool = False
     isolation: bool = True
     shared: tuple[str, ...] = ()
+    inputs: bool = True
     body: int = 10 * 2**20
     bodies: tuple[tuple[str, int], ...] = ()
     depth: int = 64
@@ -78,12 +80,12 @@ _ALLOWED: Final = {
     "plain": "HTTP to carry it",
 }
 KEYS: Final = (
-    "hosts", "origins", "proxies", "https", "isolation", "allow_unsafe", "shared", "body",
-    "bodies", "depth", "cookie",
+    "hosts", "origins", "proxies", "https", "isolation", "allow_unsafe", "shared", "inputs",
+    "body", "bodies", "depth", "cookie",
 )  # fmt: skip
 COOKIE_KEYS: Final = ("name", "allow_unsafe", "scripts", "cross_site", "plain")
 _LISTS: Final = ("hosts", "origins", "proxies", "shared")
-_FLAGS: Final = ("https", "isolation")
+_FLAGS: Final = ("https", "isolation", "inputs")
 _COOKIE_FLAGS: Final = COOKIE_KEYS[2:]
 
 

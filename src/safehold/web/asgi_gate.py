@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any, Final
 
+from safehold.inputs.requests import hold_inputs
 from safehold.web.gate import Gate
 from safehold.web.origins import HEADERS, Request
 from safehold.web.refusals import Refusal
 from safehold.web.reports import MOST_BYTES
+from safehold.web.values import RequestInputs, cookie_values, query_values
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -36,17 +38,44 @@ class GatedASGI:
         if gate.is_report(request):
             await _answer(await self._report(request, receive), send)
         elif (refusal := gate.check(request)) is None:
-            if request.socket or _has_no_body(scope, request):
-                await self._app(scope, receive, send)
-            else:
-                await self._measured(request, scope, receive, send)
+            if not gate.keeps_inputs:
+                await self._let_in(request, scope, receive, send, None)
+                return
+            inputs = RequestInputs(lambda: _parts(scope), request.headers.get("content-type", ""))
+            before = hold_inputs(inputs)
+            try:
+                await self._let_in(request, scope, receive, send, inputs)
+            finally:
+                hold_inputs(before)
         elif request.socket:
             await receive()  # websocket.connect, before which nothing may be sent
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
         else:
             await _answer(refusal, send)
 
-    async def _measured(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _let_in(
+        self,
+        request: Request,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        inputs: RequestInputs | None,
+    ) -> None:
+        if request.socket:
+            await self._app(scope, receive if inputs is None else _told(scope, receive), send)
+        elif _has_no_body(scope, request):
+            await self._app(scope, receive, send)
+        else:
+            await self._measured(request, scope, receive, send, inputs)
+
+    async def _measured(
+        self,
+        request: Request,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        inputs: RequestInputs | None,
+    ) -> None:
         """Call the application with a body that ends where it becomes too large or too deep.
 
         What it does about that is not sent: the client gets the refusal.
@@ -63,6 +92,8 @@ class GatedASGI:
                 return message
             refusal = meter.feed(message.get("body", b""))
             if refusal is None:
+                if inputs is not None:
+                    inputs.feed(message.get("body", b""))
                 return message
             refused = True
             self._gate.refused(refusal, request)
@@ -126,6 +157,35 @@ def request_of(scope: Scope) -> Request:
 
 
 _NONE: Final[frozenset[str]] = frozenset()
+
+
+def _parts(scope: Scope) -> Iterator[str | bytes]:
+    """Yield what the sender wrote into a scope."""
+    yield scope["path"]
+    yield from scope["path"].split("/")
+    yield from query_values(scope.get("query_string", b"").decode("latin-1"))
+    for name, value in scope["headers"]:
+        text = value.decode("latin-1")
+        yield text
+        if name == b"cookie":
+            yield from cookie_values(text)
+        elif name == b"authorization":
+            yield text.partition(" ")[2]
+
+
+def _told(scope: Scope, receive: Receive) -> Receive:
+    """Return what receives the messages of a socket: each is the input of what comes after it."""
+
+    async def receiving() -> Message:
+        message = await receive()
+        if message["type"] == "websocket.receive":
+            inputs = RequestInputs(lambda: _parts(scope), "")
+            text = message.get("text") or message.get("bytes") or b""
+            inputs.feed(text.encode("utf-8", "replace") if isinstance(text, str) else text)
+            hold_inputs(inputs)
+        return message
+
+    return receiving
 
 
 def _has_no_body(scope: Scope, request: Request) -> bool:

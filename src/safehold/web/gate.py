@@ -16,6 +16,7 @@ class Gate:
     def __init__(self, hold: Context) -> None:
         """Take the ``[requests]`` table of a Context's policy."""
         requests = hold.policy.requests
+        self.keeps_inputs = requests.inputs
         self._report = hold.policy.web.report
         self.reports = Reports(hold.recorder)
         self._origins = Origins(requests)

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from safehold.errors import LimitExceeded
+from safehold.inputs.requests import hold_inputs
 from safehold.web.gate import Gate
 from safehold.web.limits import Meter
 from safehold.web.origins import HEADERS, Request
 from safehold.web.refusals import PHRASES, Refusal
 from safehold.web.reports import MOST_BYTES
+from safehold.web.values import RequestInputs, cookie_values, query_values
 
 Environ = dict[str, Any]
 Start = Callable[..., Callable[[bytes], object]]
@@ -40,9 +42,20 @@ class GatedWSGI:
         refusal = gate.check(request)
         if refusal is not None:
             return _answer(refusal, start)
-        measured = MeasuredInput(environ["wsgi.input"], gate.meter(request))
+        inputs = None
+        if gate.keeps_inputs:
+            inputs = RequestInputs(lambda: _parts(environ), request.headers.get("content-type", ""))
+        # Until the next request of this thread: a body may be made while it is sent.
+        hold_inputs(inputs)
+        measured = MeasuredInput(environ["wsgi.input"], gate.meter(request), inputs)
         environ["wsgi.input"] = measured
-        return self._called(request, environ, start, measured)
+        result: Iterable[bytes] = ()
+        try:
+            result = self._called(request, environ, start, measured)
+        finally:
+            if isinstance(result, (list, tuple)):
+                hold_inputs(None)
+        return result
 
     def _called(
         self, request: Request, environ: Environ, start: Start, measured: MeasuredInput
@@ -89,8 +102,9 @@ class GatedWSGI:
 class MeasuredInput:
     """The body of a request, which ends in `LimitExceeded` where it is too large or too deep."""
 
-    def __init__(self, stream: Any, meter: Meter) -> None:
+    def __init__(self, stream: Any, meter: Meter, inputs: RequestInputs | None = None) -> None:
         self._stream = stream
+        self._inputs = inputs
         self._meter = meter
 
     @property
@@ -127,6 +141,8 @@ class MeasuredInput:
     def _measured(self, data: bytes) -> bytes:
         refusal = self._meter.feed(data)
         if refusal is None:
+            if self._inputs is not None:
+                self._inputs.feed(data)
             return data
         raise LimitExceeded(f"the body of the request was refused: {refusal.reason}")
 
@@ -143,6 +159,22 @@ def request_of(environ: Environ) -> Request:
         environ.get("REMOTE_ADDR", ""),
         headers,
     )
+
+
+def _parts(environ: Environ) -> Iterator[str]:
+    """Yield what the sender wrote into an environment."""
+    path = (environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")).encode("latin-1")
+    text = path.decode("utf-8", "replace")
+    yield text
+    yield from text.split("/")
+    yield from query_values(environ.get("QUERY_STRING", ""))
+    for name, value in environ.items():
+        if name == "HTTP_COOKIE":
+            yield from cookie_values(value)
+        elif name == "HTTP_AUTHORIZATION":
+            yield value.partition(" ")[2]
+        if name.startswith("HTTP_") or name == "CONTENT_TYPE":
+            yield value
 
 
 def _answer(what: Refusal | int, start: Start) -> list[bytes]:

@@ -87,6 +87,7 @@ class Watch:
         self._older: dict[str, Verdict] = {}
         self._told: set[str] = set()
         self._planned: dict[str, float] = {}
+        self._cleared: set[str] = set()
         self._passed: WeakKeyDictionary[Inputs, tuple[int, set[str]]] = WeakKeyDictionary()
 
     def admit(self, text: str) -> Verdict:
@@ -219,19 +220,34 @@ class Watch:
     def _broken(self, text: str, verdict: Verdict) -> tuple[Rule | None, Mapping[str, Any]]:
         rule = self._unconditional(verdict)
         inputs = current()
-        if rule is not None or inputs is None or not inputs.texts:
+        if rule is not None or inputs is None:
             return rule, {}
+        try:
+            texts = inputs.texts
+        except LimitExceeded:
+            # What was asked about in a request that could be followed is no text of this one.
+            return (None if text in self._cleared else rules.UNFOLLOWED), {}
+        if not texts:
+            return None, {}
         # A request that sends a text again and again is asked about it once.
         count, passed = self._passed.get(inputs, (0, _NONE))
-        if count == len(inputs.texts) and text in passed:
+        if count == len(texts) and text in passed:
             return None, {}
         rule, detail = self._with_inputs(text, verdict, inputs)
         if rule is None:
-            if count != len(inputs.texts) or len(passed) >= _KEPT:
-                self._passed[inputs] = (len(inputs.texts), {text})
-            else:
-                passed.add(text)
+            self._pass(text, inputs, len(texts))
         return rule, detail
+
+    def _pass(self, text: str, inputs: Inputs, count: int) -> None:
+        before, passed = self._passed.get(inputs, (0, _NONE))
+        if before != count or len(passed) >= _KEPT:
+            self._passed[inputs] = (count, {text})
+        else:
+            passed.add(text)
+        if len(self._cleared) >= 2 * _KEPT:
+            self._cleared.clear()
+        if len(text) <= _LONGEST:
+            self._cleared.add(text)
 
     def _with_inputs(
         self, text: str, verdict: Verdict, inputs: Inputs

@@ -179,3 +179,15 @@ SLOW: Final = Rule(
     cvss=_SLOWED,
     score=2.3,
 )
+UNFOLLOWED: Final = Rule(
+    id="SH235",
+    name="unfollowed-request",
+    title="A request has more inputs than can be looked for in a statement",
+    why="Of an input that is left out nothing could be said, and whoever attacks would send many.",
+    remedy="Let requests be smaller ([requests] body), or send the statement outside of the "
+    "request; a text that was sent in a smaller request before goes through.",
+    severity=Severity.LOW,
+    cwe=770,
+    cvss=_SLOWED,
+    score=2.3,
+)
