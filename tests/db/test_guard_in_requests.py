@@ -8,7 +8,9 @@ import pytest
 
 pytestmark = pytest.mark.extras
 
+import httpx
 import sqlalchemy as sa
+from fastapi import FastAPI, Request
 
 from safehold import db, web
 from safehold.errors import QueryRefused
@@ -38,9 +40,6 @@ def world(tmp_path):
 
 
 def test_fastapi(world):
-    import httpx
-    from fastapi import FastAPI, Request
-
     hold, engine, events = world
     app = FastAPI()
 

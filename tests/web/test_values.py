@@ -10,7 +10,7 @@ import json
 import pytest
 
 from safehold.errors import LimitExceeded
-from safehold.inputs.requests import MOST, Inputs, current
+from safehold.inputs.requests import MOST, Inputs, current, hold_inputs
 from safehold.policy.requests import Requests
 from safehold.web import SecurityHeaders, wsgi
 from safehold.web.values import RequestInputs, body_values
@@ -98,6 +98,7 @@ def test_too_many_inputs_are_an_error_each_time():
 
 @pytest.fixture
 def hold(tmp_path):
+    hold_inputs(None)
     return make_world(tmp_path).hold
 
 
@@ -173,9 +174,21 @@ def test_wsgi_has_them_too(hold):
         "wsgi.input": io.BytesIO(body), "HTTP_USER_AGENT": "agent 'x", "HTTP_COOKIE": "b=two'",
         "QUERY_STRING": "q=thr%27ee",
     }  # fmt: skip
+    hold_inputs(None)
     list(wsgi.SecurityHeaders(app, hold)(environ, lambda *_: lambda _: None))
     for text in (ATTACK, "agent 'x", "two'", "thr'ee", "o'brien"):
         assert text in seen[0].texts, text
+    assert current() is None
+
+
+def test_a_body_that_is_made_while_it_is_sent_has_them_until_it_is_closed(hold):
+    def app(environ, start):
+        start("200 OK", [])
+        yield current().texts[0].encode()
+
+    body = wsgi.SecurityHeaders(app, hold)(environ_of("/a"), lambda *_: lambda _: None)
+    assert list(body) == [b"/a"]
+    body.close()
     assert current() is None
 
 
@@ -206,3 +219,27 @@ def test_a_message_of_a_socket_is_the_input_of_what_comes_after_it(hold):
     assert ATTACK in seen[0]
     assert "other" in seen[1]
     assert ATTACK not in seen[1]
+
+
+def test_no_way_to_read_a_body_goes_past_the_gate(hold):
+    seen = []
+
+    def app(environ, start):
+        stream = environ["wsgi.input"]
+        stream.readinto(bytearray(4))
+        stream.readinto1(bytearray(4))
+        stream.read1(4)
+        stream.readline()
+        stream.readlines()
+        for name in ("peek", "getvalue", "getbuffer", "raw", "detach", "fileno"):
+            assert not hasattr(stream, name)
+        seen.append(b"".join(current()._pieces))
+        start("200 OK", [])
+        return [b""]
+
+    body = b"0123456789ab\ncd\nef"
+    environ = environ_of("/") | {
+        "REQUEST_METHOD": "POST", "CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body),
+    }  # fmt: skip
+    list(wsgi.SecurityHeaders(app, hold)(environ, lambda *_: lambda _: None))
+    assert seen == [body]

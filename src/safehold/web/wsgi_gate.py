@@ -45,17 +45,19 @@ class GatedWSGI:
         inputs = None
         if gate.keeps_inputs:
             inputs = RequestInputs(lambda: _parts(environ), request.headers.get("content-type", ""))
-        # Until the next request of this thread: a body may be made while it is sent.
-        hold_inputs(inputs)
         measured = MeasuredInput(environ["wsgi.input"], gate.meter(request), inputs)
         environ["wsgi.input"] = measured
-        result: Iterable[bytes] = ()
+        hold_inputs(inputs)
+        later = False
         try:
             result = self._called(request, environ, start, measured)
+            wrapper = environ.get("wsgi.file_wrapper")
+            is_file = isinstance(wrapper, type) and isinstance(result, wrapper)
+            later = inputs is not None and not is_file and not isinstance(result, (list, tuple))
         finally:
-            if isinstance(result, (list, tuple)):
+            if not later:
                 hold_inputs(None)
-        return result
+        return _Held(result) if later else result
 
     def _called(
         self, request: Request, environ: Environ, start: Start, measured: MeasuredInput
@@ -99,6 +101,26 @@ class GatedWSGI:
         return self._gate.reports.take(kind, bytes(body), self._gate.client(request))
 
 
+class _Held:
+    """A body that is made while it is sent, and may still send statements until it is closed."""
+
+    def __init__(self, body: Iterable[bytes]) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def close(self) -> None:
+        hold_inputs(None)
+        close = getattr(self._body, "close", None)
+        if close is not None:
+            close()
+
+
+# By these a body could be read past what measures it.
+_PAST: Final = frozenset(("peek", "getvalue", "getbuffer", "raw", "buffer", "detach", "fileno"))
+
+
 class MeasuredInput:
     """The body of a request, which ends in `LimitExceeded` where it is too large or too deep."""
 
@@ -118,6 +140,18 @@ class MeasuredInput:
             return b"".join(self._pieces())
         return self._measured(self._stream.read(*size))
 
+    def read1(self, *size: Any) -> bytes:
+        """Return the next bytes. Raises LimitExceeded."""
+        return self.read(*size)
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer, which werkzeug reads by; return how far. Raises LimitExceeded."""
+        data = self._measured(self._stream.read(len(buffer)))
+        buffer[: len(data)] = data
+        return len(data)
+
+    readinto1 = readinto
+
     def readline(self, *size: Any) -> bytes:
         """Return the next line. Raises LimitExceeded."""
         return self._measured(self._stream.readline(*size))
@@ -131,6 +165,8 @@ class MeasuredInput:
         return map(self._measured, self._stream)
 
     def __getattr__(self, name: str) -> Any:
+        if name in _PAST:
+            raise AttributeError(name)
         return getattr(self._stream, name)
 
     def _pieces(self) -> Iterator[bytes]:
