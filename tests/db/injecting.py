@@ -40,7 +40,7 @@ QUIET = frozenset((SPACE, LINE, BLOCK))
 PLAIN = {STRING: "value", NUMBER: "value", NAME: "name"}
 OPENS = frozenset("= < > <= >= <> , ( - + ~ ! * / % . | & ^ and or".split())
 NO_VALUE = frozenset(
-    "= < > <= >= <> , ) * / % . | & ^ ; && || and or : := { } ? @ $ -> ->> << >> != ``".split()
+    "= < > <= >= <> , ) * / % . | & ^ ; && || and or : := { } ? @ $ -> ->> << >> != `` is".split()
 )
 
 

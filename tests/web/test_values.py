@@ -56,6 +56,11 @@ def test_texts_of_a_body_are_found(name):
     assert ATTACK in list(body_values(kind, body))
 
 
+def test_a_form_counts_in_each_encoding_that_an_application_may_take_it_for():
+    assert f"é{ATTACK}" in list(body_values(FORM, b"name=%E9x%27+OR+1%3D1+--"))
+    assert f"é{ATTACK}" in list(body_values(FORM, b"name=%C3%A9x%27+OR+1%3D1+--"))
+
+
 @pytest.mark.parametrize(
     ("kind", "body"),
     [

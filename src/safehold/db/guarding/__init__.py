@@ -89,6 +89,7 @@ def connection_class(  # noqa: PLR0913  (as guard)
 
     Raises:
         ConfigError: another driver, or what `guard` raises it for.
+        MissingExtra: psycopg is not installed.
     """
     dialect = {"sqlite3": "sqlite", "psycopg": "postgresql", "psycopg_async": "postgresql"}
     if driver not in dialect:
@@ -102,10 +103,8 @@ def connection_class(  # noqa: PLR0913  (as guard)
         from safehold.db.guarding import sqlite
 
         return sqlite.connection_class(watch)
-    try:
-        from safehold.db.guarding import psycopg
-    except ModuleNotFoundError:
-        raise MissingExtra("psycopg", "db") from None
+    from safehold.db.guarding import psycopg  # raises MissingExtra
+
     if driver == "psycopg":
         return psycopg.connection_class(watch)
     return psycopg.async_connection_class(watch)
