@@ -12,6 +12,7 @@ import pytest
 
 pytestmark = pytest.mark.extras
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -74,6 +75,13 @@ def test_does_nothing_in_a_mode_that_is_off(tmp_path):
         connection.exec_driver_sql("ATTACH ':memory:' AS x")
     assert not events.rows
     engine.dispose()
+
+
+def test_does_nothing_to_the_driver_in_a_mode_that_is_off(tmp_path):
+    hold, _ = make_hold(tmp_path, mode="off")
+    assert db.connection_class("sqlite3", hold) is sqlite3.Connection
+    assert db.connection_class("psycopg", hold) is psycopg.Connection
+    assert db.connection_class("psycopg_async", hold) is psycopg.AsyncConnection
 
 
 def test_an_input_that_leaves_its_literal_is_not_sent(world):

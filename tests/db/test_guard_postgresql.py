@@ -275,6 +275,30 @@ def test_asyncio_makes_one_record_for_each_operation(address, table, tmp_path, d
     assert {kind: found.count(kind) for kind in set(found)} == EXPECTED
 
 
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+def test_a_commit_that_fails_says_so(address, table, tmp_path, driver):
+    async def main():
+        from sqlalchemy.ext.asyncio import create_async_engine
+
+        url = address.set(drivername=f"postgresql+{driver}")
+        engine, events = guarded(tmp_path, create_async_engine(url))
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql(
+                "CREATE TEMP TABLE late (a text UNIQUE DEFERRABLE INITIALLY DEFERRED)"
+            )
+        events.rows.clear()
+        with pytest.raises(sa.exc.IntegrityError) as caught:
+            async with engine.begin() as connection:
+                query = sa.text("INSERT INTO late VALUES (:a), (:a)")
+                await connection.execute(query, {"a": PLANTED})
+        await engine.dispose()
+        return caught.value, events
+
+    error, events = asyncio.run(main())
+    assert summary(events)[:2] == ["statement done", "commit failed"]
+    assert PLANTED not in everything_of(error)
+
+
 def test_psycopg_with_asyncio_alone_is_guarded(server, table, tmp_path):  # noqa: F811
     hold, events = make_hold(tmp_path)
     kind = db.connection_class("psycopg_async", hold, mode="enforce", slow_ms=60_000, max_rows=3)

@@ -95,6 +95,8 @@ def connection_class(  # noqa: PLR0913  (as guard)
     if driver not in dialect:
         raise ConfigError(f"no class for {driver!r}; there are: {', '.join(dialect)}")
     mode = mode or hold.policy.mode
+    if mode == "off":
+        return _plain(driver)
     limits = Limits(slow_ms, statement_timeout_ms, read_only, max_rows)
     watch = Watch(
         hold, dialect[driver], limits, mode=mode, records=records, allow=allow, modes=modes
@@ -108,3 +110,13 @@ def connection_class(  # noqa: PLR0913  (as guard)
     if driver == "psycopg":
         return psycopg.connection_class(watch)
     return psycopg.async_connection_class(watch)
+
+
+def _plain(driver: str) -> Any:
+    if driver == "sqlite3":
+        import sqlite3
+
+        return sqlite3.Connection
+    import psycopg
+
+    return psycopg.Connection if driver == "psycopg" else psycopg.AsyncConnection

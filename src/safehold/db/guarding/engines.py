@@ -123,9 +123,22 @@ def _listen(engine: Engine, watch: Watch) -> None:
     def none(cursor: Any, statement: str, _context: Any) -> bool:
         return run("execute", cursor, statement, None)
 
-    @event.listens_for(engine, "commit")
-    def commit(_connection: Any) -> None:
-        watch.transaction("commit", perf_counter())
+    # The event of that name comes before it is known whether the commit fails.
+    ending: Callable[[Any], None] = engine.dialect.do_commit
+
+    def commit(connection: Any) -> None:
+        started = perf_counter()
+        try:
+            ending(connection)
+        except Exception as error:  # noqa: BLE001  (raised again below)
+            failure = scrubbed(error) if is_from_driver(error) else error
+        else:
+            watch.transaction("commit", started)
+            return
+        watch.transaction("commit", started, failure)
+        raise failure
+
+    engine.dialect.do_commit = commit  # type: ignore[assignment, method-assign]
 
     @event.listens_for(engine, "rollback")
     def rollback(_connection: Any) -> None:
