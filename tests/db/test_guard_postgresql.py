@@ -190,9 +190,13 @@ def test_rows_of_a_cursor_of_the_server_are_counted(server, tmp_path):  # noqa: 
 
 
 def test_limits_are_not_promised_where_they_are_not_held(tmp_path):
-    for url in ("postgresql+asyncpg://x@localhost/x", "mysql+pymysql://x@localhost/x"):
-        with pytest.raises(ConfigError, match="sqlite3 and psycopg"):
-            guarded(tmp_path, url, read_only=True)
+    for limit in ({"max_rows": 1}, {"statement_timeout_ms": 1}):
+        with pytest.raises(ConfigError, match="SQLite and PostgreSQL"):
+            guarded(tmp_path, "mysql+pymysql://x@localhost/x", **limit)
+    engine = sa.create_engine("mysql+pymysql://x@localhost/x")
+    engine.dialect.driver = "another"
+    with pytest.raises(ConfigError, match="not for another"):
+        guarded(tmp_path, engine, read_only=True)
 
 
 def test_slow_statements_carry_their_plan(server, table, tmp_path):  # noqa: F811

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from safehold.context import Context
 from safehold.db.guarding.watch import Limits, Mode, Watch
@@ -84,39 +85,47 @@ def connection_class(  # noqa: PLR0913  (as guard)
 ) -> Any:
     """Return a guarded class of connections of a driver, for programs without SQLAlchemy.
 
-    ``sqlite3``: the `factory` of `sqlite3.connect`; ``psycopg`` and ``psycopg_async``: a class to
-    call `connect` of. The rest is as in `guard`.
+    ``sqlite3``: the `factory` of `sqlite3.connect`; ``asyncpg``: the `connection_class` of
+    `asyncpg.connect` and `create_pool`; ``pymysql`` and ``mysqlclient``: to call in place of
+    `connect`; ``psycopg``, ``psycopg_async``, ``aiosqlite``: to call `connect` of. The rest is as
+    in `guard`.
 
     Raises:
         ConfigError: another driver, or what `guard` raises it for.
-        MissingExtra: psycopg is not installed.
+        MissingExtra: the driver is not installed.
     """
-    dialect = {"sqlite3": "sqlite", "psycopg": "postgresql", "psycopg_async": "postgresql"}
-    if driver not in dialect:
-        raise ConfigError(f"no class for {driver!r}; there are: {', '.join(dialect)}")
+    if driver not in _DRIVERS:
+        raise ConfigError(f"no class for {driver!r}; there are: {', '.join(_DRIVERS)}")
+    dialect, module, name = _DRIVERS[driver]
     mode = mode or hold.policy.mode
     if mode == "off":
         return _plain(driver)
     limits = Limits(slow_ms, statement_timeout_ms, read_only, max_rows)
-    watch = Watch(
-        hold, dialect[driver], limits, mode=mode, records=records, allow=allow, modes=modes
-    )
-    if driver == "sqlite3":
-        from safehold.db.guarding import sqlite
-
-        return sqlite.connection_class(watch)
-    from safehold.db.guarding import psycopg  # raises MissingExtra
-
-    if driver == "psycopg":
-        return psycopg.connection_class(watch)
-    return psycopg.async_connection_class(watch)
+    watch = Watch(hold, dialect, limits, mode=mode, records=records, allow=allow, modes=modes)
+    return getattr(importlib.import_module(f"safehold.db.guarding.{module}"), name)(watch)
 
 
 def _plain(driver: str) -> Any:
-    if driver == "sqlite3":
-        import sqlite3
+    """Return a class that connects in the same way, and nothing else is changed of."""
+    if driver in ("aiosqlite", "asyncpg"):
+        return importlib.import_module(f"safehold.db.guarding.{driver}").plain_class()
+    module, name = {
+        "sqlite3": ("sqlite3", "Connection"),
+        "psycopg": ("psycopg", "Connection"),
+        "psycopg_async": ("psycopg", "AsyncConnection"),
+        "pymysql": ("pymysql.connections", "Connection"),
+        "mysqlclient": ("MySQLdb.connections", "Connection"),
+    }[driver]
+    return getattr(importlib.import_module(module), name)
 
-        return sqlite3.Connection
-    import psycopg
 
-    return psycopg.Connection if driver == "psycopg" else psycopg.AsyncConnection
+_DRIVERS: Final = {
+    "sqlite3": ("sqlite", "sqlite", "connection_class"),
+    "aiosqlite": ("sqlite", "aiosqlite", "connection_class"),
+    "psycopg": ("postgresql", "psycopg", "connection_class"),
+    "psycopg_async": ("postgresql", "psycopg", "async_connection_class"),
+    "asyncpg": ("postgresql", "asyncpg", "connection_class"),
+    "pymysql": ("mysql", "mysql", "pymysql_class"),
+    "mysqlclient": ("mysql", "mysql", "mysqlclient_class"),
+}
+"""Dialect, module and function of each driver."""

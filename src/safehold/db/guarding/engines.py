@@ -1,15 +1,15 @@
 """The guard of SQLAlchemy: sync and async engines, by events before and after what drivers do.
 
-Where a driver's own connections can be guarded (sqlite3, psycopg), the engine makes such ones, so
-that `raw_connection()` is guarded too, and each statement is asked about once. With other drivers,
-what goes past SQLAlchemy goes past the guard.
+Where a driver's own connections can be guarded, the engine makes such ones, so that
+`raw_connection()` is guarded too, and each statement is asked about once. With other drivers than
+those of `connection_class`, what goes past SQLAlchemy goes past the guard.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 try:
     from sqlalchemy import Engine, event
@@ -25,6 +25,8 @@ from safehold.db.guarding.scrubbing import is_from_driver, scrubbed
 from safehold.db.guarding.watch import Watch
 from safehold.errors import ConfigError, SafeholdError
 
+_BENEATH: Final = ("pysqlite", "psycopg", "aiosqlite", "asyncpg", "pymysql", "mysqldb")
+"""Drivers whose own connections are guarded."""
 _WITHHELD: Final = "what it says is withheld, as it may quote values"
 
 
@@ -39,15 +41,15 @@ def guard_engine(engine: Engine, watch: Watch) -> None:
     driver = engine.dialect.driver
     engine.hide_parameters = True
     event.listen(engine, "handle_error", _scrub)
-    if driver in ("pysqlite", "psycopg"):
+    if driver in _BENEATH:
         event.listen(engine, "do_connect", _connecting(engine, watch))
         event.listen(engine, "connect", _verify)
         return
     limits = watch.limits
     if limits.statement_timeout_ms is not None or limits.max_rows is not None or limits.read_only:
         raise ConfigError(
-            f"statement_timeout_ms, read_only and max_rows are for sqlite3 and psycopg; {driver} "
-            "has its own settings for them"
+            f"statement_timeout_ms, read_only and max_rows are not for {driver}, which has its own "
+            "settings for them"
         )
     _listen(engine, watch)
 
@@ -62,26 +64,48 @@ def _is_open(engine: Engine) -> bool:
 
 
 def _connecting(engine: Engine, watch: Watch) -> Callable[..., Any]:
-    if engine.dialect.driver == "pysqlite":
+    driver = engine.dialect.driver
+    if driver == "pysqlite":
         from safehold.db.guarding.sqlite import connection_class
 
         def sqlite(_dialect: Any, _record: Any, _args: Any, options: dict[str, Any]) -> None:
             options["factory"] = connection_class(watch)
 
         return sqlite
-    from safehold.db.guarding import psycopg
-
+    connect = _connect(driver, watch, is_async=engine.dialect.is_async)
     if not engine.dialect.is_async:
 
         def sync(_dialect: Any, _record: Any, args: Any, options: dict[str, Any]) -> Any:
-            return psycopg.connection_class(watch).connect(*args, **options)
+            return connect(*args, **options)
 
         return sync
 
     def with_await(_dialect: Any, _record: Any, _args: Any, options: dict[str, Any]) -> None:
-        options["async_creator_fn"] = psycopg.async_connection_class(watch).connect
+        options["async_creator_fn"] = connect
 
     return with_await
+
+
+def _connect(driver: str, watch: Watch, *, is_async: bool) -> Callable[..., Any]:
+    """Return what makes guarded connections of a driver."""
+    made: Any
+    if driver == "psycopg":
+        from safehold.db.guarding import psycopg
+
+        kind = psycopg.async_connection_class if is_async else psycopg.connection_class
+        return kind(watch).connect
+    if driver in ("pymysql", "mysqldb"):
+        from safehold.db.guarding import mysql
+
+        made = mysql.pymysql_class(watch) if driver == "pymysql" else mysql.mysqlclient_class(watch)
+        return cast("Callable[..., Any]", made)
+    if driver == "asyncpg":
+        from safehold.db.guarding import asyncpg
+
+        return cast("Callable[..., Any]", asyncpg.connection_class(watch).connect)
+    from safehold.db.guarding import aiosqlite
+
+    return cast("Callable[..., Any]", aiosqlite.connection_class(watch).connect)
 
 
 def _verify(connection: Any, _record: Any) -> None:
@@ -153,7 +177,11 @@ def _scrub(context: ExceptionContext) -> None:
     wrapped = context.sqlalchemy_exception
     if wrapped is None and not isinstance(original, StatementError):
         return
-    if not getattr(original, "safehold_is_clean", False) and isinstance(original, Exception):
+    # An adapter makes an error of its own from the driver's.
+    is_clean = any(
+        getattr(error, "safehold_is_clean", False) for error in (original, original.__cause__)
+    )
+    if not is_clean and isinstance(original, Exception):
         original.args = (f"{type(original).__name__}; {_WITHHELD}",)
         original.__cause__ = original.__context__ = None
     if isinstance(wrapped, StatementError):

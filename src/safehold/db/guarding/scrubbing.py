@@ -34,6 +34,17 @@ _LIBPQ: Final = re.compile(
 # Classes of SQLSTATE whose messages name objects and no values: broken constraints, transactions,
 # resources, administrators; and tables that are not there.
 _NAMING: Final = ("23", "25", "40", "53", "55", "57", "42P01", "42501", "3D000")
+# Numbers of MySQL's errors of that kind: no right, column that has to have a value, no such table,
+# locks, broken references, and what a client says of a connection that is lost.
+_NUMBERS: Final = frozenset(
+    (1044, 1045, 1048, 1049, 1146, 1205, 1213, 1451, 1452, 2003, 2006, 2013)
+)
+_PYMYSQL: Final = re.compile(r"Already closed|Cursor closed|execute\(\) first")
+_ASYNCPG: Final = re.compile(
+    r"(?:the server expects|cannot call) [\w .():]+|connection (?:is|was) closed[\w ]*"
+    r"|cannot perform operation: [\w ]+"
+)
+_NAMED: Final = ("schema_name", "table_name", "column_name", "data_type_name", "constraint_name")
 _NAMED_FIELDS: Final = (
     "SEVERITY", "SEVERITY_NONLOCALIZED", "SQLSTATE", "SCHEMA_NAME", "TABLE_NAME", "COLUMN_NAME",
     "DATATYPE_NAME", "CONSTRAINT_NAME",
@@ -49,7 +60,9 @@ def scrubbed(error: BaseException) -> BaseException:
         clean: BaseException = _unicode(error)
     elif isinstance(error, sqlite3.Error):
         clean = _sqlite(error)
-    elif type(error).__module__.partition(".")[0] == "psycopg" or hasattr(error, "sqlstate"):
+    elif type(error).__module__.startswith("asyncpg."):
+        clean = _asyncpg(error)
+    elif type(error).__module__.partition(".")[0] == "psycopg":
         clean = _psycopg(error)
     else:
         clean = _other(error)
@@ -62,9 +75,12 @@ def is_from_driver(error: BaseException) -> bool:
     return isinstance(error, (sqlite3.Error, UnicodeError)) or _is_dbapi(type(error))
 
 
+_ROOTS: Final = ("Error", "PostgresError", "InterfaceError", "MySQLError")
+
+
 def _is_dbapi(kind: type) -> bool:
     """Say whether a class descends from a driver's ``Error``, as PEP 249 has it."""
-    return any(base.__name__ in ("Error", "PostgresError") for base in kind.__mro__)
+    return any(base.__name__ in _ROOTS for base in kind.__mro__)
 
 
 def _withheld(error: BaseException) -> str:
@@ -118,11 +134,25 @@ def _psycopg(error: Any) -> BaseException:
     return clean
 
 
+def _asyncpg(error: Any) -> BaseException:
+    state = getattr(error, "sqlstate", None) or ""
+    text = str(error.args[0]) if error.args else ""
+    if not (state.startswith(_NAMING) if state else _ASYNCPG.fullmatch(text)):
+        text = _withheld(error) + (f" ({state})" if state else "")
+    clean: BaseException = type(error)(text)
+    for name in _NAMED if state else ():
+        setattr(clean, name, getattr(error, name, None))
+    return clean
+
+
 def _other(error: BaseException) -> BaseException:
     """Return an error of another driver: its number, if the first argument is one."""
     code = error.args[0] if error.args and type(error.args[0]) is int else None
+    text = _withheld(error)
+    if code in _NUMBERS or (code is None and _PYMYSQL.fullmatch(str(error))):
+        text = str(error.args[-1])
     try:
-        made = type(error)(*(() if code is None else (code,)), _withheld(error))
+        made = type(error)(*(() if code is None else (code,)), text)
     except Exception:  # noqa: BLE001  (a class that is made in another way: the original, emptied)
         error.args = (_withheld(error),)
         for name in ("orig", "object", "doc", "params"):

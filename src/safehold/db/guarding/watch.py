@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Collection, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from time import monotonic, perf_counter
 from types import FrameType
@@ -35,7 +36,17 @@ _EVERY: Final = 60.0
 """Seconds between two plans of what has one fingerprint."""
 _PLANNED: Final = frozenset(("select", "with", "values"))
 _SHAPES: Final = 12
-_PLACES: Final = ("/safehold/db/", "/sqlalchemy/", "/psycopg/", "/contextlib.py", "/aiosqlite/")
+_PLACES: Final = (
+    "/safehold/db/",
+    "/sqlalchemy/",
+    "/psycopg/",
+    "/contextlib.py",
+    "/aiosqlite/",
+    "/asyncpg/",
+    "/pymysql/",
+    "/MySQLdb/",
+    "/django/db/",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +192,7 @@ class Watch:
                     outcome="done" if error is None else "failed",
                     reason="" if error is None else type(error).__name__,
                     codec=self.dialect,
-                    caller=_caller(),
+                    caller=caller(),
                     seconds=perf_counter() - started,
                 )
             )
@@ -289,7 +300,7 @@ class Watch:
             artifact=verdict.fingerprint,
             codec=self.dialect,
             size=size,
-            caller=_caller(),
+            caller=caller(),
             seconds=seconds,
             detail=told,
         )
@@ -326,10 +337,14 @@ def _kind(value: object) -> str:
 
 
 _skipped: dict[str, bool] = {}
+called_by: ContextVar[str] = ContextVar("safehold_called_by", default="")
+"""Who a thread works for, in which a driver runs a statement."""
 
 
-def _caller() -> str:
+def caller() -> str:
     """Return the file and line that a statement comes from, outside of drivers."""
+    if said := called_by.get():
+        return said
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  (the cheapest way, and documented)
     while frame is not None:
         name = frame.f_code.co_filename
