@@ -36,6 +36,7 @@ TABLES: dict[str, set[str]] = {
     "safehold.inputs.tripwires": {"safehold.inputs.tripwires.row"},
     "safehold.keys.sources": set(),
     "safehold.observe.formats": set(),
+    "safehold.prove.probes": set(),
     "safehold.report.formats": set(),
     "safehold.scan.formats": set(),
     "safehold.source.rules": set(),
