@@ -165,7 +165,7 @@ _SAID = re.compile(
 def test_every_operation_that_the_package_records_is_known():
     package = Path(labels.__file__).parents[1]
     files = [package / "context.py", package / "events.py", *package.glob("_cli/*.py")]
-    files += [path for name in ("artifacts", "guard", "observe", "web")
+    files += [path for name in ("artifacts", "guard", "observe", "prove", "web")
               for path in (package / name).rglob("*.py")]  # fmt: skip
     said = {word for path in files for pair in _SAID.findall(path.read_text("utf-8"))
             for word in pair if word}  # fmt: skip

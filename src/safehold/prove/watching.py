@@ -13,8 +13,7 @@ from safehold.events import Event
 from safehold.observe.lines import read_lines
 from safehold.policy import Policy
 
-ACTION: Final = "prove"
-_OPENINGS: Final = frozenset({ACTION, "trail.open", "policy.load"})
+_OPENINGS: Final = frozenset({"prove", "trail.open", "policy.load"})
 
 
 class Watch:
@@ -44,7 +43,7 @@ class Watch:
         """Record an attempt before it is made. Raises TrailError: then it is not made."""
         if self._hold is not None:
             detail = {"probe": probe, "what": what}
-            event = Event(action=ACTION, outcome="done", rule=rule, caller="prove", detail=detail)
+            event = Event(action="prove", outcome="done", rule=rule, caller="prove", detail=detail)
             self._hold.recorder.record(event)
 
     def mark(self) -> frozenset[str]:
