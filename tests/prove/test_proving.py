@@ -23,7 +23,7 @@ from safehold.prove.proving import result_of
 from safehold.prove.result import Attempt
 from safehold.prove.tree import digest_of
 from safehold.prove.watching import Watch
-from safehold.prove.world import World
+from safehold.prove.world import World, redacted
 from safehold.scan.isolated import isolated
 
 IDS = [probe.id for probe in PROBES]
@@ -92,6 +92,14 @@ def test_the_document_has_what_a_report_needs(weak):
         assert all(one["evidence"] for one in row["tried"])
 
 
+def test_evidence_is_redacted_bounded_and_of_one_line():
+    text = "DATABASE_URL=postgresql://app:tr0ub4dor-and-3@db/x\n\x1b[31m" + "a" * 999
+    shown = redacted(text)
+    assert "tr0ub4dor" not in shown
+    assert "[redacted" in shown
+    assert (shown.isprintable(), len(shown)) == (True, 400)
+
+
 def test_what_gives_nothing_to_try_on_is_not_tried_and_says_why(tmp_path, proving):
     program = (
         "import http.server as h, sys\n"
@@ -111,14 +119,17 @@ def test_what_gives_nothing_to_try_on_is_not_tried_and_says_why(tmp_path, provin
 def test_an_artifact_that_the_service_does_not_read_is_not_tried(tree, tmp_path, proving):
     root = tmp_path / "tree"
     shutil.copytree(tree, root)
-    (root / "idle.pkl").write_bytes((root / "first.pkl").read_bytes())
-    proof = proving("strong", root=root, only=frozenset({"planted-pickle"}))
-    outcomes = {row.what: row.outcome for row in proof.results[0].tried}
+    (root / "idle.pkl").write_bytes(bytes(2**16))  # the largest is tampered with
+    names = frozenset({"planted-pickle", "tampered-artifact"})
+    planted, tampered = proving("strong", root=root, only=names).results
+    outcomes = {row.what: row.outcome for row in planted.tried}
     assert outcomes == {
         "a command in first.pkl": "held",
         "a command in idle.pkl": "not-tried",
         "a command in second.pkl": "held",
     }
+    (idle,) = [row for row in tampered.tried if "idle" in row.what]
+    assert (idle.outcome, "without reading" in idle.evidence) == ("not-tried", True)
 
 
 def test_a_command_without_renew_leaves_replaying_untried(proving):
