@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -73,3 +76,26 @@ def test_keeps_copy_and_log_where_it_is_told_to(call, tree, tmp_path):
     assert (place / "tree" / "service.py").is_file()
     again = call("prove", str(tree), "--only", "headers", "--keep", str(place))
     assert (again.code, "is not empty" in again.err) == (2, True)
+
+
+def test_ends_the_service_when_it_is_ended(tree, tmp_path):
+    started = tmp_path / "started"
+    (tree / "idle.py").write_text(
+        "import os, time\n"
+        "with open(os.environ['STARTED'] + '.new', 'w') as file:\n"
+        "    file.write(str(os.getpid()))\n"
+        "os.rename(os.environ['STARTED'] + '.new', os.environ['STARTED'])\n"
+        "time.sleep(99)\n"
+    )
+    words = (sys.executable, "-m", "safehold", "prove", str(tree), "--against", "python idle.py")
+    with subprocess.Popen(words, env={**os.environ, "STARTED": str(started)}) as process:
+        while not started.exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 143
+    state = Path(f"/proc/{started.read_text()}/stat")
+    ends = time.monotonic() + 20
+    while state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < ends
+        time.sleep(0.01)

@@ -100,6 +100,21 @@ def test_evidence_is_redacted_bounded_and_of_one_line():
     assert (shown.isprintable(), len(shown)) == (True, 400)
 
 
+def test_the_digest_is_of_names_and_contents_but_for_what_is_left_out(tmp_path):
+    (tmp_path / "trail").mkdir()
+    (tmp_path / "a").write_bytes(b"1")
+    without = (tmp_path / "trail",)
+    first = digest_of(tmp_path, without)
+    (tmp_path / "trail" / "line").write_bytes(b"2")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "HEAD").write_bytes(b"3")
+    assert digest_of(tmp_path, without) == first != digest_of(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    second = digest_of(tmp_path, without)
+    (tmp_path / "b").write_bytes(b"2")
+    assert len({first, second, digest_of(tmp_path, without)}) == 3
+
+
 def test_what_gives_nothing_to_try_on_is_not_tried_and_says_why(tmp_path, proving):
     program = (
         "import http.server as h, sys\n"
@@ -121,7 +136,10 @@ def test_an_artifact_that_the_service_does_not_read_is_not_tried(tree, tmp_path,
     shutil.copytree(tree, root)
     (root / "idle.pkl").write_bytes(bytes(2**16))  # the largest is tampered with
     names = frozenset({"planted-pickle", "tampered-artifact"})
-    planted, tampered = proving("strong", root=root, only=names).results
+    place = tmp_path / "run"
+    planted, tampered = proving("strong", root=root, only=names, place=place).results
+    for name in ("first.pkl", "second.pkl", "idle.pkl"):
+        assert (place / "tree" / name).read_bytes() == (root / name).read_bytes()
     outcomes = {row.what: row.outcome for row in planted.tried}
     assert outcomes == {
         "a command in first.pkl": "held",

@@ -37,9 +37,11 @@ def confine_network() -> str:
         if unshare(_NEW_USER | _NEW_NET) != 0:
             return os.strerror(ctypes.get_errno())
         for name, text in (
-            ("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1"),
-        ):  # fmt: skip
-            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+            ("setgroups", b"deny"),
+            ("uid_map", b"%d %d 1" % (uid, uid)),
+            ("gid_map", b"%d %d 1" % (gid, gid)),
+        ):
+            with open(f"/proc/self/{name}", "wb") as file:
                 file.write(text)
     _raise_loopback()
     return ""
