@@ -6,13 +6,14 @@ import asyncio
 import base64
 import io
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from safehold.errors import LimitExceeded
 from safehold.inputs.requests import MOST, Inputs, current, hold_inputs
 from safehold.policy.requests import Requests
-from safehold.web import SecurityHeaders, wsgi
+from safehold.web import SecurityHeaders, asgi_gate, wsgi, wsgi_gate
 from safehold.web.values import RequestInputs, body_values
 from tests.holding import make_world
 from tests.web.driving import environ_of, scope_of
@@ -26,6 +27,14 @@ def part(head, content):
     return (
         f"--BoundarY\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode() + content + b"\r\n"
     )
+
+
+LONG = ATTACK + "y" * 70_000
+
+
+def form(boundary="B", end="\r\n", value=b"x' OR 1=1 --", more=""):
+    head = f'--{boundary}{end}Content-Disposition: form-data; name="a"{more}{end}{end}'
+    return head.encode() + value + f"{end}--{boundary}--{end}".encode()
 
 
 BODIES = {
@@ -43,6 +52,56 @@ BODIES = {
     "parts, a name": (PARTS, part(f'name="{ATTACK}"', b"1") + b"--BoundarY--"),
     "parts, a file's name": (PARTS, part(f'name="a"; filename="{ATTACK}"', b"\0" * 9)),
     "parts, a small file": (PARTS, part('name="a"; filename="b"', ATTACK.encode())),
+    "parts, with line feeds": ("multipart/form-data; boundary=B", form(end="\n")),
+    "parts, with carriage returns": ("multipart/form-data; boundary=B", form(end="\r")),
+    "parts, the last boundary": ("multipart/form-data; boundary=C; boundary=B", form()),
+    "parts, the first boundary": ("multipart/form-data; boundary=B; boundary=C", form()),
+    "parts, a boundary in quotes": ('multipart/form-data; x="boundary=C"; boundary=B', form()),
+    "parts, another parameter": ("multipart/form-data; xboundary=C; boundary=B", form()),
+    "parts, an extended boundary": ("multipart/form-data; boundary*=utf-8''B", form()),
+    "parts, a boundary with a comma": ('multipart/form-data; boundary="a,B"', form("a,B")),
+    "parts, a boundary with a backslash": (r'multipart/form-data; boundary="a\B"', form("aB")),
+    "parts, a boundary after a space": ("multipart/form-data; boundary = B", form()),
+    "parts, no boundary": ("multipart/form-data", form()),
+    "parts, UTF-7": (
+        "multipart/form-data; boundary=B; charset=utf-7",
+        form(value=b"x+ACc- OR 1+AD0-1 --"),
+    ),
+    "parts, UTF-16": (
+        "multipart/form-data; boundary=B; charset=utf-16-le",
+        form(value=ATTACK.encode("utf-16-le")),
+    ),
+    "parts, EBCDIC": (
+        "multipart/form-data; boundary=B; charset=cp037",
+        form(value=ATTACK.encode("cp037")),
+    ),
+    "parts, base64": (
+        "multipart/form-data; boundary=B",
+        form(value=b"eCcg!T1Ig MT0xIC0t", more="\r\nContent-Transfer-Encoding: Base64"),
+    ),
+    "parts, a name with a backslash": (
+        PARTS,
+        part(r'name="a"; filename="' + ATTACK + r'\"b"', b"1"),
+        f'{ATTACK}"b',
+    ),
+    "parts, a name in a list of bytes": (
+        PARTS,
+        part("name=a; filename*=utf-8''x%27%20OR%201=1%20--", b"1"),
+    ),
+    "parts, no file": (PARTS, part('name="a"; x="; filename=b"', LONG.encode()), LONG),
+    "parts, a file without a name": (PARTS, part('name="a"; filename=""', LONG.encode()), LONG),
+    "parts, a file by another line": (
+        PARTS,
+        part('name="a"\r\nX: a; filename=b', LONG.encode()),
+        LONG,
+    ),
+    "form, called parts as well": (f"{FORM}; x=multipart; boundary=Z", b"a=x%27+OR+1%3D1+--"),
+    "form, UTF-7": (f"{FORM}; charset=utf-7", b"a=x%2BACc-+OR+1%3D1+--"),
+    "json, called a form": (FORM, json.dumps([ATTACK]).encode("utf-16")),
+    "json, called parts": ("multipart/form-data; boundary=B", json.dumps([ATTACK]).encode()),
+    "json, after a mark": ("text/plain", b"\xef\xbb\xbf" + json.dumps([ATTACK]).encode()),
+    "json, after spaces": ("text/plain", b" " * 70_000 + json.dumps([ATTACK]).encode()),
+    "markup, a section": ("application/xml", f"<a><![CDATA[{ATTACK}]]></a>".encode()),
     "markup": ("application/xml", f"<a><b>{ATTACK}</b></a>".encode()),
     "markup, an attribute": ("text/xml", f'<a b="{ATTACK}"/>'.encode()),
     "table": ("text/csv", f"a,b\n1,{ATTACK}\n".encode()),
@@ -52,8 +111,20 @@ BODIES = {
 
 @pytest.mark.parametrize("name", BODIES)
 def test_texts_of_a_body_are_found(name):
-    kind, body = BODIES[name]
-    assert ATTACK in list(body_values(kind, body))
+    kind, body, *text = BODIES[name]
+    assert (text or [ATTACK])[0] in list(body_values(kind, body))
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data" + "".join(f"; boundary={one}" for one in "ABCDEFGHIJ"), form()),
+        ("multipart/form-data; boundary=B", b"--B" * 20_000),
+    ],
+)
+def test_a_form_of_more_parts_or_boundaries_than_any_is_an_error(kind, body):
+    with pytest.raises(LimitExceeded):
+        list(body_values(kind, body))
 
 
 def test_a_form_counts_in_each_encoding_that_an_application_may_take_it_for():
@@ -157,6 +228,56 @@ def test_address_headers_and_cookies_are_inputs(hold):
     for text in ("agent 'x", "two'", "thr'ee", "o'brien"):
         assert text in inputs.texts, text
     assert "ann:x' or 1=1 --" in inputs.needles.others
+
+
+HEADERS = {
+    b"cookie": (
+        rb'a="x\047 OR 1=1 --"', b"a=\xc3\xa9' OR 1=1", rb'a="\303\251\047 OR 1=2"', rb'a="\"two'
+    ),
+    b"authorization": (b"Basic " + base64.b64encode(b"ann' OR 1=1:word' OR 1=2"),),
+    b"x-forwarded-for": (b"192.0.2.1, x' OR 1=3",),
+    b"x-name": (b"\xc3\xa9' OR 1=4",),
+}  # fmt: skip
+TEXTS = (
+    ATTACK, "é' OR 1=1", "é' OR 1=2", '"two', "ann' OR 1=1", "word' OR 1=2", " x' OR 1=3",
+    "é' OR 1=4",
+)  # fmt: skip
+
+
+def test_headers_count_in_each_way_that_an_application_may_read_them(hold):
+    more = [(name, value) for name, values in HEADERS.items() for value in values]
+    inputs = asked_asgi(hold, [], "", seen=[], method="GET", more=more)
+    assert [text for text in TEXTS if text not in inputs.texts] == []
+
+
+def test_headers_of_wsgi_too(hold):
+    for name, values in HEADERS.items():
+        key = "HTTP_" + name.decode().upper().replace("-", "_")
+        texts = set()
+        for value in values:
+            texts |= set(wsgi_gate._parts({key: value.decode("latin-1")}))
+        assert len(texts.intersection(TEXTS)) >= len(values), name
+
+
+def test_a_query_counts_in_the_encoding_of_the_body(hold):
+    query = b"q=x%2BACc-+OR+1%3D1+--"
+    for kind in ("text/plain; charset=utf-7", 'a/b;CHARSET="UTF7"'):
+        assert ATTACK in asked_asgi(hold, [], kind, seen=[], method="GET", query=query).texts
+    assert ATTACK in set(wsgi_gate._parts({"CONTENT_TYPE": kind, "QUERY_STRING": query.decode()}))
+    for kind in (
+        "a/b; charset=none",
+        "a/b; charset=rot13",
+        "a/b; charset=hex",
+        "a/b; charset=idna",
+    ):
+        assert asked_asgi(hold, [], kind, seen=[], method="GET", query=query).texts
+
+
+def test_what_a_router_took_from_a_path_is_an_input(hold):
+    scope = {"path": "/user-x' OR 1=1 --.json", "headers": [], "path_params": {"a": ATTACK, "b": 1}}
+    assert {ATTACK, "1"} <= set(asgi_gate._parts(scope))
+    request = SimpleNamespace(view_args={"a": ATTACK})
+    assert ATTACK in set(wsgi_gate._parts({"werkzeug.request": request}))
 
 
 def test_nothing_is_kept_where_the_policy_says_so(tmp_path):

@@ -10,7 +10,7 @@ from safehold.web.gate import Gate
 from safehold.web.origins import HEADERS, Request
 from safehold.web.refusals import Refusal
 from safehold.web.reports import MOST_BYTES
-from safehold.web.values import RequestInputs, cookie_values, query_values
+from safehold.web.values import RequestInputs, charset_of, header_values, query_values
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -163,14 +163,15 @@ def _parts(scope: Scope) -> Iterator[str | bytes]:
     """Yield what the sender wrote into a scope."""
     yield scope["path"]
     yield from scope["path"].split("/")
-    yield from query_values(scope.get("query_string", b"").decode("latin-1"))
-    for name, value in scope["headers"]:
-        text = value.decode("latin-1")
-        yield text
-        if name == b"cookie":
-            yield from cookie_values(text)
-        elif name == b"authorization":
-            yield text.partition(" ")[2]
+    # A router may take less than what is between two slashes.
+    yield from map(str, (scope.get("path_params") or {}).values())
+    headers = [
+        (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
+    ]
+    charset = next((charset_of(value) for name, value in headers if name == "content-type"), "")
+    yield from query_values(scope.get("query_string", b"").decode("latin-1"), charset)
+    for name, value in headers:
+        yield from header_values(name, value)
 
 
 def _told(scope: Scope, receive: Receive) -> Receive:

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from safehold.context import Context
 from safehold.errors import ConfigError
+from safehold.inputs.requests import current
 from safehold.web import asgi, wsgi
 from safehold.web.changes import change_of_view
 from safehold.web.exchange import KEY, Exchange, exchange_of, nonce
@@ -58,9 +59,11 @@ class SecurityHeadersMiddleware:
         response = await self._get_response(request)
         return response if outside else self._over(response, exchange)
 
-    def process_view(self, request: Any, view: Any, _args: Any, _kwargs: Any) -> None:
-        """Keep what the view was decorated with."""
+    def process_view(self, request: Any, view: Any, args: Any, kwargs: Any) -> None:
+        """Keep what the view was decorated with, and what its path has for it."""
         exchange_of(request).change = change_of_view(view)
+        if (inputs := current()) is not None and (args or kwargs):
+            inputs.later(lambda: [str(one) for one in (*args, *kwargs.values())])
 
     def _over(self, response: Any, exchange: Exchange) -> Any:
         headers = list(response.items())

@@ -12,7 +12,7 @@ from safehold.web.limits import Meter
 from safehold.web.origins import HEADERS, Request
 from safehold.web.refusals import PHRASES, Refusal
 from safehold.web.reports import MOST_BYTES
-from safehold.web.values import RequestInputs, cookie_values, query_values
+from safehold.web.values import RequestInputs, charset_of, header_values, query_values
 
 Environ = dict[str, Any]
 Start = Callable[..., Callable[[bytes], object]]
@@ -203,14 +203,15 @@ def _parts(environ: Environ) -> Iterator[str]:
     text = path.decode("utf-8", "replace")
     yield text
     yield from text.split("/")
-    yield from query_values(environ.get("QUERY_STRING", ""))
+    # A router may take less than what is between two slashes; werkzeug leaves what it took.
+    taken = getattr(environ.get("werkzeug.request"), "view_args", None)
+    yield from map(str, (taken or {}).values())
+    kind = environ.get("CONTENT_TYPE", "")
+    yield kind
+    yield from query_values(environ.get("QUERY_STRING", ""), charset_of(kind))
     for name, value in environ.items():
-        if name == "HTTP_COOKIE":
-            yield from cookie_values(value)
-        elif name == "HTTP_AUTHORIZATION":
-            yield value.partition(" ")[2]
-        if name.startswith("HTTP_") or name == "CONTENT_TYPE":
-            yield value
+        if name.startswith("HTTP_"):
+            yield from header_values(name[5:].lower().replace("_", "-"), value)
 
 
 def _answer(what: Refusal | int, start: Start) -> list[bytes]:
