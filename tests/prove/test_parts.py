@@ -8,7 +8,9 @@ import json
 import pickle
 import subprocess
 import sys
+import threading
 import tomllib
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -43,10 +45,45 @@ def test_asks_nobody_else(url):
         Asker(url)
 
 
+class Telling(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response_only(302)
+        self.send_header("Location", "http://192.0.2.1/")
+        self.end_headers()
+        self.wfile.write(json.dumps(self.headers.items()).encode())
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_sends_the_headers_of_the_hints_and_follows_no_redirect():
+    with HTTPServer(("127.0.0.1", 0), Telling) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        asker = Asker(url, {"Host": "shop.example", "X-Forwarded-Proto": "https"})
+        endpoint = Endpoint("/x", "POST", into="a")
+        answers = [
+            asker.get("/"), asker.at(endpoint, "b"), asker.send_large(endpoint, 99, chunked=False)
+        ]  # fmt: skip
+        server.shutdown()
+        thread.join()
+    for answer in answers:
+        sent = [tuple(pair) for pair in json.loads(answer.body)]
+        assert answer.status == 302
+        assert [value for name, value in sent if name == "Host"] == ["shop.example"]
+        assert ("X-Forwarded-Proto", "https") in sent
+
+
 def test_reads_every_hint():
     table = {
         "start": "serve {port}", "ready": "/up", "artifacts": ["m/*.pkl"], "renew": "train",
         "warm": ["/a"], "seconds": 5, "body": 10, "environment": {"A": "b"},
+        "headers": {"Host": "h"},
         "endpoint": [{"path": "/x?q={}", "value": "1"}],
         "login": {"path": "/login", "method": "POST", "fields": {"user": "demo"}},
     }  # fmt: skip
@@ -66,6 +103,7 @@ def test_reads_every_hint():
         ({"seconds": 0}, "prove.seconds is a number, 1 to 600"),
         ({"body": True}, "prove.body is a number"),
         ({"environment": {"A": 1}}, "prove.environment.A is a text"),
+        ({"headers": ["x"]}, "prove.headers is a table"),
         ({"endpoint": [{"path": "x"}]}, "prove.endpoint.path begins with /"),
         ({"endpoint": [{"url": "/"}]}, "prove.endpoint: url is not known"),
     ],

@@ -84,3 +84,14 @@ def test_finds(name, tmp_path):
 
 def test_an_endpoint_that_does_not_answer_is_not_tried(tmp_path):
     assert outcome(lambda _: Answer(problem="gone"), tmp_path).outcome == "not-tried"
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 405, 415, 421, 429, 500, 503])
+def test_an_endpoint_that_turns_what_is_usual_away_is_not_tried(status, tmp_path):
+    said = outcome(lambda _: Answer(status), tmp_path)
+    assert (said.outcome, f"is answered with {status}" in said.evidence) == ("not-tried", True)
+
+
+@pytest.mark.parametrize("status", [200, 404, 422])
+def test_an_endpoint_that_looked_at_what_is_usual_is_tried(status, tmp_path):
+    assert outcome(lambda _: Answer(status), tmp_path).outcome == "held"

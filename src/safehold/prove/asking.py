@@ -18,6 +18,9 @@ from safehold.prove.hints import Endpoint
 
 _MOST: Final = 2 * 2**20
 _BLOCK: Final = 2**16
+_SECONDS: Final = 10.0
+# Who answers so to what is usual has not let it reach what is attacked.
+_TURNED_AWAY: Final = frozenset({400, 401, 403, 405, 407, 415, 421, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,18 @@ class Answer:
         return [value for key, value in self.headers if key.lower() == name]
 
     @property
+    def away(self) -> str:
+        """Why this answer to what is usual shows that the service was not reached, or nothing."""
+        if self.problem:
+            return f"the endpoint does not answer: {self.problem}"
+        if self.status in _TURNED_AWAY or self.status >= 500 or 300 <= self.status < 400:
+            return (
+                f"what is usual is answered with {self.status}: see value of [[prove.endpoint]],"
+                " and [prove] headers"
+            )
+        return ""
+
+    @property
     def is_html(self) -> bool:
         """Whether a browser shows it as a page."""
         kind = next(iter(self.all("content-type")), "").partition(";")[0].strip().lower()
@@ -53,7 +68,7 @@ class Asker:
         ConfigError: the address is none of this machine's own; no other is ever asked.
     """
 
-    def __init__(self, url: str, seconds: float = 10.0) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
         parts = urlsplit(url)
         try:
             port = parts.port
@@ -67,7 +82,7 @@ class Asker:
         self.host = "127.0.0.1" if host == "localhost" else host
         self.port = port or (443 if parts.scheme == "https" else 80)
         self.encrypted = parts.scheme == "https"
-        self._seconds = seconds
+        self._headers = dict(headers or {})
 
     @property
     def url(self) -> str:
@@ -96,8 +111,11 @@ class Asker:
         parts = _large(head, size)
         connection = self._connection()
         try:
-            connection.putrequest(endpoint.method, path_of(endpoint, endpoint.value))
-            connection.putheader("Content-Type", "application/json")
+            has_host = any(name.lower() == "host" for name in self._headers)
+            path = path_of(endpoint, endpoint.value)
+            connection.putrequest(endpoint.method, path, skip_host=has_host)
+            for name, value in (*self._headers.items(), ("Content-Type", "application/json")):
+                connection.putheader(name, value)
             if chunked:
                 connection.putheader("Transfer-Encoding", "chunked")
             else:
@@ -120,10 +138,10 @@ class Asker:
         finally:
             connection.close()
 
-    def _ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def _ask(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
         connection = self._connection()
         try:
-            connection.request(method, path, body=body or None, headers=dict(headers))
+            connection.request(method, path, body=body or None, headers=self._headers | headers)
             return _read(connection.getresponse())
         except (OSError, http.client.HTTPException, ValueError) as error:
             return Answer(problem=f"{type(error).__name__}: {error}"[:200])
@@ -132,13 +150,11 @@ class Asker:
 
     def _connection(self) -> http.client.HTTPConnection:
         if not self.encrypted:
-            return http.client.HTTPConnection(self.host, self.port, timeout=self._seconds)
+            return http.client.HTTPConnection(self.host, self.port, timeout=_SECONDS)
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE  # nothing that is secret is sent, on this machine
-        return http.client.HTTPSConnection(
-            self.host, self.port, timeout=self._seconds, context=context
-        )
+        return http.client.HTTPSConnection(self.host, self.port, timeout=_SECONDS, context=context)
 
 
 def is_loopback(host: str) -> bool:

@@ -39,7 +39,8 @@ class Hints:
 
     ``renew``: a command that writes a newer version of an artifact. ``warm``: pages whose answer
     needs what is loaded late. ``login``: a request whose answer holds a token. ``body``: bytes of
-    a body that is larger than any the service expects.
+    a body that is larger than any the service expects. ``headers`` go with each request: a host
+    that the service is asked for by, what a proxy says, who is logged in.
     """
 
     start: str = ""
@@ -50,6 +51,7 @@ class Hints:
     seconds: float = 30.0
     body: int = 64 * 2**20
     environment: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     endpoints: tuple[Endpoint, ...] = ()
     login: Endpoint | None = None
 
@@ -66,7 +68,8 @@ class Hints:
 
 _TEXTS: Final = ("start", "ready", "renew")
 _LISTS: Final = ("artifacts", "warm")
-_KEYS: Final = (*_TEXTS, *_LISTS, "seconds", "body", "environment", "endpoint", "login")
+_TABLES: Final = ("environment", "headers")
+_KEYS: Final = (*_TEXTS, *_LISTS, "seconds", "body", *_TABLES, "endpoint", "login")
 _ENDPOINT: Final = {"path": str, "method": str, "value": str, "fields": dict, "into": str}
 
 
@@ -88,11 +91,12 @@ def parse_hints(data: Mapping[str, Any], where: str) -> Hints:
             rows = _of(list, table[key], f"{where}: prove.{key}")
             given[key] = tuple(_of(str, row, f"{where}: prove.{key}") for row in rows)
     given |= _numbers(table, where)
-    if "environment" in table:
-        values = _of(dict, table["environment"], f"{where}: prove.environment")
-        for name, value in values.items():
-            _of(str, value, f"{where}: prove.environment.{name}")
-        given["environment"] = values
+    for key in _TABLES:
+        if key in table:
+            values = _of(dict, table[key], f"{where}: prove.{key}")
+            for name, value in values.items():
+                _of(str, value, f"{where}: prove.{key}.{name}")
+            given[key] = values
     rows = _of(list, table.get("endpoint", []), f"{where}: prove.endpoint")
     given["endpoints"] = tuple(_endpoint(row, f"{where}: prove.endpoint") for row in rows)
     if "login" in table:

@@ -83,7 +83,7 @@ def prove(plan: Plan, place: Path, environ: Mapping[str, str]) -> Proof:
 
     Forks: this process keeps its network. Raises ConfigError if the service does not run.
     """
-    asker = Asker(plan.against) if _is_address(plan.against) else None
+    asker = Asker(plan.against, plan.hints.headers) if _is_address(plan.against) else None
     work: Callable[[], Proof] = lambda: _confined(plan, place, environ, asker)  # noqa: E731
     try:
         outcome = isolated(lambda: _caught(work))

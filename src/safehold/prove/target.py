@@ -40,7 +40,7 @@ class Started:
     @property
     def asker(self) -> Asker:
         """Who asks the service that runs now."""
-        return Asker(f"http://127.0.0.1:{self._port}")
+        return Asker(f"http://127.0.0.1:{self._port}", self._hints.headers)
 
     def start(self) -> str:
         """Start it anew; return why it does not run, or nothing."""

@@ -25,6 +25,8 @@ def _attempts(world: World) -> Iterator[Attempt]:
 
 
 def _send(world: World, row: Endpoint, *, chunked: bool) -> Said:
+    if away := world.asker().at(row, row.value).away:
+        return Said("not-tried", away)
     answer = world.asker().send_large(row, world.hints.body, chunked=chunked)
     if answer.status == 413:
         return Said("held", "refused with 413")

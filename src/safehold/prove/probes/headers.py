@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
 
+from safehold.prove.asking import Asker
 from safehold.prove.probe import Probe
 from safehold.prove.result import Attempt, Said
 from safehold.prove.world import World
@@ -17,15 +17,20 @@ from safehold.web.rules import TRANSPORT
 
 # The service is asked over HTTP, on this machine: a proxy in front may add both.
 _OF_TLS: Final = frozenset({UNENCRYPTED.id, TRANSPORT.id})
+_PROXY: Final = "https://localhost:1"
 
 
 class _Behind(Fetcher):
-    """Fetches over HTTP what is judged as if it came through a proxy with TLS."""
+    """Gives what the asker is answered, as if it came through a proxy with TLS."""
+
+    def __init__(self, asker: Asker) -> None:
+        super().__init__()
+        self._asker = asker
 
     def once(self, url: str) -> Page:
         """Return one answer under its address behind the proxy."""
-        page = super().once(url.replace("https:", "http:", 1))
-        return replace(page, url=url)
+        answer = self._asker.get(url.removeprefix(_PROXY))
+        return Page(url, answer.status, answer.headers, answer.body, problem=answer.problem)
 
 
 def _attempts(world: World) -> Iterator[Attempt]:
@@ -35,8 +40,8 @@ def _attempts(world: World) -> Iterator[Attempt]:
 
 
 def _grade(world: World, path: str) -> Said:
-    fetcher = _Behind()
-    page = fetcher.once(world.asker().url.replace("http:", "https:", 1) + path)
+    fetcher = _Behind(world.asker())
+    page = fetcher.once(_PROXY + path)
     report = report_of(page.url, page, fetcher)
     if page.problem:
         return Said("not-tried", f"the page could not be fetched: {page.problem}")

@@ -43,10 +43,10 @@ def _attempts(world: World) -> Iterator[Attempt]:
 
 def _reflect(world: World, endpoint: Endpoint) -> Said:
     asker, blocked = world.asker(), ""
+    if away := asker.at(endpoint, endpoint.value).away:
+        return Said("not-tried", away)
     for text in _TEXTS:
         answer = asker.at(endpoint, text)
-        if answer.problem:
-            return Said("not-tried", f"the endpoint does not answer: {answer.problem}")
         if not answer.is_html or text.encode() not in answer.body:
             continue
         if not world.browser or endpoint.method != "GET":

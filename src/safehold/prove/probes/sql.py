@@ -32,8 +32,8 @@ def _attempts(world: World) -> Iterator[Attempt]:
 def _inject(world: World, endpoint: Endpoint) -> Said:
     asker = world.asker()
     usual = asker.at(endpoint, endpoint.value)
-    if usual.problem:
-        return Said("not-tried", f"the endpoint does not answer: {usual.problem}")
+    if usual.away:
+        return Said("not-tried", usual.away)
     for text in _unions():
         if world.is_over():
             return Said("not-tried", "the time of the run is over")

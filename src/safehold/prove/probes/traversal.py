@@ -31,6 +31,8 @@ def _attempts(world: World) -> Iterator[Attempt]:
 
 def _at(world: World, endpoint: Endpoint, outside: Path) -> Said:
     asker = world.asker()
+    if away := asker.at(endpoint, endpoint.value).away:
+        return Said("not-tried", away)
     return _judged(outside, _spelled(outside), lambda text: asker.at(endpoint, text))
 
 
