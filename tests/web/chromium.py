@@ -39,6 +39,8 @@ class Chromium:
 
     def __init__(self, to: int, back: int) -> None:
         self._to, self._back = to, back
+        self._poll = select.poll()  # select() knows no descriptor beyond 1023
+        self._poll.register(back, select.POLLIN)
         self._rest = b""
         self._number = 0
         self._session = ""
@@ -83,7 +85,7 @@ class Chromium:
 
     def _next(self, ends: float) -> Any:
         while b"\0" not in self._rest:
-            ready, _, _ = select.select([self._back], [], [], max(ends - time.monotonic(), 0))
+            ready = self._poll.poll(max(ends - time.monotonic(), 0) * 1000)
             data = os.read(self._back, 65536) if ready else b""
             assert data, "the browser does not answer"
             self._rest += data
