@@ -50,6 +50,8 @@ def test_does_nothing_to_shallow_json(data, piece):
         ("application/octet-stream", b"\0\0\0 ftyp[[[[[["),
         ("image/png", b"\x89PNG[[[[[["),
         ("text/csv", b"\xff\xfea\0,\0[\0[\0[\0[\0[\0"),
+        ("text/plain", "[section]\n[[[[[[[[".encode("utf-16")),
+        ("text/plain", "[note] [[[[[[[[".encode("utf-16-be")),
     ],
 )
 @pytest.mark.parametrize("piece", [None, 1])
@@ -86,8 +88,10 @@ def test_deep_json_is_refused_whatever_it_is_called(data, kind, piece):
 @pytest.mark.parametrize("kind", [JSON, "text/plain", "", "application/x-www-form-urlencoded"])
 @pytest.mark.parametrize("piece", [None, 1])
 def test_json_in_another_encoding_is_refused(encoding, kind, piece):
-    data = ("[" * 100).encode(encoding)
-    assert measured(data, kind, piece=piece) == (400, "not UTF-8")
+    begun = ("[[", '{"a":[', '["a",[', "[1,[", "[-1,[", "[true,[", "[NaN,[", ' {"a":[', "{}")
+    for text in begun:
+        data = (text + "[" * 100).encode(encoding)
+        assert measured(data, kind, piece=piece) == (400, "not UTF-8"), text
 
 
 def test_json_after_a_control_character_is_no_json():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import io
 import json
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from safehold.errors import LimitExceeded
 from safehold.inputs.requests import MOST, Inputs, current, hold_inputs
 from safehold.policy.requests import Requests
 from safehold.web import SecurityHeaders, asgi_gate, wsgi, wsgi_gate
+from safehold.web.limits import Meter
 from safehold.web.values import RequestInputs, body_values
 from tests.holding import make_world
 from tests.web.driving import environ_of, scope_of
@@ -357,7 +359,7 @@ def test_no_way_to_read_a_body_goes_past_the_gate(hold):
         stream.read1(4)
         stream.readline()
         stream.readlines()
-        for name in ("peek", "getvalue", "getbuffer", "raw", "detach", "fileno"):
+        for name in ("peek", "getvalue", "getbuffer", "raw", "detach", "fileno", "readall"):
             assert not hasattr(stream, name)
         seen.append(b"".join(current()._pieces))
         start("200 OK", [])
@@ -369,3 +371,70 @@ def test_no_way_to_read_a_body_goes_past_the_gate(hold):
     }  # fmt: skip
     list(wsgi.SecurityHeaders(app, hold)(environ, lambda *_: lambda _: None))
     assert seen == [body]
+
+
+class Endless:
+    """A body of one line, of which nobody knows how long it is."""
+
+    def __init__(self):
+        self.most = 0
+
+    def read(self, size=-1):
+        assert size >= 0
+        self.most = max(self.most, size)
+        return b"x" * size
+
+    readline = read
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda stream: stream.read(10**9),
+        lambda stream: stream.read(),
+        lambda stream: stream.read1(10**9),
+        lambda stream: stream.readinto(bytearray(10**6)),
+        lambda stream: stream.readline(),
+        lambda stream: stream.readline(10**9),
+        lambda stream: stream.readlines(),
+        list,
+    ],
+)
+def test_a_body_that_is_too_large_is_not_read_first_and_measured_then(read):
+    endless = Endless()
+    stream = wsgi_gate.MeasuredInput(endless, Meter(1000, 32))
+    stream.read(10)
+    with pytest.raises(LimitExceeded):
+        read(stream)
+    assert endless.most <= 64 * 1024  # the step of reading a whole
+
+
+def test_lines_of_a_body_are_those_of_the_server():
+    body = b"a\nbc\n\nd"
+    for read in (list, lambda stream: stream.readlines(), lambda stream: stream.readlines(None)):
+        assert read(wsgi_gate.MeasuredInput(io.BytesIO(body), Meter(8, 32))) == [
+            b"a\n", b"bc\n", b"\n", b"d"
+        ]  # fmt: skip
+    stream = wsgi_gate.MeasuredInput(io.BytesIO(body), Meter(8, 32))
+    assert stream.readlines(3) == [b"a\n", b"bc\n"]
+
+
+def test_what_goes_on_after_a_refusal_is_not_sent(tmp_path):
+    hold = make_world(tmp_path, requests=Requests(body=4)).hold
+
+    def app(environ, start):
+        with contextlib.suppress(LimitExceeded):
+            environ["wsgi.input"].read()
+        start("200 OK", [])
+        yield b"secret"
+
+    started = []
+    environ = environ_of("/") | {
+        "REQUEST_METHOD": "POST", "HTTP_TRANSFER_ENCODING": "chunked",
+        "wsgi.input": io.BytesIO(b"too large"),
+    }  # fmt: skip
+    body = wsgi.SecurityHeaders(app, hold)(environ, lambda *given: started.append(given))
+    assert b"secret" not in b"".join(body)
+    ((status, headers),) = started
+    assert status.startswith("500 ")
+    assert "Content-Security-Policy" in dict(headers)

@@ -22,10 +22,14 @@ _OTHERS: Final = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 _STEPS: Final = [1 if byte in b"[{" else -1 for byte in range(256)]
 _BEFORE: Final = b" \t\n\r\xef\xbb\xbf"  # and the mark of UTF-8
 _OPENS: Final = (b"[", b"{", b"")
-# UTF-16 and UTF-32 of an object or an array, as parsers guess it from the first bytes.
+# UTF-16 and UTF-32 of an object or an array, as parsers guess it from the first bytes: what JSON
+# has after a bracket, and few other texts. `{\0"\0` is as much the beginning of one as `[\0[\0`.
+_AFTER: Final = rb"(?:[\[\]{} \t\r\n\"0-9-]|t%sr|f%sa|n%su|N%sa|I%sn)"
+_LOW, _HIGH = rb"\0(?:\0\0)?", rb"(?:\0\0)?\0"
 _WIDE: Final = re.compile(
-    rb"(?:\xff\xfe)?(?:[\[{ \t\r\n]\0(?:\0\0)?){2}|(?:\xfe\xff)?(?:(?:\0\0)?\0[\[{ \t\r\n]){2}"
-    rb"|\xff\xfe\0\0|\0\0\xfe\xff"
+    rb"(?:\xff\xfe)?[\[{ \t\r\n]%s%s%s" % (_LOW, _AFTER.replace(b"%s", _LOW), _LOW)
+    + rb"|(?:\xfe\xff)?%s[\[{ \t\r\n]%s%s" % (_HIGH, _HIGH, _AFTER.replace(b"%s", _HIGH))
+    + rb"|\xff\xfe\0\0|\0\0\xfe\xff"
 )
 _LEAST: Final = 12
 _CONTROL: Final = re.compile(rb"[\0-\x08\x0b\x0c\x0e-\x1f]")
@@ -87,6 +91,11 @@ class Meter:
         self._most = most
         self._count = 0
         self._brackets: Brackets | None = Brackets(depth, kind)
+
+    @property
+    def left(self) -> int:
+        """How many bytes there is a reason to read: one more than may come."""
+        return self._most - self._count + 1
 
     def feed(self, data: bytes) -> Refusal | None:
         """Take the next bytes; return why the body is refused, None if it is not."""

@@ -132,6 +132,8 @@ class _Body:
         try:
             for data in self._body:
                 if data:
+                    if not answer.started:  # its start was for a request that is refused
+                        break
                     answer.sent = True
                 yield data
             if not answer.started:

@@ -118,7 +118,9 @@ class _Held:
 
 
 # By these a body could be read past what measures it.
-_PAST: Final = frozenset(("peek", "getvalue", "getbuffer", "raw", "buffer", "detach", "fileno"))
+_PAST: Final = frozenset(
+    ("peek", "getvalue", "getbuffer", "raw", "buffer", "detach", "fileno", "readall")
+)
 
 
 class MeasuredInput:
@@ -138,7 +140,7 @@ class MeasuredInput:
         """Return the next bytes. Raises LimitExceeded."""
         if not size or size[0] is None or size[0] < 0:
             return b"".join(self._pieces())
-        return self._measured(self._stream.read(*size))
+        return self._measured(self._stream.read(self._most(size)))
 
     def read1(self, *size: Any) -> bytes:
         """Return the next bytes. Raises LimitExceeded."""
@@ -146,7 +148,7 @@ class MeasuredInput:
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer, which werkzeug reads by; return how far. Raises LimitExceeded."""
-        data = self._measured(self._stream.read(len(buffer)))
+        data = self._measured(self._stream.read(self._most((len(buffer),))))
         buffer[: len(data)] = data
         return len(data)
 
@@ -154,15 +156,27 @@ class MeasuredInput:
 
     def readline(self, *size: Any) -> bytes:
         """Return the next line. Raises LimitExceeded."""
-        return self._measured(self._stream.readline(*size))
+        return self._measured(self._stream.readline(self._most(size)))
 
     def readlines(self, *hint: Any) -> list[bytes]:
-        """Return the lines that are left. Raises LimitExceeded."""
-        return [self._measured(line) for line in self._stream.readlines(*hint)]
+        """Return the lines that are left, or some. Raises LimitExceeded."""
+        lines, size = [], 0
+        for line in self:
+            lines.append(line)
+            size += len(line)
+            if hint and hint[0] is not None and 0 < hint[0] <= size:
+                break
+        return lines
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield lines. Raises LimitExceeded."""
-        return map(self._measured, self._stream)
+        while line := self.readline():
+            yield line
+
+    def _most(self, size: tuple[Any, ...]) -> int:
+        # A body that is too large is not read first and measured then.
+        left = max(self._meter.left, 1)
+        return min(size[0], left) if size and size[0] is not None and size[0] >= 0 else left
 
     def __getattr__(self, name: str) -> Any:
         if name in _PAST:
