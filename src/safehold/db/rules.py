@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from safehold.dsn import LOGIN_PASSWORD, NO_TLS, SUPERUSER
 from safehold.findings import Rule, Severity
 
 _OUTAGE: Final = "CVSS:4.0/AV:L/AC:L/AT:P/PR:H/UI:N/VC:N/VI:N/VA:H/SC:N/SI:N/SA:N"
@@ -120,49 +121,9 @@ NOT_SHOWN: Final = Rule(
     score=1.8,
 )
 
-_WIRE: Final = "CVSS:4.0/AV:N/AC:L/AT:P/PR:N/UI:N/VC:H/VI:H/VA:N/SC:N/SI:N/SA:N"
-_GUESSED: Final = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"
 _RIGHTS: Final = "CVSS:4.0/AV:N/AC:L/AT:P/PR:L/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"
 _WAITS: Final = "CVSS:4.0/AV:N/AC:L/AT:P/PR:L/UI:N/VC:N/VI:N/VA:L/SC:N/SI:N/SA:N"
 
-NO_TLS: Final = Rule(
-    id="SH251",
-    name="database-without-tls",
-    title="A connection to a database can be read or answered by others",
-    why="Without verification of the certificate, whoever is on the way sees logins and rows, and "
-    "can answer in the server's place. The modes allow and prefer go on unencrypted when the "
-    "other end says so; require encrypts to anybody.",
-    remedy="PostgreSQL: sslmode=verify-full and sslrootcert=PATH (or system). MySQL: "
-    "ssl_mode=VERIFY_IDENTITY, or with PyMySQL ssl_ca=PATH and ssl_verify_identity=true.",
-    severity=Severity.HIGH,
-    cwe=319,
-    cvss=_WIRE,
-    score=9.1,
-    references=("https://www.postgresql.org/docs/current/libpq-ssl.html",),
-)
-LOGIN_PASSWORD: Final = Rule(
-    id="SH252",
-    name="database-password",
-    title="The password of a database's login is easy to guess",
-    why="Whoever reaches the port needs no other hole.",
-    remedy="Draw one of 20 characters or more, or log in by certificate, peer or IAM.",
-    severity=Severity.HIGH,
-    cwe=521,
-    cvss=_GUESSED,
-    score=9.3,
-)
-SUPERUSER: Final = Rule(
-    id="SH253",
-    name="database-superuser",
-    title="A service connects to its database as an administrator",
-    why="An injected statement then reads files of the server, runs programs there (COPY PROGRAM), "
-    "and no GRANT or policy of rows holds.",
-    remedy="Give the service a role of its own that is no superuser and owns nothing.",
-    severity=Severity.HIGH,
-    cwe=250,
-    cvss=_RIGHTS,
-    score=7.7,
-)
 SCHEMA_RIGHTS: Final = Rule(
     id="SH254",
     name="database-schema-rights",

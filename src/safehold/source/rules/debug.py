@@ -10,28 +10,11 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from safehold.findings import Confidence, Rule, Severity
+from safehold.facts import DEBUG as RULE
+from safehold.findings import Confidence, Severity
 from safehold.source.entries import last_name, literal
 from safehold.source.row import Example, Hint, Item, SourceRule
 from safehold.source.unit import Unit
-
-RULE = Rule(
-    id="SH302",
-    name="debug-on",
-    title="Debugging is switched on",
-    why="A debugging server shows source, settings and variables to whoever causes an error, and "
-    "werkzeug's console runs what they type; a service that is started so in production does both.",
-    remedy="Take the flag from the environment, off unless it is set; start the service with a "
-    "production server.",
-    severity=Severity.HIGH,
-    cwe=489,
-    cvss="CVSS:4.0/AV:N/AC:L/AT:P/PR:N/UI:N/VC:H/VI:L/VA:L/SC:N/SI:N/SA:N",
-    score=8.3,
-    references=(
-        "https://docs.djangoproject.com/en/stable/ref/settings/#debug",
-        "https://flask.palletsprojects.com/en/stable/debugging/",
-    ),
-)
 
 _FRAMEWORKS = frozenset(
     "flask quart bottle dash sanic fastapi starlette tornado uvicorn litestar aiohttp_debugtoolbar "

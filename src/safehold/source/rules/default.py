@@ -5,27 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from safehold.credentials.names import Kind, kind_of
-from safehold.findings import Rule, Severity
+from safehold.facts import DEFAULT as RULE
 from safehold.source.credentials import is_secret
 from safehold.source.named import Given, named_literals
 from safehold.source.row import Example, Item, SourceRule
 from safehold.source.rules.secret import NAMED, item_of
 from safehold.source.unit import Unit
-
-RULE = Rule(
-    id="SH303",
-    name="default-secret",
-    title="A secret has a default that the source holds",
-    why="Where the setting is forgotten the service starts without a word, with a key or password "
-    "that everybody who reads the source knows.",
-    remedy="Leave out the default, as in os.environ['SECRET_KEY'], so that the service does not "
-    "start without the setting; for development put a value in a file that is not shipped.",
-    severity=Severity.CRITICAL,
-    cwe=1392,
-    cvss="CVSS:4.0/AV:N/AC:L/AT:P/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N",
-    score=9.2,
-    references=("https://cwe.mitre.org/data/definitions/1392.html",),
-)
 
 
 def _check(unit: Unit) -> Iterator[Item]:

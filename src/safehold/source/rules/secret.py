@@ -10,28 +10,12 @@ import ast
 from collections.abc import Iterator
 
 from safehold.credentials.names import Kind, kind_of
-from safehold.findings import Confidence, Rule, Severity
+from safehold.facts import HARD_CODED as RULE
+from safehold.findings import Confidence, Severity
 from safehold.source.credentials import PLACED, fingerprint, is_secret, shape_of
 from safehold.source.named import Given, Named, named_literals
 from safehold.source.row import Example, Hint, Item, SourceRule
 from safehold.source.unit import Unit, is_test
-
-RULE = Rule(
-    id="SH301",
-    name="hard-coded-secret",
-    title="The source holds a secret",
-    why="Whoever can read the repository, an image or a package of the service has the secret, "
-    "and so has everybody who ever could: git keeps what was deleted.",
-    remedy="Make a new secret and revoke this one; have the service read it from the environment "
-    "or a secret store, and fail to start without it.",
-    severity=Severity.CRITICAL,
-    cwe=798,
-    cvss="CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:N/SC:N/SI:N/SA:N",
-    score=9.3,
-    references=(
-        "https://cheatsheetseries.owasp.org/cheatsheets/Secrets_Management_Cheat_Sheet.html",
-    ),
-)
 
 _GIVEN = r"\w*(?:['\"]\]?\s*(?:==|!=|=|:)|\s*(?::[^=\n]{0,60}=|==|!=|=))\s*"
 _PASSED = r"\w*['\"]\s*,\s*"

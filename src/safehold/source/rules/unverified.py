@@ -9,25 +9,11 @@ import ast
 from collections.abc import Iterator
 
 from safehold.credentials.names import words_of
-from safehold.findings import Confidence, Rule, Severity
+from safehold.facts import UNVERIFIED as RULE
+from safehold.findings import Confidence
 from safehold.source.row import Example, Hint, Item, SourceRule
 from safehold.source.unit import Unit
 from safehold.source.words import names_in
-
-RULE = Rule(
-    id="SH505",
-    name="unverified-peer",
-    title="A connection accepts any certificate or host key",
-    why="Without the check whoever is on the way to the server can answer in its place, read what "
-    "is sent, credentials too, and send what they like.",
-    remedy="Leave verification on; give the authority of your own certificates with verify=PATH, "
-    "cafile or REQUESTS_CA_BUNDLE, and known host keys with load_host_keys.",
-    severity=Severity.HIGH,
-    cwe=295,
-    cvss="CVSS:4.0/AV:N/AC:L/AT:P/PR:N/UI:N/VC:H/VI:L/VA:N/SC:N/SI:N/SA:N",
-    score=8.3,
-    references=("https://requests.readthedocs.io/en/latest/user/advanced/#ssl-cert-verification",),
-)
 
 _CLIENTS = frozenset({"requests", "httpx", "requests_toolbelt", "niquests", "curl_cffi"})
 _REQUESTS = frozenset(
