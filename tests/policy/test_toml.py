@@ -148,6 +148,7 @@ PLACES = {
     "web": ("version = 1\n[web]\n{}", 3, "web."),
     "requests": ("version = 1\n[requests]\n{}", 3, "requests."),
     "requests.cookie": ("version = 1\n[[requests.cookie]]\n{}", 3, "requests.cookie[0]."),
+    "deploy": ("version = 1\n[deploy]\n{}", 3, "deploy."),
 }
 
 

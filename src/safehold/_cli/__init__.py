@@ -46,7 +46,7 @@ VERBS = {
     "guard": "turn the guard on for an environment, or see what it would refuse",
     "policy": "show the effective policy and where each value comes from",
     "prove": "try attacks on a copy of a service and say which got in",
-    "check": "judge the headers, cookies and TLS of a running site",
+    "check": "judge the settings of a service, or the headers of a running site",
     "alerts": "write the rules, routes and dashboard that watch a service",
     "db": "migrate a database: one runner at a time, recorded, judged beforehand",
     "trail": "verify or follow the trail of decisions",

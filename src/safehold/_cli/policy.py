@@ -91,6 +91,8 @@ def _values(policy: Policy) -> Iterator[tuple[str, Any]]:
     yield "redaction.names", policy.redaction.names
     yield "redaction.patterns", policy.redaction.patterns
     yield from _web(policy)
+    yield "deploy.key_days", policy.deploy.key_days
+    yield "deploy.names", {name: (topic,) for name, topic in policy.deploy.names}
 
 
 def _web(policy: Policy) -> Iterator[tuple[str, Any]]:

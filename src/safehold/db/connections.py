@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from safehold.db import rules
-from safehold.dsn import check_url
+from safehold.dsn import NO_TLS, SUPERUSER, check_url
 from safehold.errors import ConfigError
 from safehold.findings import Finding, Location
 
@@ -54,13 +54,13 @@ def check_connection(connection: Connection, location: Location | None = None) -
         what = (
             "is a superuser" if is_super else "may make roles or databases, or sees past policies"
         )
-        yield Finding.of(rules.SUPERUSER, f"the role of the session {what}", where)
+        yield Finding.of(SUPERUSER, f"the role of the session {what}", where)
     elif changes:
         message = "the role of the session may make tables, or owns some"
         yield Finding.of(rules.SCHEMA_RIGHTS, message, where)
     if is_remote and not is_encrypted:
         message = "the session crosses a network and is not encrypted"
-        yield Finding.of(rules.NO_TLS, message, where)
+        yield Finding.of(NO_TLS, message, where)
     for setting in _TIMEOUTS:
         if connection.exec_driver_sql(f"SHOW {setting}").scalar() == "0":
             message = f"{setting} is not set for the session"

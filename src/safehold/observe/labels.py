@@ -20,9 +20,9 @@ NONE: Final = "none"
 
 OPERATIONS: Final = frozenset(
     """
-    call checkpoint contain dump export finalize import inspect interpreter limit list load mark
-    migrate open policy.load prove prune quarantine read rename renew report request rollback rotate
-    scan seal sign trail.open unpickle unseal verify web.loosen
+    call check checkpoint contain dump export finalize import inspect interpreter limit list
+    load mark migrate open policy.load prove prune quarantine read rename renew report request
+    rollback rotate scan seal sign trail.open unpickle unseal verify web.loosen
     """.split()
 )
 OUTCOMES: Final = frozenset({"allowed", "refused", "failed", "done"})

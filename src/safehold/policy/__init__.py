@@ -17,6 +17,7 @@ from safehold.credentials.redaction import Redactor
 from safehold.errors import ConfigError
 from safehold.findings import Finding, Location, Rule, Severity
 from safehold.policy.alerts import Alerts
+from safehold.policy.deploy import Deploy
 from safehold.policy.lines import read_regular
 from safehold.policy.patterns import pattern_matcher, pattern_weight
 from safehold.policy.recording import Recording
@@ -171,6 +172,7 @@ class Policy:
     redaction: Redaction = field(default_factory=Redaction)
     web: Web = field(default_factory=Web)
     requests: Requests = field(default_factory=Requests)
+    deploy: Deploy = field(default_factory=Deploy)
     path: Path | None = None
     origins: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({}), compare=False, repr=False

@@ -8,6 +8,7 @@ import re
 from safehold.errors import ConfigError
 from safehold.policy import DEFAULT_UNSEALED, KeySource, Policy, Redaction, Zone
 from safehold.policy.alerts import alert_lines
+from safehold.policy.deploy import deploy_lines
 from safehold.policy.recording import recording_lines
 from safehold.policy.requests import request_lines
 from safehold.policy.revoked import KEYS, Revocations
@@ -61,7 +62,8 @@ def render_policy(policy: Policy) -> str:
     if redaction != Redaction():
         lines += ["", "[redaction]", f"names = {_array(redaction.names)}"]
         lines += [f"patterns = {_array(redaction.patterns)}"]
-    lines += [*web_lines(policy.web, _quote), *request_lines(policy.requests, _quote), ""]
+    lines += [*web_lines(policy.web, _quote), *request_lines(policy.requests, _quote)]
+    lines += [*deploy_lines(policy.deploy, _quote), ""]
     return "\n".join(lines)
 
 

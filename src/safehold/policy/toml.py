@@ -31,6 +31,7 @@ from safehold.policy import (
     Trust,
     Zone,
     alerts,
+    deploy,
     recording,
     requests,
     web,
@@ -46,7 +47,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "": (
         "version", "mode", "root", "activation", "keys", "zone", "memory", "code", "limits",
         "guard", "trail", "marks", "unsealed", "revoked",
-        "alerts", "redaction", "web", "requests",
+        "alerts", "redaction", "web", "requests", "deploy",
     ),
     "activation": ("variable", "values"),
     "keys": ("source", "id", "suite", "previous", "local"),
@@ -67,6 +68,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "web": web.KEYS,
     "requests": requests.KEYS,
     "requests.cookie": requests.COOKIE_KEYS,
+    "deploy": deploy.KEYS,
 }  # fmt: skip
 
 
@@ -141,6 +143,7 @@ class _Parser:
             redaction=self._redaction(),
             web=web.parse_web(data.get("web", {}), self),
             requests=requests.parse_requests(data.get("requests", {}), self),
+            deploy=deploy.parse_deploy(data.get("deploy", {}), self),
             path=self.path,
             origins=MappingProxyType(self.origins),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from safehold.artifacts import rules as artifact_rules
 from safehold.db import rules as database_rules
+from safehold.deploy import checks as deploy_checks
 from safehold.findings import Rule
 from safehold.guard import rules as guard_rules
 from safehold.policy import EVERY_TYPE
@@ -25,4 +26,5 @@ def all_rules() -> list[Rule]:
         *web_rules.RULES,
         *request_rules.RULES,
     ]
+    rows += [rule for rule in deploy_checks.RULES if rule not in rows]
     return sorted(rows, key=lambda rule: rule.id)
