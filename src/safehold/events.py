@@ -183,6 +183,11 @@ def request_context(**ids: str) -> Iterator[None]:
         _request.reset(token)
 
 
+def request_ids() -> Mapping[str, str]:
+    """Return the ids that are attached here."""
+    return _request.get()
+
+
 _TEXTS = tuple(name for name, kind in Event.__annotations__.items() if kind in ("str", "Outcome"))
 
 

@@ -14,6 +14,8 @@ from fastapi import FastAPI, Request
 
 from safehold import db, web
 from safehold.errors import QueryRefused
+from safehold.events import request_context
+from safehold.inputs.requests import current
 from tests.db.guarding import make_hold, summary
 
 ATTACK = "x' OR '1'='1"
@@ -79,6 +81,7 @@ def test_fastapi(world):
     assert [answer.json() for answer in good] == [[1]] * 4
     assert [answer.status_code for answer in bad] == [500] * 4
     assert summary(events) == ["statement done"] * 4 + ["statement refused SH510"] * 4
+    assert len({event.request["request"] for event in events.rows}) == 8
 
 
 def test_flask(world):
@@ -98,5 +101,24 @@ def test_flask(world):
     web.install(app, hold)
     client = app.test_client()
     assert client.post("/form", data={"name": "ann"}).json == [1]
-    assert client.post("/form", data={"name": ATTACK}).status_code == 400
+    assert current() is None
+    with client.post("/form", data={"name": ATTACK}) as answer:
+        assert answer.status_code == 400
+    assert current() is None
     assert summary(events) == ["statement done", "statement refused SH510"]
+
+
+def test_what_belongs_to_one_request_has_its_id(world):
+    _, engine, events = world
+    with db.request_inputs(["a"]), engine.begin() as connection:
+        connection.execute(sa.text("UPDATE users SET name = name"))
+        with db.request_inputs(["b"]):
+            connection.execute(sa.text("SELECT 1"))
+    assert len({event.request["request"] for event in events.rows}) == 1
+    assert len(events.rows) == 3
+    events.rows.clear()
+    with engine.connect() as connection:
+        connection.execute(sa.text("SELECT 1"))
+        with db.request_inputs(["a"]), request_context(request="mine"):
+            connection.execute(sa.text("SELECT 1"))
+    assert [event.request for event in events.rows] == [{}, {"request": "mine"}]

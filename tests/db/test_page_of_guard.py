@@ -28,4 +28,4 @@ def test_example_runs(block, tmp_path, monkeypatch):
 
 
 def test_every_example_is_run():
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5

@@ -8,6 +8,7 @@ thread that a program starts by itself sees none, unless it runs in a copy of th
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Final
@@ -34,6 +35,7 @@ class Inputs:
         self._needles: tuple[int, Needles] | None = None
         self._sources: list[Callable[[], object]] = []
         self._wrong: LimitExceeded | None = None
+        self._id = ""
         self.add(values)
 
     def add(self, values: object) -> None:
@@ -57,6 +59,13 @@ class Inputs:
     def later(self, source: Callable[[], object]) -> None:
         """Take what a function returns, which is called when somebody first asks."""
         self._sources.append(source)
+
+    @property
+    def id(self) -> str:
+        """A name for the request in records: random, made when somebody first asks."""
+        if not self._id:
+            self._id = secrets.token_hex(8)
+        return self._id
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -94,6 +103,8 @@ def request_inputs(values: object = ()) -> Iterator[Inputs]:
     outer = _current.get()
     inputs = Inputs(() if outer is None else outer.texts)
     inputs.add(values)
+    if outer is not None:
+        inputs._id = outer.id  # noqa: SLF001  (of its own class)
     token = _current.set(inputs)
     try:
         yield inputs

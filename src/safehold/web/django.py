@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 from safehold.context import Context
-from safehold.errors import ConfigError
 from safehold.inputs.requests import current
+from safehold.inputs.settings import django_hold
 from safehold.web import asgi, wsgi
 from safehold.web.changes import change_of_view
 from safehold.web.exchange import KEY, Exchange, exchange_of, nonce
@@ -39,7 +38,7 @@ class SecurityHeadersMiddleware:
         self._async = iscoroutinefunction(get_response)
         if self._async:
             markcoroutinefunction(self)
-        hold = _hold()
+        hold = django_hold()
         self._site: Site[str] = Site(hold, str)
         _wrap_handlers(hold)
         _prepare_templates()
@@ -76,27 +75,6 @@ class SecurityHeadersMiddleware:
         for name, value in out:
             response[name] = value
         return response
-
-
-_loaded: dict[str, Context] = {}
-"""Contexts by path: Django makes a middleware for each handler, and a trail has one writer."""
-_loading = threading.Lock()
-
-
-def _hold() -> Context:
-    from django.conf import settings
-
-    found = getattr(settings, "SAFEHOLD", None)
-    if isinstance(found, Context):
-        return found
-    if not isinstance(found, (str, os.PathLike)):
-        message = "the settings need SAFEHOLD: the path of the policy, or a safehold.Context"
-        raise ConfigError(message)
-    path = os.fspath(found)
-    with _loading:
-        if path not in _loaded:
-            _loaded[path] = Context.load(path)
-        return _loaded[path]
 
 
 def _wrap_handlers(hold: Context) -> None:

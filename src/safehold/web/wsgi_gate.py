@@ -102,13 +102,14 @@ class GatedWSGI:
 
 
 class _Held:
-    """A body that is made while it is sent, and may still send statements until it is closed."""
+    """A body that is made while it is sent, and may send statements until it is at its end."""
 
     def __init__(self, body: Iterable[bytes]) -> None:
         self._body = body
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._body)
+        yield from self._body
+        hold_inputs(None)  # tests do not close
 
     def close(self) -> None:
         hold_inputs(None)

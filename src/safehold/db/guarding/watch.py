@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 from safehold.context import Context
 from safehold.db.statements import Verdict, judge, rules
 from safehold.errors import ConfigError, LimitExceeded, QueryRefused
-from safehold.events import Event, Outcome
+from safehold.events import Event, Outcome, request_ids
 from safehold.findings import Rule
 from safehold.inputs.forms import lowered
 from safehold.inputs.requests import Inputs, current
@@ -46,6 +46,7 @@ _PLACES: Final = (
     "/pymysql/",
     "/MySQLdb/",
     "/django/db/",
+    "/django/utils/asyncio.py",
 )
 
 
@@ -194,6 +195,7 @@ class Watch:
                     codec=self.dialect,
                     caller=caller(),
                     seconds=perf_counter() - started,
+                    request=_request(),
                 )
             )
 
@@ -302,6 +304,7 @@ class Watch:
             size=size,
             caller=caller(),
             seconds=seconds,
+            request=_request(),
             detail=told,
         )
 
@@ -334,6 +337,12 @@ def _kind(value: object) -> str:
     if type(value) in (str, bytes):
         return f"{type(value).__name__} {len(value)}"  # type: ignore[arg-type]
     return type(value).__name__
+
+
+def _request() -> dict[str, str]:
+    """Return the id of the request that is served, unless the program has given it one."""
+    inputs = current()
+    return {} if inputs is None or "request" in request_ids() else {"request": inputs.id}
 
 
 _skipped: dict[str, bool] = {}
