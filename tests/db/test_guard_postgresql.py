@@ -146,6 +146,23 @@ def test_a_raw_connection_is_guarded(address, table, tmp_path):
     engine.dispose()
 
 
+def test_a_server_that_reads_otherwise_than_the_guard_is_not_connected_to(server, tmp_path):  # noqa: F811
+    hold, _ = make_hold(tmp_path)
+    off = "standard_conforming_strings=off"
+    conninfo = psycopg.conninfo.make_conninfo(server, options=f"-c {off}")
+    with pytest.raises(ConfigError, match="modes"):
+        db.connection_class("psycopg", hold).connect(conninfo)
+    with pytest.raises(ConfigError, match="modes"):
+        db.connection_class("psycopg", hold, modes=[off]).connect(server)
+    kind = db.connection_class("psycopg", hold, mode="enforce", modes=[off])
+    # Doubled as for another server, the quote ends the string behind an escaped one.
+    sent = "\\' OR 1=1 --"
+    doubled = sent.replace("'", "''")
+    with kind.connect(conninfo) as connection, db.request_inputs([sent]):
+        with pytest.raises(QueryRefused):
+            connection.execute(f"SELECT 1 WHERE 'a' = '{doubled}'")
+
+
 # --- limits -------------------------------------------------------------------------------------
 
 

@@ -23,9 +23,10 @@ except ImportError as missing:
 
 from safehold.db.guarding.scrubbing import is_from_driver, scrubbed
 from safehold.db.guarding.watch import Watch, plan_line
-from safehold.errors import SafeholdError
+from safehold.errors import ConfigError, SafeholdError
 
 _IDLE: Final = psycopg.pq.TransactionStatus.IDLE
+_OFF: Final = "standard_conforming_strings=off"
 _PREFIX: Final = "EXPLAIN (COSTS OFF) "
 
 
@@ -291,6 +292,7 @@ def connection_class(watch: Watch) -> type[psycopg.Connection[Any]]:
             except psycopg.Error as error:
                 failure = scrubbed(error)
             else:
+                _verify_mode(connection, watch)
                 for statement in _settings(watch):
                     psycopg.Cursor(connection).execute(statement)
                 psycopg.Connection.commit(connection)
@@ -332,6 +334,7 @@ def async_connection_class(watch: Watch) -> type[psycopg.AsyncConnection[Any]]:
             except psycopg.Error as error:
                 failure = scrubbed(error)
             else:
+                _verify_mode(connection, watch)
                 for statement in _settings(watch):
                     await psycopg.AsyncCursor(connection).execute(statement)
                 await psycopg.AsyncConnection.commit(connection)
@@ -390,6 +393,15 @@ def _settings(watch: Watch) -> Iterator[str]:
         yield f"SET statement_timeout = {limits.statement_timeout_ms:d}"
     if limits.read_only:
         yield "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"
+
+
+def _verify_mode(connection: Any, watch: Watch) -> None:
+    """Raise ConfigError where a server reads backslashes otherwise than the guard was told."""
+    is_off = connection.info.parameter_status("standard_conforming_strings") == "off"
+    if is_off != (_OFF in watch.modes):
+        connection.pgconn.finish()
+        told = "without" if is_off else "with"
+        raise ConfigError(f"the guard was made {told} modes=[{_OFF!r}], the server is otherwise")
 
 
 def _can_plan(connection: Any) -> bool:

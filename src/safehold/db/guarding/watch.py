@@ -94,7 +94,7 @@ class Watch:
         self._record = hold.recorder.record
         self._refuse = hold.recorder.refuse
         self._allow = frozenset(allow)
-        self._modes = tuple(modes)
+        self.modes = tuple(modes)
         self._judged: dict[str, Verdict] = {}
         self._older: dict[str, Verdict] = {}
         self._told: set[str] = set()
@@ -210,7 +210,7 @@ class Watch:
     def _first_sight(self, text: str) -> Verdict:
         verdict = self._older.get(text)
         if verdict is None:
-            verdict = judge(text, self.dialect, self._modes)
+            verdict = judge(text, self.dialect, self.modes)
         if len(text) > _LONGEST:
             return verdict
         if len(self._judged) >= _KEPT:
@@ -265,7 +265,7 @@ class Watch:
     def _with_inputs(
         self, text: str, verdict: Verdict, inputs: Inputs
     ) -> tuple[Rule | None, Mapping[str, Any]]:
-        findings = check_statement(text, self.dialect, inputs, modes=self._modes)
+        findings = check_statement(text, self.dialect, inputs, modes=self.modes)
         if findings:
             return findings[0].rule, {**findings[0].detail, "places": len(findings)}
         if not verdict.is_readable:

@@ -351,4 +351,25 @@ ROWS: Final = (
         ("postgresql",),
         on_text=True,
     ),
+    Row(
+        rules.SETTINGS,
+        "always",
+        _words("standard_conforming_strings"),
+        # After which the server reads other tokens than the guard.
+        re.compile(
+            r"\bset (?:session |local )?\"?standard_conforming_strings\"? ?(?:=|to) ?+"
+            r"(?!(?:on|true)\b)"
+        ),
+        (
+            ("postgresql", "SET standard_conforming_strings = off"),
+            ("postgresql", "set session standard_conforming_strings to 'off'"),
+            ("postgresql", 'SET LOCAL "standard_conforming_strings"=0'),
+        ),
+        (
+            ("postgresql", "SET standard_conforming_strings = on"),
+            ("postgresql", "SHOW standard_conforming_strings"),
+            ("postgresql", "SELECT 'set standard_conforming_strings = off'"),
+        ),
+        ("postgresql",),
+    ),
 )
