@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import random
 import re
 from pathlib import Path
@@ -113,6 +114,42 @@ def test_the_inputs_of_the_request_are_looked_for():
 )  # fmt: skip
 def test_what_the_program_did_to_an_input_does_not_hide_it(sent):
     assert check_statement(STATEMENT, "sqlite", [sent])
+
+
+QUOTED = "x' OR 'a'='a"
+
+
+@pytest.mark.parametrize(
+    ("sent", "written"),
+    [
+        ("x' OR 'a' = 'a", "x'OR'a'='a"),  # without spaces
+        ("\u00e9" + QUOTED, "e" + QUOTED),  # as slugs and names of files are made
+        ("x\u2603' OR 'a'='a", QUOTED),
+        ("x' O\0R 'a'='a", QUOTED),
+        ("x\x01' OR 'a'='a", QUOTED),
+        ("x' O\u200bR 'a'='a", QUOTED),
+        ("x'<b> OR</b> 'a'='a", QUOTED),
+        ("\u0130" + QUOTED, ("\u0130" + QUOTED).lower()),  # one character that becomes two
+        ("\u00df" + QUOTED, ("\u00df" + QUOTED).casefold()),
+        # However many there are besides, and deeper.
+        (json.dumps([QUOTED, *(f"word {n}" for n in range(99))]), QUOTED),
+        (json.dumps([*(f"word {n}" for n in range(99)), QUOTED]), QUOTED),
+        (json.dumps([json.dumps({"a": [1] * 99 + [QUOTED]}), *map(str, range(99))]), QUOTED),
+    ],
+)
+def test_nor_what_it_took_out_of_it(sent, written):
+    assert check_statement(f"SELECT a FROM t WHERE b = '{written}'", "sqlite", [sent])
+
+
+@pytest.mark.parametrize(
+    "sent",
+    ["\u9009\u62e9 name, id", "na\u00efve (a)", "<b>name</b>", "O'Brien \u2603"],
+)
+def test_does_nothing_to_a_statement_that_has_less_of_it(sent):
+    statement = (
+        "SELECT name, id, count(a) FROM t WHERE a=b AND c = 'O''Brien \u2603' AND d = ' (a)'"
+    )
+    assert not check_statement(statement, "sqlite", [sent])
 
 
 def test_a_setting_of_the_server_decides_what_a_backslash_is():

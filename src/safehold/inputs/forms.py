@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
-_MOST: Final = 24
+_MOST: Final = 64
 """Forms of one value before they are escaped."""
 _LONGEST: Final = 65_536
 """Longer values are looked for as they are, trimmed and in any case."""
@@ -28,6 +28,10 @@ _WORD: Final = re.compile(r"\w+")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{2,}={0,2}")
 _HEX: Final = re.compile(r"(?:0x|\\x)?((?:[0-9a-fA-F]{2}){4,})")
 _QUOTES: Final = "'\"`"
+# Without these it is words, and together they are one.
+_JOINED: Final = re.compile(r"['\"`]|\w\s*[=<>]|--|/\*")
+_TAG: Final = re.compile(r"<[^<>]*+>")
+_UNSEEN: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u200b-\u200f\u2060\ufeff]")
 _QUOTES_ONLY: Final = re.compile(r"'+|\"+|`+")
 # No attack has so little in it, and texts of SQL are full of it.
 # Two words of SQL with nothing around them are no whole of anything.
@@ -84,7 +88,7 @@ def needles(texts: Iterable[str]) -> Needles:
     return Needles(tuple(words), tuple(numbers), tuple(quotes), tuple(others))
 
 
-def forms(text: str) -> Iterator[str]:
+def forms(text: str, depth: int = 2) -> Iterator[str]:
     """Yield a text, what it decodes to, and how each of these is escaped."""
     yield text
     if len(text) > _LONGEST or (text.isalnum() and len(text) < 4):
@@ -101,6 +105,10 @@ def forms(text: str) -> Iterator[str]:
         for new in _escaped(form):
             if len(new) > 1 and new != form:
                 yield new
+        # Each string of it is a text of its own, however many there are.
+        if depth and form[:1] in '{["' and form[-1:] in '}]"' and len(form) > 1:
+            for one in dict.fromkeys(_json(form)):
+                yield from forms(one, depth - 1)
 
 
 def _decoded(text: str) -> Iterator[str]:
@@ -112,14 +120,19 @@ def _decoded(text: str) -> Iterator[str]:
         yield html.unescape(text)
     if "\\" in text:
         yield re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
-    if text[:1] in '{["' and text[-1:] in '}]"' and len(text) > 1:
-        yield from _json(text)
+    if "<" in text:
+        yield _TAG.sub("", text)
+    if not text.isprintable():
+        yield _UNSEEN.sub("", text)
     if _BASE64.fullmatch(text):
         yield from _from_bytes(_base64, text)
     if found := _HEX.fullmatch(text):
         yield from _from_bytes(bytes.fromhex, found[1])
     if not text.isascii():
         yield unicodedata.normalize("NFKC", text)
+        if any(quote in text for quote in _QUOTES):  # without one it may be a piece of SQL
+            yield unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+            yield text.encode("ascii", "ignore").decode()
 
 
 def _json(text: str) -> Iterator[str]:
@@ -174,11 +187,15 @@ def _escaped(text: str) -> Iterator[str]:
     if any(char in text for char in "<>&'\""):
         yield html.escape(text)
         yield html.escape(text, quote=False)
-    if not text.isascii() and len(upper := text.upper()) != len(text):
-        yield upper
+    if not text.isascii():
+        for other in (text.upper(), text.lower(), text.casefold()):
+            if len(other) != len(text):
+                yield other
     collapsed = " ".join(text.split())
     if collapsed != text:
         yield collapsed
+    if " " in collapsed and _JOINED.search(text):
+        yield collapsed.replace(" ", "")
 
 
 def quoting(text: str) -> Iterator[str]:
