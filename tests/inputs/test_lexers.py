@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from safehold.errors import ConfigError, QueryRefused
-from safehold.inputs.lexers import lexer
+from safehold.inputs.lexers import Lexer, lexer
 from safehold.inputs.lexers.mysql import ANSI, PLAIN
 from safehold.inputs.lexers.postgresql import OFF
 
@@ -104,3 +105,25 @@ def test_reading_takes_linear_time(dialect):
             except QueryRefused:
                 continue
     assert time.process_time() - started < 30  # quadratic: hours
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql", "mysql"])
+@pytest.mark.parametrize(
+    "text", ["-- " + "-" * 9000, "/*" + "x" * 9000 + "*/", "a " * 9000, "'--'"]
+)
+def test_a_token_is_read_once_however_often_it_is_asked_about(dialect, text, monkeypatch):
+    statement = lexer(dialect).read(text)
+    read = Counter()
+
+    def counting(name, call):
+        def counted(self, text, start, *rest):
+            read[name, start] += 1
+            return call(self, text, start, *rest)
+
+        return counted
+
+    for name in ("token", "is_run", "fine"):
+        monkeypatch.setattr(Lexer, name, counting(name, getattr(Lexer, name)))
+    for offset in range(0, len(text), 7):
+        statement.at(offset)
+    assert max(read.values()) == 1

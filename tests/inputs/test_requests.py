@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from safehold.errors import LimitExceeded
-from safehold.inputs import requests
+from safehold.inputs import forms, requests
 from safehold.inputs.requests import Inputs, add_inputs, current, request_inputs
 
 
@@ -90,3 +90,13 @@ def test_a_thread_of_its_own_sees_none_but_in_a_copy_of_the_context():
             thread.join()
     assert seen[0] is None
     assert seen[1] is not None
+
+
+def test_values_that_have_too_many_forms_are_an_error_and_worked_out_once(monkeypatch):
+    monkeypatch.setattr(forms, "_ALL", 100)
+    inputs = Inputs(f"%2525'{n}<b>&amp;\\x" for n in range(99))
+    with pytest.raises(LimitExceeded):
+        _ = inputs.needles
+    monkeypatch.setattr(requests, "needles", lambda _: pytest.fail("again"))
+    with pytest.raises(LimitExceeded):
+        _ = inputs.needles

@@ -11,6 +11,7 @@ from safehold.inputs import detecting
 from safehold.inputs.detecting import detect, record_tripwires
 from safehold.inputs.requests import Inputs
 from safehold.inputs.tripwires import TRIPWIRES
+from safehold.inputs.tripwires.scripting import SCRIPTING
 
 EXAMPLES = [(row, text) for row in TRIPWIRES for text in row.harmful]
 ENCODED = (
@@ -72,3 +73,8 @@ def test_looking_takes_linear_time(piece):
 
 def test_beyond_a_million_characters_nothing_is_looked_at():
     assert detect("x" * detecting._LONGEST + "<script>") == []
+
+
+def test_tags_that_do_not_end_are_not_read_again_for_each_that_begins():
+    # `[^>]` would go over each of the following ones again.
+    assert "[^>]" not in SCRIPTING.pattern.pattern

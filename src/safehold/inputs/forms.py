@@ -17,8 +17,12 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
+from safehold.errors import LimitExceeded
+
 _MOST: Final = 64
 """Forms of one value before they are escaped."""
+_ALL: Final = 400_000
+"""Forms of all values; 20,000 names have fewer."""
 _LONGEST: Final = 65_536
 """Longer values are looked for as they are, trimmed and in any case."""
 _LIKE: Final = "\\!^|/~#"
@@ -64,13 +68,23 @@ def lowered(text: str) -> str:
 
 
 def needles(texts: Iterable[str]) -> Needles:
-    """Return every form of some texts, by what has to be asked about it."""
+    """Return every form of some texts, by what has to be asked about it.
+
+    Raises:
+        LimitExceeded: there are more than anybody can look for.
+    """
     words: dict[str, None] = {}
     numbers: dict[str, None] = {}
     quotes: dict[str, None] = {}
     others: dict[str, None] = {}
+    count = 0
     for text in texts:
         for form in forms(text):
+            count += 1
+            if count > _ALL:
+                raise LimitExceeded(
+                    f"the values of a request have more than {_ALL} forms; refuse it"
+                )
             low = lowered(form.strip())
             if not low:
                 continue

@@ -83,7 +83,11 @@ class Inputs:
         self._fill()
         count = len(self._texts)
         if self._needles is None or self._needles[0] != count:
-            self._needles = (count, needles(self._texts))
+            try:
+                self._needles = (count, needles(self._texts))
+            except LimitExceeded as error:
+                self._wrong = error
+                raise
         return self._needles[1]
 
     def _fill(self) -> None:

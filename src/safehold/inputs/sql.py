@@ -158,6 +158,7 @@ class _Check:
         self._dialect = dialect
         self._halves: dict[int, frozenset[int] | None] = {}
         self._open: dict[int, int] = {}
+        self._lines: dict[int, bool] = {}
 
     def other(self, needle: str) -> Iterator[Finding]:
         """Yield the first place where an input is more than it may be there."""
@@ -270,7 +271,7 @@ class _Check:
         at_start = start > first and text[start - 1] in marks
         at_end = end < last and text[end - 1] in marks
         is_clear = not (at_start or at_end)
-        if is_clear and text.find("\n", first, last) < 0 and text.find("\r", first, last) < 0:
+        if is_clear and self._is_one_line(first, last):
             return ""
         halves = self._halved(token, first, last)
         if halves is None:
@@ -288,6 +289,12 @@ class _Check:
                     ends = end in halves and needle[-1] == quote
                     return self._escaped(token, start if begins else 0, end if ends else 0)
         return "an input is a part of an escaped quote"
+
+    def _is_one_line(self, first: int, last: int) -> bool:
+        if first not in self._lines:
+            text = self._text
+            self._lines[first] = text.find("\n", first, last) < 0 > text.find("\r", first, last)
+        return self._lines[first]
 
     def _escaped(self, token: Token, begins: int, ends: int) -> str:
         """Look at inputs that seem escaped because the quotes around them are next to their own.

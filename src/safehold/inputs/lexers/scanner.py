@@ -68,7 +68,9 @@ class Statement:
     text: str
     ends: Ends
     lexer: Lexer
-    _runs: dict[int, Ends] = field(default_factory=dict, repr=False)
+    # By where a piece begins: a long one may be asked about for each of its characters.
+    _runs: dict[int, Ends | None] = field(default_factory=dict, repr=False)
+    _tokens: dict[int, Token] = field(default_factory=dict, repr=False)
 
     def at(self, offset: int) -> Token:
         """Return the token that the character at an offset is a part of.
@@ -77,12 +79,16 @@ class Statement:
             QueryRefused: what is around it are no tokens.
         """
         start, end = _around(self.ends, offset, 0)
-        if self.text[start] not in _MARKS and self.lexer.is_run(self.text, start, end):
-            ends = self._runs.get(start)
-            if ends is None:
-                ends = self._runs[start] = self.lexer.fine(self.text, start, end)
-            start, end = _around(ends, offset, start)
-        return self.lexer.token(self.text, start, end)
+        if self.text[start] not in _MARKS:
+            if start not in self._runs:
+                is_run = self.lexer.is_run(self.text, start, end)
+                self._runs[start] = self.lexer.fine(self.text, start, end) if is_run else None
+            if (ends := self._runs[start]) is not None:
+                start, end = _around(ends, offset, start)
+        token = self._tokens.get(start)
+        if token is None:
+            token = self._tokens[start] = self.lexer.token(self.text, start, end)
+        return token
 
     def tokens(self) -> list[Token]:
         """Return every token, spaces and comments too."""
