@@ -93,6 +93,39 @@ def test_event_that_the_trail_does_not_take_is_a_write_error():
     assert value(metrics, "safehold_audit_append_seconds_count") == 0
 
 
+def statement(fingerprint, outcome="done", seconds=0.004, **more):
+    return Event(action="statement", outcome=outcome, artifact=fingerprint, codec="sqlite",
+                 seconds=seconds, **more)  # fmt: skip
+
+
+def test_statements_are_timed_by_fingerprint_once_they_are_said_often():
+    metrics = Metrics()
+    for _ in range(12):
+        metrics.export(statement("aa"))
+    metrics.export(statement("bb", "failed"))
+    metrics.export(statement("cc", "refused"))
+    name = "safehold_statement_seconds"
+    assert value(metrics, f"{name}_count", format="sqlite", statement="aa") == 3
+    assert value(metrics, f"{name}_bucket", format="sqlite", statement="aa", le="0.005") == 3
+    assert value(metrics, f"{name}_count", format="sqlite", statement="other") == 10
+    assert value(metrics, "safehold_operation_seconds_count") == 0
+
+
+def test_made_up_statements_make_no_new_time_series():
+    metrics = Metrics()
+    for at in range(3_000):
+        metrics.export(statement(f"once {at}"))
+    for _ in range(20):
+        metrics.export(statement("failing", "failed"))
+        metrics.export(statement("injected", rule="SH510"))
+    for at in range(150):
+        for _ in range(10):
+            metrics.export(statement(f"often {at}"))
+    found = {item.labels["statement"] for item in series(metrics) if "statement" in item.labels}
+    assert len(found) == 101
+    assert {word.partition(" ")[0] for word in found} == {"often", "other"}
+
+
 def test_duration_is_observed_where_it_was_measured():
     metrics = Metrics()
     metrics.export(LOAD)
@@ -165,10 +198,11 @@ _SAID = re.compile(
 def test_every_operation_that_the_package_records_is_known():
     package = Path(labels.__file__).parents[1]
     files = [package / "context.py", package / "events.py", *package.glob("_cli/*.py")]
-    files += [path for name in ("artifacts", "guard", "observe", "prove", "web")
-              for path in (package / name).rglob("*.py")]  # fmt: skip
+    packages = ("artifacts", "db", "deploy", "guard", "inputs", "observe", "prove", "web")
+    files += [path for name in packages for path in (package / name).rglob("*.py")]
     said = {word for path in files for pair in _SAID.findall(path.read_text("utf-8"))
             for word in pair if word}  # fmt: skip
+    said |= {"commit"}  # handed on
     said -= {
         "append",
         "store_true",

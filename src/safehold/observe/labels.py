@@ -20,13 +20,15 @@ NONE: Final = "none"
 
 OPERATIONS: Final = frozenset(
     """
-    call check checkpoint contain dump export finalize import inspect interpreter limit list
-    load mark migrate open policy.load prove prune quarantine read rename renew report request
-    rollback rotate scan seal sign trail.open unpickle unseal verify web.loosen
+    call check checkpoint command commit contain dump export finalize import input inspect
+    interpreter limit list load mark migrate open policy.load prove prune quarantine read rename
+    renew report request rollback rotate scan seal sign statement trail.open tripwire unpickle
+    unseal verify web.loosen
     """.split()
 )
 OUTCOMES: Final = frozenset({"allowed", "refused", "failed", "done"})
-FORMATS: Final = frozenset({*CODE_CODECS, *DATA_CODECS})
+DIALECTS: Final = frozenset({"sqlite", "postgresql", "mysql", "mariadb"})
+FORMATS: Final = frozenset({*CODE_CODECS, *DATA_CODECS, *DIALECTS})
 SEVERITIES: Final = {severity.label: severity for severity in Severity}
 _MONITORED = "mode monitor"
 REASONS: Final = frozenset(
@@ -92,6 +94,35 @@ def severity(event: Event) -> Severity:
     if by_rule is not None:
         return by_rule
     return _SEVERITY_OF_REASON.get(event.reason, Severity.MEDIUM)
+
+
+class Most:
+    """Gives the words that are said often a label of their own, a fixed number of them at most.
+
+    A word has to be said `least` times first, so that what is made up once takes no place; and only
+    so many are counted until then, as long as nothing is forgotten of those that have a label.
+    """
+
+    def __init__(self, most: int = 100, least: int = 10) -> None:
+        """Take how many labels there may be, and how often a word is said before it gets one."""
+        self._most, self._least = most, least
+        self._labels: set[str] = set()
+        self._said: dict[str, int] = {}
+
+    def label(self, word: str) -> str:
+        """Return the word, or ``other``."""
+        if word in self._labels:
+            return word
+        if not word or len(self._labels) >= self._most:
+            return OTHER
+        said = self._said.pop(word, 0) + 1
+        if said >= self._least:
+            self._labels.add(word)
+            return word
+        self._said[word] = said
+        if len(self._said) > 10 * self._most:
+            del self._said[next(iter(self._said))]  # said the longest ago
+        return OTHER
 
 
 def _known(value: str, known: frozenset[str]) -> str:

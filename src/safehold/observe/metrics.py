@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _APPEND_BUCKETS = (5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 5e-4, 1e-3, 1e-2, 0.1, 1.0)
 _OPERATION_BUCKETS = (1e-4, 1e-3, 5e-3, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0)
+_STATEMENT_BUCKETS = (1e-3, 5e-3, 0.025, 0.1, 0.5, 2.5, 10.0)
 _REMEMBERED = 1024
 """Most sets of raw words whose counter is remembered; made-up ones past that are looked up."""
 
@@ -84,6 +85,14 @@ class Metrics:
             "safehold_operation_seconds",
             "Time that operations on artifacts took.",
             buckets=_OPERATION_BUCKETS,
+            registry=self.registry,
+        )
+        self._statements = labels.Most()
+        self._statement_seconds = Histogram(
+            "safehold_statement_seconds",
+            "Time that statements of a database took, by their fingerprint.",
+            ("format", "statement"),
+            buckets=_STATEMENT_BUCKETS,
             registry=self.registry,
         )
         self._append_seconds = Histogram(
@@ -133,13 +142,23 @@ class Metrics:
             if len(self._found) < _REMEMBERED:
                 self._found[words] = count
         count()
-        if event.seconds:
+        if event.action == "statement":
+            self._observe_statement(event)
+        elif event.seconds:
             self._seconds.observe(event.seconds)
         if event.action == "policy.load":
             self._set_config(event.detail.get("findings") or {})
         if labels.is_violation(event):
             severity = labels.severity(event).label
             self._violations.labels(labels.rule(event), severity).inc()
+
+    def _observe_statement(self, event: Event) -> None:
+        if event.outcome != "refused":
+            # Of what fails the text may be what somebody sent.
+            done = event.outcome == "done" and not event.rule.startswith("SH5")
+            known = self._statements.label(event.artifact) if done else labels.OTHER
+            of = labels.operation(event)[1], known
+            self._statement_seconds.labels(*of).observe(event.seconds)
 
     def appended(self, seconds: float) -> None:
         """Take how long the trail took for one event."""
