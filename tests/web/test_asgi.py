@@ -283,3 +283,41 @@ def test_denial_that_the_application_makes_itself_has_the_headers(hold):
         "websocket.http.response.start", "websocket.http.response.body",
     ]  # fmt: skip
     sent.assert_nine()
+
+
+SPLIT = [
+    (b"X-Name", b"a\r\n\r\n<script>"),
+    (b"Location", b"/\nX: y"),
+    (b"X-A\rX: y", b"b"),
+    (b"X", b"\r"),
+]
+
+
+@pytest.mark.parametrize("header", SPLIT)
+def test_a_header_that_would_end_the_headers_is_a_plain_500(hold, header):
+    driven = get(SecurityHeaders(answering([*JSON, header]), hold))
+    assert driven.status == 500
+    assert isinstance(driven.raised, ValueError)
+    assert header not in driven.headers
+    driven.assert_nine()
+
+
+def test_a_cookie_that_would_end_the_headers_is_left_out(hold):
+    driven = get(SecurityHeaders(answering([*JSON, (b"Set-Cookie", b"a=b\r\nX: y")]), hold))
+    assert driven.status == 200
+    assert not driven.all("set-cookie")
+
+
+def test_a_websocket_is_not_accepted_with_such_a_header(hold):
+    async def app(scope, receive, send):
+        await send({"type": "websocket.accept", "headers": [(b"x", b"y\r\nz: 1")]})
+
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = scope_of("/", kind="websocket") | {"scheme": "ws"}
+    with pytest.raises(ValueError, match="end of a line"):
+        asyncio.run(SecurityHeaders(app, hold)(scope, None, send))
+    assert not [message for message in sent if message["type"] == "websocket.accept"]

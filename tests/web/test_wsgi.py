@@ -167,3 +167,21 @@ def test_attributes_are_the_applications(hold):
 
     app.config = {"a": 1}
     assert SecurityHeaders(app, hold).config == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        ("200 OK", [("X-Name", "a\r\n\r\n<script>")]),
+        ("200 OK", [("X-A\nX", "a")]),
+        ("200 OK\r\nX: y", []),
+    ],
+)
+def test_a_header_or_status_that_would_end_the_headers_is_a_plain_500(hold, status, headers):
+    def app(environ, start_response):
+        start_response(status, headers)
+        return [b"body"]
+
+    driven = wget(SecurityHeaders(app, hold))
+    assert (driven.status, driven.body) == (500, b"Internal Server Error")
+    driven.assert_nine()

@@ -7,6 +7,7 @@ is a finding, as it would be an option.
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Collection
 from typing import Final
@@ -64,7 +65,7 @@ def check_command(text: str, inputs: Inputs | Collection[object] | None = None) 
             if why := _why(text, pieces, needle, at):
                 found.append(_finding(at, why))
                 break
-            at = low.find(needle, at + len(needle))
+            at = low.find(needle, at + 1)
     return found
 
 
@@ -100,7 +101,7 @@ def verify_command(
 def _why(text: str, pieces: list[tuple[int, int, str]], needle: str, start: int) -> str:
     end = start + len(needle)
     part = text[start:end]
-    first, last, kind = next(piece for piece in pieces if piece[1] > start)
+    first, last, kind = pieces[bisect.bisect_right(pieces, start, key=_begin) - 1]
     is_mark = len(part) == 1 and not part.isalnum()
     if is_mark and not (kind == "double" and part in "$`"):
         return ""  # a text of a shell is full of them
@@ -118,6 +119,10 @@ def _why(text: str, pieces: list[tuple[int, int, str]], needle: str, start: int)
     if begins and is_option and (not first or text[first - 1].isspace()):
         return "an input begins with a dash, as options do"
     return ""
+
+
+def _begin(piece: tuple[int, int, str]) -> int:
+    return piece[0]
 
 
 def _finding(offset: int, why: str) -> Finding:

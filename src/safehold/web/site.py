@@ -18,6 +18,7 @@ from safehold.web.request_rules import LOOSENED_CHECK
 from safehold.web.rules import LOOSENED
 
 _LOOKED_AT = ("content-type", "content-length", "cache-control", "set-cookie")
+_SPLITS = "a header has the end of a line in it"
 _PAGES = ("text/html", "application/xhtml+xml")
 
 
@@ -35,6 +36,8 @@ class Site(Generic[AnyStr]):
         self._web = hold.policy.web
         self._encode: Callable[[str], AnyStr] = encode
         self._cookie: AnyStr = encode("set-cookie")
+        # What is one character or byte of them: that is looked for ten times as fast.
+        self._ends: tuple[Any, Any] = (encode("\r")[0], encode("\n")[0])
         # One look-up for each header: what is looked at, and "" for what is dropped.
         self._known: dict[AnyStr, str] = {encode(name): "" for name in DROPPED}
         self._known |= {encode(name): name for name in _LOOKED_AT}
@@ -60,17 +63,23 @@ class Site(Generic[AnyStr]):
         """Return the headers of an answer with ours in the place of the application's.
 
         `sized`: the body is made already, as it is where its length is known.
+
+        Raises:
+            ValueError: one has the end of a line in it. Not every server looks for that, and what
+                is behind it would be headers, or a body, of somebody else; ours are behind it.
         """
         kept = []
         page = cached = False
-        known = self._known.get
+        known, (cr, lf) = self._known.get, self._ends
         for pair in headers:
             written, value = pair
             what = known(written.lower())
-            if what is None:
-                kept.append(pair)
-            elif what == "set-cookie":
+            if what == "set-cookie":
                 kept += [(written, cookie) for cookie in self.cookies(value)]
+            elif lf in value or cr in value or lf in written or cr in written:
+                raise ValueError(_SPLITS)
+            elif what is None:
+                kept.append(pair)
             elif what:
                 kept.append(pair)
                 if what == "content-type":
@@ -89,10 +98,12 @@ class Site(Generic[AnyStr]):
             # Its length was known before anybody asked for a nonce: the body has none.
             kept += ready.page
         else:
-            if cached:
-                kept = [pair for pair in kept if known(pair[0].lower()) != "cache-control"]
+            kept = self._uncached(kept) if cached else kept
             kept += ready.nonced(self._encode(exchange.nonce))
         return kept
+
+    def _uncached(self, headers: list[tuple[AnyStr, AnyStr]]) -> list[tuple[AnyStr, AnyStr]]:
+        return [pair for pair in headers if self._known.get(pair[0].lower()) != "cache-control"]
 
     def accepted(self, headers: Iterable[tuple[AnyStr, AnyStr]]) -> list[tuple[AnyStr, AnyStr]]:
         """Return the headers of a WebSocket that is let in, its cookies with their flags."""
@@ -100,6 +111,8 @@ class Site(Generic[AnyStr]):
         for pair in headers:
             is_cookie = pair[0].lower() == self._cookie
             kept += [(pair[0], one) for one in self.cookies(pair[1])] if is_cookie else [pair]
+        if any(end in part for end in self._ends for pair in kept for part in pair):
+            raise ValueError(_SPLITS)
         return kept
 
     def cookies(self, value: AnyStr) -> Iterator[AnyStr]:

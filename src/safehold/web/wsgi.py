@@ -92,6 +92,9 @@ class _Answer:
     def start(
         self, status: str, headers: Headers, exc_info: Any = None
     ) -> Callable[[bytes], object]:
+        if not status.isprintable():
+            message = "the status has the end of a line in it"  # as in the headers
+            raise ValueError(message)
         change = self.exchange.change
         if change is None and self._route is not None:
             change = self._route(self._environ)
