@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from safehold._cli import _since, main
+from safehold._cli import main
+from safehold.secrets import git as asked
 
 GOOD = pickle.dumps([1])
 OTHER = pickle.dumps([2])
@@ -251,8 +252,8 @@ def test_without_git_or_with_one_of_the_checkout_it_is_an_error(tree, monkeypatc
 
 
 def test_a_checkout_that_git_does_not_trust_is_an_error(tree, monkeypatch, capsys):
-    stranger = {**_since._ENVIRONMENT, "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
-    monkeypatch.setattr(_since, "_ENVIRONMENT", stranger)
+    stranger = {**asked.ENVIRONMENT, "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    monkeypatch.setattr(asked, "ENVIRONMENT", stranger)
 
     error = refused(capsys, "HEAD")
 

@@ -10,37 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import stat
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from safehold.errors import ConfigError
 from safehold.scan.entries import is_below
+from safehold.secrets.git import NoAnswerError, answer
 
-_SECONDS: Final = 300
 _CHUNK: Final = 2**20
 _FILE: Final = b"100"
 _SUBMODULE: Final = b"160000"
-_SETTINGS: Final = (
-    "core.fsmonitor=false",
-    "core.hooksPath=/dev/null",
-    "diff.external=",
-    "protocol.allow=never",
-    "safe.bareRepository=explicit",  # a directory of the checkout may pose as a repository
-)
-# What a partial clone lacks is not fetched: that starts programs. Replaced objects are not those
-# that the commit names.
-_ENVIRONMENT: Final = {
-    "GIT_ALLOW_PROTOCOL": "none",
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_TERMINAL_PROMPT": "0",
-    "LC_ALL": "C",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +42,16 @@ class Revision:
         if not revision or revision.startswith("-"):
             raise ConfigError(f"--since: {revision!r} is not a revision")
         try:
-            said = _git(top, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+            said = answer(top, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
             commit = said.decode("ascii").strip()
-        except _NoAnswerError as error:
+        except NoAnswerError as error:
             raise ConfigError(
                 f"--since: {revision!r} is no commit of {top}{error}; in a shallow clone fetch it "
                 "first (git fetch --unshallow, or fetch-depth: 0 in a workflow)"
             ) from None
         try:
             return cls(top, dict(_files(top, b"", commit)))
-        except _NoAnswerError as error:
+        except NoAnswerError as error:
             raise ConfigError(
                 f"--since: {top} does not have all of {revision!r}{error}; fetch it first "
                 "(git fetch --refetch)"
@@ -101,10 +82,6 @@ class Revision:
         return os.fsencode(os.path.relpath(_real(path), self.top))
 
 
-class _NoAnswerError(Exception):
-    """What git said instead of an answer, with a colon before it."""
-
-
 def _top(folder: str) -> str:
     """Return the checkout that holds a directory.
 
@@ -128,7 +105,7 @@ def _real(path: str) -> str:
 
 def _files(top: str, prefix: bytes, commit: str) -> Iterator[tuple[bytes, bytes]]:
     """Yield (name, object id) of the files of a commit; nothing of submodules that lack it."""
-    listing = _git(
+    listing = answer(
         os.path.join(top, os.fsdecode(prefix)), "ls-tree", "-r", "-z", "--full-tree", commit
     )
     for row in filter(None, listing.split(b"\0")):
@@ -142,7 +119,7 @@ def _files(top: str, prefix: bytes, commit: str) -> Iterator[tuple[bytes, bytes]
             if os.path.realpath(folder) == folder and os.path.lexists(os.path.join(folder, ".git")):
                 try:
                     inner = list(_files(top, prefix + name + b"/", identity.decode("ascii")))
-                except (_NoAnswerError, ConfigError):
+                except (NoAnswerError, ConfigError):
                     continue  # so all of its files differ
                 yield from inner
 
@@ -163,49 +140,3 @@ def _object_id(path: str, length: int) -> bytes | None:
     except OSError:
         return None
     return digest.hexdigest().encode("ascii")
-
-
-def _git(folder: str, *arguments: str) -> bytes:
-    """Return what git prints about the checkout whose top is a directory.
-
-    Raises:
-        ConfigError: git is missing, cannot be started or does not trust the checkout.
-        _NoAnswerError: git failed.
-    """
-    git = shutil.which("git")
-    if git is None or not os.path.isabs(git):  # a relative one may be the checkout's
-        raise ConfigError("--since needs git, which is not on PATH: install it")
-    settings = [part for setting in _SETTINGS for part in ("-c", setting)]
-    try:
-        done = subprocess.run(  # noqa: S603  no shell
-            [git, "--no-pager", *settings, "-C", folder, *arguments],
-            env=_environment(folder),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        reason = type(error).__name__
-        raise ConfigError(
-            f"--since: git cannot be run ({reason}): check the installation"
-        ) from error
-    if done.returncode == 0:
-        return done.stdout
-    said = done.stderr.decode("utf-8", "replace").strip()
-    if "dubious ownership" in said:
-        raise ConfigError(
-            f"--since: git does not trust {folder}, which another user owns; if you do: "
-            f"git config --global --add safe.directory {folder}"
-        )
-    raise _NoAnswerError(f": {said[:300]}" if said else "")
-
-
-def _environment(folder: str) -> dict[str, str]:
-    """Return the environment without what a hook's git says about its own repository."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")
-    }
-    return {**kept, **_ENVIRONMENT, "GIT_CEILING_DIRECTORIES": os.path.dirname(folder.rstrip("/"))}

@@ -29,7 +29,7 @@ import msgspec
 
 from safehold.errors import ConfigError
 from safehold.report.names import is_below, uri_of
-from safehold.report.result import SOURCE_FORMAT, Entry, Item, Suppression, is_unread, items_of
+from safehold.report.result import LINES, Entry, Item, Suppression, is_unread, items_of
 from safehold.report.shown import escaped
 from safehold.scan import FileReport, Verdict
 from safehold.scan.report import makes_malicious
@@ -174,7 +174,7 @@ def known_as(report: FileReport, uri: str, item: Item) -> Known | None:
     """Return the entry by which a finding would be known; None if it may not be."""
     if is_unread(item) or report.verdict is Verdict.ERROR:
         return None
-    if not report.digest and report.format != SOURCE_FORMAT:
+    if not report.digest and report.format not in LINES:
         return None
     finding = item.finding
     member = finding.location.member

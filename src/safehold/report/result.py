@@ -16,6 +16,8 @@ from safehold.scan import FileReport, Scan, Verdict
 from safehold.scan.rules import UNREADABLE_FILE
 
 SOURCE_FORMAT: Final = "python"
+LINES: Final = frozenset({SOURCE_FORMAT, "lines", "commits"})
+"""Formats whose findings are told apart by the text of their lines."""
 # Where an inner stream starts moves with everything before it.
 _OFFSET: Final = re.compile(r"@\d+")
 # Words of the reader, which another version may choose differently.

@@ -9,6 +9,7 @@ from safehold.findings import Rule
 from safehold.guard import rules as guard_rules
 from safehold.policy import EVERY_TYPE
 from safehold.scan import rules as scan_rules
+from safehold.secrets import rules as secret_rules
 from safehold.source import rules as source_rules
 from safehold.web import request_rules
 from safehold.web import rules as web_rules
@@ -25,6 +26,7 @@ def all_rules() -> list[Rule]:
         *(row.rule for row in source_rules.RULES),
         *web_rules.RULES,
         *request_rules.RULES,
+        *secret_rules.RULES,
     ]
     rows += [rule for rule in deploy_checks.RULES if rule not in rows]
     return sorted(rows, key=lambda rule: rule.id)

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from safehold._version import __version__
 from safehold.findings import Rule
 from safehold.report.names import uri_of
-from safehold.report.result import SOURCE_FORMAT, Entry, Item, Result
+from safehold.report.result import LINES, Entry, Item, Result
 from safehold.report.shown import escaped, json_text
 from safehold.scan import FileReport
 
@@ -127,7 +127,7 @@ def _by_reference(result: Result) -> dict[str, Entry]:
 
 def _kind(report: FileReport) -> str:
     form = report.format.rpartition("+")[2]
-    if form == SOURCE_FORMAT:
+    if form in LINES:
         return "file"
     libraries = set(libraries_of(report))
     if form in _MODEL_FORMATS or libraries & (_KNOWN - _OF_DATA):

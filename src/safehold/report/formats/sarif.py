@@ -17,7 +17,7 @@ from typing import Any
 
 from safehold.findings import Location
 from safehold.report.names import member_uri, uri_of
-from safehold.report.result import SOURCE_FORMAT, Entry, Item, Origin, Result
+from safehold.report.result import LINES, Entry, Item, Origin, Result
 from safehold.report.sarif_run import (
     LEVELS,
     LONGEST_MESSAGE,
@@ -113,7 +113,7 @@ class _Run:
                 },
             },
         }
-        if entry.report.format != SOURCE_FORMAT:
+        if entry.report.format not in LINES:
             # What GitHub would compute from lines of text is nothing for bytes.
             row["partialFingerprints"]["primaryLocationLineHash"] = item.fingerprint
         if finding.location.member is not None:

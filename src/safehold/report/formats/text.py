@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from safehold.report.result import SOURCE_FORMAT, Entry, Item, Result
+from safehold.report.result import LINES, Entry, Item, Result
 from safehold.report.shown import log_line
 from safehold.scan import Verdict
 
@@ -28,7 +28,7 @@ def lines_of(entry: Entry, *, colour: bool = False, quiet: bool = False) -> Iter
     If ``quiet``, only those of findings that count.
     """
     report = entry.report
-    if not (entry.items or quiet) and report.format != SOURCE_FORMAT:
+    if not (entry.items or quiet) and report.format not in LINES:
         yield _line(report.path, report.verdict, "", colour=colour)
     for item in entry.items:
         if quiet and item.known is not None:

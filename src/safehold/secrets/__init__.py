@@ -1,0 +1,1 @@
+"""Secrets that files and the history of git hold: found, named, and never repeated."""
