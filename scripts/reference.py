@@ -16,6 +16,7 @@ from typing import Any
 
 import safehold._cli
 import safehold.errors
+from safehold.deploy import CHECKS
 from safehold.findings import Rule
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,6 +91,24 @@ def rules_page() -> str:
         lines.append(f"- CWE-{rule.cwe}")
         lines.append(f"- Fix: {FIX[rule.fix]}")
         lines.extend(f"- See <{reference}>" for reference in rule.references)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def settings_page() -> str:
+    """Return the page of checks of settings: what each finds, and examples of both kinds."""
+    lines = [NOTE, "# Checks of settings\n"]
+    lines.append(
+        "See [check settings](../how-to/check-settings.md); what is good has no finding.\n"
+    )
+    for check in CHECKS:
+        rule = check.rule
+        place = "anywhere" if check.always else "in production"
+        lines.append(f"## {rule.title} {{#{rule.id.lower()}}}\n")
+        lines.append(f"[{rule.id}](rules.md#{rule.id.lower()}), {rule.severity.label}, {place}.\n")
+        for kind, examples in (("Bad", check.bad), ("Good", check.good)):
+            for example in examples:
+                text = "\n".join(f"    {line}".rstrip() for line in example.text.splitlines())
+                lines.append(f"{kind}, in `{example.file}`:\n\n{text}\n")
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -192,7 +211,12 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-WRITERS = {"rules.md": rules_page, "errors.md": errors_page, "commands.md": commands_page}
+WRITERS = {
+    "settings.md": settings_page,
+    "rules.md": rules_page,
+    "errors.md": errors_page,
+    "commands.md": commands_page,
+}
 
 
 def main() -> int:

@@ -6,7 +6,15 @@ import pytest
 
 from safehold.deploy import CHECKS, check, check_settings
 from safehold.deploy.reading import read_text
-from tests.deploy.table import ENVIRONMENT, ENVIRONMENT_BAD, FILES, FILES_BAD, GOOD_ENVIRONMENTS
+from tests.deploy.table import (
+    ENVIRONMENT,
+    ENVIRONMENT_BAD,
+    FILES,
+    FILES_BAD,
+    GOOD_ENVIRONMENTS,
+    MORE_BAD,
+    MORE_GOOD,
+)
 
 pytestmark = pytest.mark.extras  # files of YAML
 
@@ -20,6 +28,11 @@ def test_does_nothing_to_good_environments(environment):
     assert check(environment) == []
 
 
+@pytest.mark.parametrize(("name", "value"), MORE_GOOD)
+def test_does_nothing_to_other_variables(name, value):
+    assert check({**ENVIRONMENT, name: value}) == []
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_does_nothing_to_good_files(name):
     assert check_settings(read_text(FILES[name], name)) == []
@@ -30,7 +43,7 @@ def test_the_tables_are_large_enough():
     assert len(GOOD_ENVIRONMENTS) + len(FILES) >= 40
 
 
-@pytest.mark.parametrize(("name", "value", "rule"), ENVIRONMENT_BAD)
+@pytest.mark.parametrize(("name", "value", "rule"), [*ENVIRONMENT_BAD, *MORE_BAD])
 def test_one_bad_variable_is_found(name, value, rule):
     assert rule in ids(check({**ENVIRONMENT, name: value}))
 

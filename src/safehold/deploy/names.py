@@ -17,7 +17,7 @@ _MOST_WORDS: Final = 8
 _ROWS: Final[tuple[tuple[str, str], ...]] = (
     ("ignored", r"debug (?:toolbar|log|file|port|level|info|toolbar panels|toolbar config)|(?:log|email|smtp|mail) host"
                 r"|token type|token url|login url|password reset(?: timeout| url| token)|use debug port"
-                r"|python hash seed|secret name|secret id|key id|key name|key size|key length"
+                r"|python hash seed|schema (?:path|file|dir|name)|secret name|secret id|key id|key name|key size|key length"
                 r"|(?:key|token|secret|password) prefix|x forwarded for"
                 r"|(?:secret|key|token|password) (?:backend|provider|store|manager|version)"),
     ("key-expiry", r"(?:secret|key|token|password|cert|certificate)s? (?:expiry|expires|expiration|expire|valid until|not "
@@ -82,7 +82,7 @@ _ROWS: Final[tuple[tuple[str, str], ...]] = (
                     r"forwarded (?:host|port)|proxy allow from|proxy headers middleware trusted hosts|"
                     r"secure proxy ssl header|allow forwarded|forwarded allow|"
                     r"real ip from|set real ip from|proxies count|proxy fix x (?:for|host|proto|port|prefix)|"
-                    r"num proxies|proxy count|forwarded trusted ips"),
+                    r"num proxies|proxy headers trusted|trust x forwarded for|proxy count|forwarded trusted ips"),
     ("waf", r"(?:waf|web application firewall|mod ?security)(?: (?:enabled|mode|status|engine|state|"
             r"action))?|sec rule engine|(?:disable|skip|bypass) waf|waf disabled"),
     ("transport", r"(?:secure )?(?:ssl|https|tls) redirect|(?:force|require|enforce|use|enable|only|"
@@ -188,11 +188,11 @@ _ROWS: Final[tuple[tuple[str, str], ...]] = (
               r"trail|(?:disable|no|skip) (?:audit|trail|audit log(?:ging|s)?|audit trail)|security "
               r"log(?:ging)?|(?:audit|trail)(?: log| logging)? disabled"),
     ("guard", r"(?:guard|safehold|enforcement|security|pickle|protection|runtime guard|policy|"
-              r"serialization|deserialization|csp|model loading)(?: (?:mode|enforcement|guard|enabled"
+              r"serialization|deserialization|csp|model loading)(?: (?:mode|enforcement|enforce|guard|enabled"
               r"|policy mode|policy|enforce|protection|level|guard mode|guard enabled|strict|"
               r"security))|(?:disable|skip|bypass|no) (?:guard|safehold|security|"
               r"protection|enforcement|verification|signature check|integrity check|"
-              r"signature verification)|enforcement|guard|"
+              r"signature verification)|enforcement|enforce|guard|"
               r"verify (?:signatures?|models?|artifacts?|integrity)|allow unsigned|allow unsafe|"
               r"allow unverified|allow unsigned models|integrity (?:check|checks|enabled)|(?:guard|"
               r"safehold|enforcement) disabled|require signatures?|trust remote code"),
@@ -214,14 +214,14 @@ _ROWS: Final[tuple[tuple[str, str], ...]] = (
                    r"as root|host (?:network|pid|ipc)|network mode|pid|ipc|cap add|"
                    r"capabilities add|volumes|security opt|ports|run as non root|ipc mode|userns mode|"
                    r"pid mode|hostnetwork|hostpid|hostipc"),
-    ("run-as", r"(?:run as )?(?:user|uid|gid|group)|run as (?:user|group)|service user|app user|"
+    ("run-as", r"(?:run as )?(?:user|uid|gid|group)|run as|puid|pgid|run as (?:user|group)|service user|app user|"
                r"process user|worker user|container user|unix user|daemon user|supervisor user"),
     ("environment", r"(?:env|environment|environment name|env name|runtime env|runtime "
                     r"environment|deployment environment|deployment env|stage|app mode|run mode|"
                     r"deploy env|deployment stage|profile|profiles active)|django settings module|django "
                     r"configuration|deployment|app settings|settings module|config name|config mode|"
                     r"flask config|app config|fastapi env|mode"),
-    ("bind", r"(?:bind|listen|host|address|interface|ip|bind (?:address|host|addr|ip)|listen "
+    ("bind", r"(?:gradio server name|bind|listen|host|address|interface|ip|bind (?:address|host|addr|ip)|listen "
              r"(?:address|host|addr|ip|on)|host ip|server host|app host|uvicorn host|http host|"
              r"web host|binds|server address|addr|endpoint address|binding|host address)"),
 )  # fmt: skip
@@ -229,6 +229,7 @@ _TAIL: Final = frozenset("enabled enable flag value setting default prod product
 """What may stand behind the words that tell, and changes nothing of what they mean."""
 _ALONE: Final = {
     "timeout": frozenset({"cache", "email", "smtp", "ping"}),
+    "verify": frozenset({"email", "mail", "phone", "account", "user"}),
     "limit": frozenset({"page", "pagination", "retries"}),
     "environment": frozenset({"build", "virtual", "conda", "tox", "modules"}),
     "log-level": frozenset({"isolation", "compression", "zoom", "water", "confidence", "security"}),

@@ -69,8 +69,13 @@ def _check_user(settings: Settings) -> Iterator[Finding]:
         if finding.rule is SUPERUSER:
             yield finding
     for setting in settings.about("database-user"):
-        if setting.text.lower() in _ADMINISTRATORS and not setting.name.startswith("POSTGRES_USER"):
+        if setting.text.lower() in _ADMINISTRATORS and not _is_of_server(setting):
             yield found(SUPERUSER, setting, "is an administrator of the database")
+
+
+def _is_of_server(setting: Setting) -> bool:
+    """Say whether it makes the server's first role, which is an administrator in any case."""
+    return setting.origin is Origin.CONTAINER and setting.name.endswith("POSTGRES_USER")
 
 
 _GOOD = (

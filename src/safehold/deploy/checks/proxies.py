@@ -51,11 +51,16 @@ def _is_open(setting: Setting) -> bool:
         return setting.value
     if any(item.lower() in _ANYBODY for item in setting.items):
         return True
-    is_flag = words[:1] == ("use",) or words[-1:] in (
-        ("proxy",),
-        ("headers",),
-        ("host",),
-        ("port",),
+    is_flag = (
+        words[:1] == ("use",)
+        or "trust" in words
+        or words[-1:]
+        in (
+            ("proxy",),
+            ("headers",),
+            ("host",),
+            ("port",),
+        )
     )
     return is_flag and setting.flag is True
 
