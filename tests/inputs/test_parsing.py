@@ -6,8 +6,6 @@ import pytest
 
 pytestmark = pytest.mark.extras
 
-import django
-from django.conf import settings
 from fastapi import FastAPI, Form, Query
 from flask import Flask
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -20,10 +18,9 @@ from safehold.inputs import flask as for_flask
 from safehold.inputs.parsing import as_json
 from tests.holding import world_of
 from tests.inputs.asking import Client
+from tests.web import django_project
 
-if not settings.configured:
-    settings.configure(USE_TZ=True, DEFAULT_CHARSET="utf-8")
-    django.setup()
+django_project.configure(None, "")
 
 from django import forms
 from django.core.exceptions import ValidationError

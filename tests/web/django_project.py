@@ -15,9 +15,10 @@ TEMPLATE = PAGE.format("{% csp_nonce %}")
 
 
 def configure(hold: Any, folder: Any) -> None:
-    """Set Django up, which can be done once in a process."""
+    """Set Django up, which can be done once in a process; the first context that is given stays."""
     if settings.configured:
         settings.FOLDER = str(folder)
+        settings.SAFEHOLD = settings.SAFEHOLD or hold
         return
     settings.configure(
         SAFEHOLD=hold, SECRET_KEY="of tests " * 9, ALLOWED_HOSTS=["testserver"],

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from safehold.artifacts import rules as artifact_rules
 from safehold.db import rules as database_rules
+from safehold.db.statements import rules as statement_rules
 from safehold.deploy import checks as deploy_checks
 from safehold.findings import Rule
 from safehold.guard import rules as guard_rules
+from safehold.inputs import context as context_rules
+from safehold.inputs import rules as input_rules
+from safehold.inputs import tripwires
 from safehold.policy import EVERY_TYPE
 from safehold.scan import rules as scan_rules
 from safehold.secrets import rules as secret_rules
@@ -23,6 +27,10 @@ def all_rules() -> list[Rule]:
         EVERY_TYPE,
         *guard_rules.RULES,
         *database_rules.RULES,
+        *statement_rules.RULES,
+        *context_rules.RULES,
+        *tripwires.RULES,
+        *input_rules.RULES,
         *(row.rule for row in source_rules.RULES),
         *web_rules.RULES,
         *request_rules.RULES,

@@ -191,3 +191,22 @@ UNFOLLOWED: Final = Rule(
     cvss=_SLOWED,
     score=2.3,
 )
+
+RULES: Final = (
+    STACKED,
+    UNION,
+    TAUTOLOGY,
+    CUT_OFF,
+    DELAY,
+    SCHEMA,
+    FILES,
+    PROGRAMS,
+    NETWORK,
+    PRIVILEGES,
+    SETTINGS,
+    WRITES,
+    UNREADABLE,
+    TOO_MANY,
+    SLOW,
+    UNFOLLOWED,
+)
