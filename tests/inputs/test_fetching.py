@@ -172,6 +172,15 @@ def test_a_name_that_gets_another_address_meanwhile_is_connected_to_by_the_one_c
     assert not reached
 
 
+@pytest.mark.parametrize("target", ["http://[", "http://[::1", "//[x]/", "http://a]/"])
+def test_a_redirect_to_what_is_no_url_is_refused(server, names, target):
+    names |= {"app.example": ["127.0.0.1"]}
+    with pytest.raises(InputRefused):
+        open_url(
+            f"http://app.example:{server.server_port}/redirect?to={target}", allowed=allowed(server)
+        )
+
+
 def test_headers_do_not_go_along_to_others(server, names):
     names |= {"app.example": ["127.0.0.1"], "other.example": ["127.0.0.1"]}
     url = f"http://app.example:{server.server_port}/redirect?to="

@@ -9,6 +9,7 @@ import pytest
 
 from safehold._cli import main
 from safehold.web import nonce, wsgi
+from safehold.web.fetching import Fetcher, Page
 from tests.web.serving import certificate, serving
 
 pytestmark = pytest.mark.bare
@@ -187,6 +188,14 @@ def test_endless_redirects_are_an_error_after_a_few(check, tls):
     assert "more than 10 redirects" in out
     assert out.splitlines()[-1] == "grade: -"
     assert len(asked) == 11
+
+
+def test_a_redirect_to_what_is_no_url_is_told(monkeypatch):
+    page = Page("https://a.example/", 302, (("location", "http://["),))
+    monkeypatch.setattr(Fetcher, "once", lambda *_: page)
+    found = Fetcher().fetch("https://a.example/")
+    assert "ValueError" in found.problem
+    assert found.hops == (page,)
 
 
 def test_what_cannot_be_fetched_is_an_error(check):

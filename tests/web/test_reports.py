@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from safehold.errors import DecodeError
 from safehold.events import Recorder
+from safehold.web import reports
 from safehold.web.refusals import Rate
 from safehold.web.reports import Reports, address, is_report, parse
 from tests.holding import Events
@@ -168,6 +169,16 @@ def test_memory_is_bounded(events, clock):
     for number in range(3000):
         rate.takes(str(number))
     assert len(rate._peers) <= 1025
+
+
+def test_what_is_too_much_makes_nothing_forgotten_that_was_told(take, events, monkeypatch):
+    monkeypatch.setattr(reports, "_MOST_KNOWN", 10)  # as many as one peer is told
+    assert take([new()]) == 204
+    for number in range(2000):
+        take([new(blockedURL=f"https://{number}")])
+    told = len(events.rows)
+    assert take([new()], peer="another") == 204
+    assert len(events.rows) == told
 
 
 def test_type_is_read_without_its_parameters():

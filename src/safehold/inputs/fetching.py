@@ -115,7 +115,11 @@ def _followed(
         location = dict(answer.headers).get("location")
         if answer.status not in _REDIRECTS or location is None:
             return answer
-        following = parse_url(urljoin(answer.url, location), allowed)
+        try:
+            target = urljoin(answer.url, location)
+        except ValueError as error:  # as of `http://[`
+            raise refused("a URL leads to what is no URL") from error
+        following = parse_url(target, allowed)
         if following[:3] != parts[:3]:
             headers = {}
         parts = following

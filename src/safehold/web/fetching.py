@@ -79,7 +79,10 @@ class Fetcher:
             if page.status not in _REDIRECTS or not to:
                 return replace(page, hops=tuple(hops))
             hops.append(page)
-            url = urljoin(url, to)
+            try:
+                url = urljoin(url, to)
+            except ValueError as error:
+                return Page(to[:200], problem=_said(error), hops=tuple(hops))
             if len(hops) > _MOST_HOPS:
                 return Page(url, problem=f"more than {_MOST_HOPS} redirects", hops=tuple(hops))
 

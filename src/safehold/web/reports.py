@@ -100,6 +100,7 @@ class Reports:
             except TrailError:
                 self._forget(violation.key)
                 return 503
+            self._trim()
         return 204
 
     def _is_known(self, key: tuple[str, ...]) -> int:
@@ -113,9 +114,13 @@ class Reports:
                 return -1
             self._known[key] = (now, 0)
             self._known.move_to_end(key)
-            if len(self._known) > _MOST_KNOWN:
-                self._known.popitem(last=False)
             return count
+
+    def _trim(self) -> None:
+        """Keep few; what was not told makes nothing else forgotten."""
+        with self._lock:
+            while len(self._known) > _MOST_KNOWN:
+                self._known.popitem(last=False)
 
     def _forget(self, key: tuple[str, ...]) -> None:
         with self._lock:
