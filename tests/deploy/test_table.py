@@ -14,6 +14,7 @@ from tests.deploy.table import (
     GOOD_ENVIRONMENTS,
     MORE_BAD,
     MORE_GOOD,
+    OTHER_FILES,
 )
 
 pytestmark = pytest.mark.extras  # files of YAML
@@ -58,6 +59,11 @@ def test_one_bad_variable_is_found_in_a_file(name, value, rule):
 def test_one_change_of_a_file_is_found(name, old, new, rule):
     assert old in FILES[name]
     assert rule in ids(check_settings(read_text(FILES[name].replace(old, new, 1), name)))
+
+
+@pytest.mark.parametrize(("name", "text", "rule"), OTHER_FILES)
+def test_other_files(name, text, rule):
+    assert rule in ids(check_settings(read_text(text, name)))
 
 
 @pytest.mark.parametrize("row", CHECKS, ids=lambda row: row.rule.id)

@@ -105,7 +105,10 @@ def of_compose(data: Mapping[str, Any], path: str) -> Iterator[Setting]:
     for name, service in services.items() if isinstance(services, Mapping) else ():
         if not isinstance(service, Mapping):
             continue
-        flat = dict(flatten({key: value for key, value in service.items() if key not in _APART}))
+        kept = {key: value for key, value in service.items() if key not in _APART}
+        if isinstance(kept.get("ports"), list):
+            kept["ports"] = [_port(item) for item in kept["ports"]]
+        flat = dict(flatten(kept))
         for setting in settings_of(flat.items(), Origin.CONTAINER, path):
             yield replace(setting, name=f"services.{name}.{setting.name}")
         for key, value in _environment(service.get("environment")):
@@ -121,6 +124,14 @@ def of_compose(data: Mapping[str, Any], path: str) -> Iterator[Setting]:
 
 
 _APART: Final = frozenset({"environment", "command", "entrypoint", "healthcheck", "labels"})
+
+
+def _port(item: Any) -> str:
+    """Return a port in the short form, whatever form it has."""
+    if not isinstance(item, Mapping):
+        return str(item)
+    parts = [item.get(key) for key in ("host_ip", "published", "target")]
+    return ":".join(str(part) for part in parts if part is not None)
 
 
 def services_of(data: Mapping[str, Any]) -> frozenset[str]:

@@ -25,7 +25,7 @@ _TAKES: Final = frozenset(
 )
 _ELSEWHERE: Final = frozenset("dev development test testing local debug tests ci".split())
 _CALLS: Final = frozenset(
-    "FastAPI Flask Starlette Litestar Quart Sanic Dash run CORS CORSMiddleware SessionMiddleware "
+    "Env FastAPI Flask Starlette Litestar Quart Sanic Dash run CORS CORSMiddleware SessionMiddleware "
     "TrustedHostMiddleware ProxyHeadersMiddleware ProxyFix set_cookie create_engine "
     "create_async_engine add_middleware Middleware run_simple basicConfig serve Server Config "
     "HTTPSRedirectMiddleware update from_mapping Celery launch Limiter Talisman Redis run_server "
@@ -135,10 +135,17 @@ class _Reader:
         is_config = name in ("update", "from_mapping")
         if is_config and _last(getattr(node.func, "value", node.func)) not in ("config", "conf"):
             return
+        if name == "Env":
+            yield from self._scheme(node)
+            return
         for item in node.keywords:
             if item.arg:
                 shown = item.arg if is_config else f"{name}.{item.arg}"
                 yield from self._given(shown, item.value)
+        if name == "CORS" and node.args and not given & {"origins", "resources"}:
+            yield from self._settings(f"{name}.origins", "*", node.lineno, default=True)
+        if name.startswith("create_") and node.args:
+            yield from self._given(f"{name}.database_url", node.args[0])
         if name == "setLevel" and node.args:
             shown = _last(node.args[0])
             yield from self._settings("log.level", shown, node.lineno, default=False)
@@ -146,6 +153,15 @@ class _Reader:
             yield from self._docs(node, given)
         if name == "SessionMiddleware" and "https_only" not in given:
             yield from self._settings(f"{name}.https_only", False, node.lineno, default=True)  # noqa: FBT003
+
+    def _scheme(self, node: ast.Call) -> Iterator[Setting]:
+        """`environ.Env(DEBUG=(bool, True))`: a type and a default for each name."""
+        for item in node.keywords:
+            pair = item.value
+            if item.arg and isinstance(pair, ast.Tuple) and len(pair.elts) == 2:
+                value = self.value(pair.elts[1])
+                if value is not UNKNOWN:
+                    yield from self._settings(item.arg, value, node.lineno, default=True)
 
     def _docs(self, node: ast.Call, given: set[str]) -> Iterator[Setting]:
         for item in node.keywords:
@@ -234,7 +250,7 @@ class _Reader:
             given = {item.arg: self.value(item.value) for item in node.keywords if item.arg}
             numbers = {key: value for key, value in given.items() if _is_number(value)}
             try:
-                days = self.value(node.args[0]) if node.args else 0
+                days = self.value(node.args[0]) if node.args else numbers.pop("days", 0)
                 return timedelta(days=days if _is_number(days) else 0, **numbers)
             except (TypeError, OverflowError):
                 return UNKNOWN
