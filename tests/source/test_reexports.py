@@ -46,6 +46,8 @@ def after(audit) -> str:
         "import app.compat\n\napp.compat.load('m.pt')\n",
         "from app import compat\n\ncompat.harmless.load('m.pt')\n",
         "from app.own import load\n\nload('m.pt')\n",
+        "from app.listed import *\n\nread('m.joblib')\n",
+        "from app.hidden import *\n\n_load('m.pt')\n",
     ],
 )
 def test_does_nothing_to_names_that_are_no_library(audits, source):
@@ -54,7 +56,8 @@ def test_does_nothing_to_names_that_are_no_library(audits, source):
             "app/__init__.py": "",
             "app/other.py": "torch = {}\n",
             "app/torch.py": "def load(path):\n    return path\n",
-            "app/listed.py": "import torch\n\n__all__ = ['name']\nname = 1\n",
+            "app/listed.py": "from joblib import load as read\n\n__all__ = ['name']\nname = 1\n",
+            "app/hidden.py": "from torch import load as _load\n",
             "app/own.py": "import torch\n\n\ndef load(path):\n    return path\n",
             "app/compat.py": COMPAT + "from . import harmless\n",
             "app/harmless.py": "def load(path):\n    return path\n",
@@ -76,7 +79,9 @@ def test_does_nothing_to_names_that_are_no_library(audits, source):
         ("import app.compat\n\napp.compat.torch.load('m.pt')\n", 3, "migrated"),
         ("from . import compat\n\ncompat.torch.load('m.pt')\n", 3, "migrated"),
         ("from app.compat import (\n    torch,  # it\n)\n\ntorch.load('m.pt')\n", 5, "migrated"),
+        ("from app.compat import (\n    # (it)\n    torch,\n)\n\ntorch.load('m')\n", 6, "migrated"),
         ("from app.compat import *\n\ntorch.load('m.pt')\n", 3, "diagnosed"),
+        ("from app.starred import torch\n\ntorch.load('m.pt')\n", 3, "diagnosed"),
         ("from app import compat as c\n\nc.pickle.load(c.torch.load('m'))\n", 3, "diagnosed"),
         ("from app.maybe import torch\n\ntorch.load('m.pt')\n", 3, "diagnosed"),
         ("from app.compat import pickle\n\npickle.loads(b'')\n", 3, "unchanged"),
@@ -86,6 +91,7 @@ def test_does_nothing_to_names_that_are_no_library(audits, source):
         ("from app import load_model\n\nload_model('m.pt')\n", 3, "unchanged"),
         ("from . import io\n\nio.load_model('m.pt')\n", 3, "unchanged"),
         ("from app.far import read\n\nread('m.pt')\n", 3, "unchanged"),
+        ("from app.again import read\n\nread('m.pt')\n", 3, "unchanged"),
         ("from app.two import load\n\nload('m.joblib')\n", 3, "unchanged"),
     ],
 )
@@ -97,7 +103,9 @@ def test_finds_what_another_module_hands_on(audits, source, line, outcome):
             "app/io.py": IO,
             "app/far.py": "from .near import read\n",
             "app/near.py": "from app import load_model as read\n",
+            "app/again.py": "from .compat import torch\n\nread = torch.load\n",
             "app/two.py": "try:\n    from joblib import load\nexcept ImportError:\n    raise\n",
+            "app/starred.py": "from .compat import *\n\n__all__ = ['name']\nname = 1\n",
             "app/maybe.py": "try:\n    import torch\nexcept ImportError:\n    torch = None\n",
             "app/user.py": source,
         }
@@ -150,10 +158,24 @@ def test_modules_that_import_each_other_come_to_an_end(audits):
             "one.py": "from two import read, other\n\nread('m.pt')\n",
             "two.py": "from one import other\nfrom three import read\n\nother('m.pt')\n",
             "three.py": "from two import *\nimport torch\n\nread = torch.load\n",
+            "four.py": "from zed import torch\n\nread = torch.load\nread('m.pt')\n",
+            "zed.py": "import torch\nfrom four import read\n\nread('m.pt')\n",
         }
     )
     assert lines(found["one.py"]) == [3]
     assert not found["two.py"].findings
+    assert lines(found["four.py"]) == [4]
+    assert lines(found["zed.py"]) == [4]
+
+
+def test_a_library_is_known_by_its_own_name_in_its_own_tree(audits):
+    found = audits(
+        {
+            "torch/__init__.py": "from pickle import load\n",
+            "user.py": "import torch\n\ntorch.load('m.pt')\n",
+        }
+    )
+    assert [finding.rule.name for finding in found["user.py"].findings] == ["torch"]
 
 
 def test_a_second_look_finds_nothing_to_do(audits, tmp_path):
@@ -179,6 +201,9 @@ def test_only_modules_that_take_a_library_are_parsed_for_it():
         "d.py": b"import a\n\na.save\n",
         "e.py": b"import a\n\na.torch.load\n",
         "f.py": b"from a import *\n",
+        "g.py": b"from .torch import load\n",
+        "h.py": b"from g import load\n",
+        "i.py": b"from a import (\n    save,  # without torch\n)\n",
     }
     assert find_reexports(files, files.__getitem__, LIBRARIES).takers == {"c.py", "e.py", "f.py"}
 

@@ -52,7 +52,7 @@ class Offered:
 
     def _offers(self, path: str) -> Mapping[str, Meaning]:
         if path not in self._known:
-            self._known[path] = {}  # modules that import each other hand on what is theirs
+            self._known[path] = {}  # modules that import each other come back here
             self._known[path] = self._found(path)
         return self._known[path]
 
@@ -74,11 +74,17 @@ class Offered:
 
     def _meant(self, data: bytes, path: str) -> dict[str, Meaning]:
         try:
-            module = analyse(parse(decode(data).utf8))
+            tree = parse(decode(data).utf8)
+            module = analyse(tree)
         except (UnreadableError, RecursionError, MemoryError):
             return {}
+        names = self._tree.offered.get(path, ())
+        if self.is_taker(path) and not self._known[path]:
+            # To those that it imports and that import it, it hands on what is its own.
+            # Analysed by itself: what a name means is kept once it was asked for.
+            self._known[path] = dict(offers_of(analyse(tree), names, self._libraries))
         self.name(module, path)
-        found = dict(offers_of(module, self._tree.offered.get(path, ()), self._libraries))
+        found = dict(offers_of(module, names, self._libraries))
         return {
             name: replace(meant, is_settled=_is_settled(module, name, meant))
             for name, meant in found.items()

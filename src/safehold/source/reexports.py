@@ -24,7 +24,7 @@ from safehold.source.scopes import Module
 _ROUNDS: Final = 8
 """Modules that may hand a name on, one to the next."""
 _ID: Final = rb"[\w\x80-\xff]"
-_LISTED: Final = rb"(\([^)]*\)|[^\n\r;#]*(?:\\\r?\n[^\n\r;#]*)*)"
+_LISTED: Final = rb"(\((?:[^)#]|#[^\n\r]*)*\)|[^\n\r;#]*(?:\\\r?\n[^\n\r;#]*)*)"
 _FROM: Final = re.compile(
     rb"(?<![\w.])from[ \t]*(\.*)[ \t]*(" + _ID + rb"[\w.\x80-\xff]*)?[ \t]+import[ \t]*" + _LISTED
 )
@@ -56,12 +56,13 @@ class Import(NamedTuple):
 class Meaning:
     """What a module's name stands for.
 
-    `is_plain`: nothing but one import at the top of the module binds it. `is_settled`: migration
-    points it at a facade where it is bound.
+    `is_plain`: nothing but one import at the top of the module binds it. `in_star`: `import *`
+    takes it along. `is_settled`: migration points it at a facade where it is bound.
     """
 
     dotted: str
     is_plain: bool
+    in_star: bool = True
     is_settled: bool = False
 
 
@@ -106,7 +107,9 @@ class Reexports:
                     found[name] = offers[alias.name]
                 elif alias.name == "*":
                     prefix = name.removesuffix("*")
-                    found.update((prefix + item, meant) for item, meant in offers.items())
+                    found.update(
+                        (prefix + item, meant) for item, meant in offers.items() if meant.in_star
+                    )
             if alias.name != "*":
                 dotted = f"{owner}.{alias.name}" if owner else alias.name
                 found.update(self._below(name, dotted, level, here, of, used))
@@ -148,8 +151,10 @@ def find_reexports(
             inner[path] = ours
         if any(word in data for word in words):
             names = set(_of_libraries(imports, libraries))
-            if names and _may_assign(data, names):
-                names.update(_assigned(data, names | members))
+            # What has such a name in another module may be a library, too.
+            taken = {new for item in ours for old, new in item.names if old in roots | members}
+            if (names or taken) and _may_assign(data, names | taken):
+                names.update(_assigned(data, names | taken | members))
             if names:
                 offered[path] = names
     return _linked(Reexports(known), inner, offered, read)
@@ -206,7 +211,7 @@ def _links(
     names = offered[path]
     for name, bound in item.names:
         if name == "*":
-            yield from ((path, each, each) for each in sorted(names) if not each.startswith("_"))
+            yield from ((path, each, each) for each in sorted(names))
         elif name in names:
             yield path, name, bound
 
@@ -344,11 +349,10 @@ def offers_of(
     """Yield those of a module's names that stand for a library, or for what reads or writes."""
     listed = _listed(module)
     for name in names:
-        if listed is not None and name not in listed and name not in module.scope.bindings:
-            continue
+        in_star = name in listed if listed is not None else not name.startswith("_")
         for dotted in names_of(ast.Name(name, ast.Load()), module.scope, module):
             if _is_unsafe(dotted, libraries):
-                yield name, Meaning(dotted, _is_plain(module, name))
+                yield name, Meaning(dotted, _is_plain(module, name), in_star)
                 break
 
 
