@@ -15,6 +15,8 @@ from safehold.errors import LimitExceeded
 from safehold.inputs.requests import MOST, Inputs, current, hold_inputs
 from safehold.policy.requests import Requests
 from safehold.web import SecurityHeaders, asgi_gate, wsgi, wsgi_gate
+from safehold.web.django import SecurityHeadersMiddleware
+from safehold.web.exchange import KEY, Exchange
 from safehold.web.limits import Meter
 from safehold.web.values import RequestInputs, body_values
 from tests.holding import make_world
@@ -280,6 +282,23 @@ def test_what_a_router_took_from_a_path_is_an_input(hold):
     assert {ATTACK, "1"} <= set(asgi_gate._parts(scope))
     request = SimpleNamespace(view_args={"a": ATTACK})
     assert ATTACK in set(wsgi_gate._parts({"werkzeug.request": request}))
+
+
+def test_what_django_took_from_a_path_is_an_input(hold):
+    inputs = Inputs()
+    hold_inputs(inputs)
+    request = SimpleNamespace(META={KEY: Exchange()})
+    put = SecurityHeadersMiddleware.process_view
+    put(
+        None,
+        request,
+        test_nothing_is_kept_where_the_policy_says_so,
+        ("one",),
+        {"a": ATTACK, "b": 1},
+    )
+    hold_inputs(None)
+    assert inputs.texts == ("one", ATTACK, "1")
+    put(None, request, len, (), {"a": ATTACK})
 
 
 def test_nothing_is_kept_where_the_policy_says_so(tmp_path):
