@@ -223,6 +223,18 @@ def test_a_directory_is_searched_and_files_for_development_are_left_out(tmp_path
     assert found == {("SH302", ".env"), ("SH320", "production.py")}
 
 
+def test_files_of_a_service_are_found_below_other_directories(tmp_path):
+    places = {"services/api/.env": "DEBUG=1\n", "deploy/docker/Dockerfile": "FROM a:1.2\n",
+              "services/api/config/prod.toml": "debug = true\n",
+              "services/api/data/config.json": '{"debug": true}',
+              "tests/.env": "DEBUG=1\n", "services/api/words.json": '{"debug": true}'}  # fmt: skip
+    for name, text in places.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = {os.path.relpath(one.location.path, tmp_path) for one in check(tmp_path)}
+    assert found == {*list(places)[:3]}
+
+
 def test_a_file_that_git_keeps_is_committed(tmp_path):
     (tmp_path / ".git").mkdir()
     (tmp_path / ".env").write_text(f"SECRET_KEY={KEY}\n")

@@ -38,7 +38,14 @@ _NOT_SETTINGS: Final = frozenset(
     ".pre-commit-config.yaml setup.cfg tox.ini pytest.ini .gitlab-ci.yml action.yml composer.json "
     "renovate.json .eslintrc.json openapi.json openapi.yaml swagger.json unsealed.toml mypy.ini".split()
 )
+_APART: Final = frozenset(
+    "node_modules venv env3 tests test testing docs doc examples example data datasets models "
+    "dist build __pycache__ site-packages migrations static media htmlcov site target vendor "
+    "notebooks fixtures templates locale benchmarks bench".split()
+)
 _MOST_FILES: Final = 300
+_MOST_FOLDERS: Final = 400
+_MOST_DEPTH: Final = 4
 _MOST_BYTES: Final = 512 * 2**10
 
 
@@ -219,22 +226,22 @@ def find(root: Path) -> Iterator[Path]:
 
 
 def _folders(root: Path) -> Iterator[tuple[Path, int]]:
-    yield root, 0
-    for entry in sorted(os.scandir(root), key=lambda item: item.name):
-        if not entry.is_dir(follow_symlinks=False):
-            continue
-        inner = Path(entry.path)
-        names = {item.name for item in os.scandir(inner)}
-        if entry.name.lower() in _FOLDERS or names & {
-            "settings.py",
-            "config.py",
-            "settings",
-            "config",
-        }:
-            yield inner, 1
-            for one in sorted(names & {"settings", "config", "core", "production", "prod", "base"}):
-                if (inner / one).is_dir() and not (inner / one).is_symlink():
-                    yield inner / one, 2
+    """Yield a directory and those below it that may belong to a service, the outer ones first."""
+    waiting, seen = [(root, 0)], 0
+    while waiting and seen < _MOST_FOLDERS:
+        folder, depth = waiting.pop(0)
+        seen += 1
+        yield folder, depth
+        if depth < _MOST_DEPTH:
+            waiting += [
+                (Path(entry.path), depth + 1)
+                for entry in sorted(os.scandir(folder), key=lambda item: item.name)
+                if entry.is_dir(follow_symlinks=False) and _is_of_service(entry.name.lower())
+            ]
+
+
+def _is_of_service(low: str) -> bool:
+    return low not in _APART and (not low.startswith(".") or low in _FOLDERS)
 
 
 def _holds_settings(path: Path, depth: int) -> bool:
@@ -248,7 +255,19 @@ def _holds_settings(path: Path, depth: int) -> bool:
         return not _NAMES.isdisjoint(words) or path.parent.name == "settings"
     if suffix == ".txt":
         return low.startswith("requirements") or path.parent.name == "requirements"
-    return suffix in _DOCUMENTS and not (low.startswith(".") and depth == 0 and suffix != ".toml")
+    is_told = (
+        depth == 0
+        or path.parent.name.lower() in _FOLDERS
+        or low.startswith(
+            ("compose.", "docker-compose", "safehold.", "pyproject.", "supervisord", "deployment.")
+        )
+    )
+    is_told = is_told or not _NAMES.isdisjoint(low.replace("-", "_").replace(".", "_").split("_"))
+    return (
+        suffix in _DOCUMENTS
+        and is_told
+        and not (low.startswith(".") and depth == 0 and suffix != ".toml")
+    )
 
 
 def _is_tracked(path: Path, root: Path) -> bool:

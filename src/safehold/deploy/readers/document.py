@@ -15,6 +15,7 @@ from safehold.deploy.settings import Origin, Setting, flatten, settings_of
 from safehold.errors import ConfigError, MissingExtra
 from safehold.findings import Location
 
+_KEY: Final = re.compile(r"(?m)^[ \t{,-]*[\"']?([\w.-]+)[\"']?[ \t]*[:=]")
 _MOST_NODES: Final = 200_000
 _DEPENDENCIES: Final = re.compile(r"^[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?$")
 
@@ -131,11 +132,17 @@ def _lines(text: str, path: str) -> Any:
 
         return key_lines(text).get
 
+    places: dict[str, list[int]] = {}
+    line, last = 1, 0
+    for match in _KEY.finditer(text):
+        line += text.count("\n", last, match.end())
+        last = match.end()
+        places.setdefault(match[1], []).append(line)
+
     def line_of(name: str) -> int | None:
         """Return the line that the last part of a name begins, if only one does."""
-        last = re.escape(re.sub(r"\[\d+\]$", "", name).rsplit(".", 1)[-1])
-        found = [*re.finditer(rf"(?m)^[\s{{,-]*[\"']?{last}[\"']?\s*[:=]", text)]
-        return text.count("\n", 0, found[0].end()) + 1 if len(found) == 1 else None
+        found = places.get(re.sub(r"\[\d+\]$", "", name).rsplit(".", 1)[-1], ())
+        return found[0] if len(found) == 1 else None
 
     return line_of
 
