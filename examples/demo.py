@@ -7,6 +7,7 @@ own tests pass both times; with 1 otherwise.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -18,8 +19,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 TRADER = Path(__file__).resolve().parent / "trader"
-ATTACKS = ("plant_data", "plant_model", "tamper_model", "swap_models", "replay_model")
+ATTACKS = (
+    "plant_data", "plant_model", "tamper_model", "swap_models", "replay_model",
+    "inject_value", "inject_order",
+)  # fmt: skip
 PLANTS = ("plant_data", "plant_model")
+# What it sends is a value now and nothing else: there is nothing to refuse.
+BOUND = ("inject_value",)
+
+# What `harden` does not write: where the service makes its engine and its application.
+HOLD = '''"""The policy of this service, once for each process."""
+
+import os
+
+import safehold
+
+hold = safehold.Context.load(os.environ["SAFEHOLD_POLICY"])
+'''
+BY_HAND = (
+    ("trader/db.py", "from trader import settings\n",
+     "import safehold.db\nfrom trader import settings\nfrom trader.policy import hold\n"),
+    ("trader/db.py", "return create_engine(url, echo=False)",
+     "return safehold.db.guard(create_engine(url, echo=False), hold)"),
+    ("trader/app.py", "from trader.predict import Predictor\n",
+     "from trader.policy import hold\nfrom trader.predict import Predictor\n"),
+    ("trader/app.py", "from trader import config_store",
+     "import safehold.web\nfrom trader import config_store"),
+    ("trader/app.py", "    return app\n", "    return safehold.web.install(app, hold)\n"),
+)  # fmt: skip
 
 # What a copy must not take along: files of an earlier training belong to other keys.
 LEFT_BEHIND = ("__pycache__", ".pytest_cache", "models", "data", "configs")
@@ -129,6 +156,31 @@ def harden(copy: Copy) -> Done:
     return done
 
 
+def guard(root: Path) -> str:
+    """Put the guard before the statements of a copy, and the gate before its requests, by hand.
+
+    Returns what was changed, line by line.
+    """
+    (root / "trader" / "policy.py").write_text(HOLD)
+    changed = ["trader/policy.py: new"]
+    for name, before, after in BY_HAND:
+        path = root / name
+        text = path.read_text()
+        if text.count(before) != 1:
+            raise SystemExit(f"{name} has not once {before!r}")
+        path.write_text(text.replace(before, after))
+        changed += [f"{name}: + {line.strip()}" for line in after.splitlines()
+                    if line.strip() not in before]  # fmt: skip
+    return "\n".join(changed)
+
+
+def refusals(copy: Copy) -> list[str]:
+    """Return the rules of statements that were refused, as the trail has them."""
+    asked = ("--action", "statement", "--outcome", "refused", "--format", "jsonl")
+    done = copy.must_run("-m", "safehold", "trail", "export", *asked, "--policy", "safehold.toml")
+    return [json.loads(line)["e"]["rule"] for line in done.output.splitlines()]
+
+
 def complaints(
     before: dict[str, Outcome], after: dict[str, Outcome], tests: tuple[str, str]
 ) -> list[str]:
@@ -139,7 +191,10 @@ def complaints(
             found.append(f"{name} did not succeed before: {before[name].line}")
         if after[name].command_ran:
             found.append(f"{name} ran its command after hardening")
-        if not after[name].refused_by:
+        if name in BOUND:
+            if after[name].succeeded:
+                found.append(f"{name} succeeded after hardening: {after[name].line}")
+        elif not after[name].refused_by:
             found.append(f"{name} was not refused by safehold after: {after[name].line}")
     if not re.fullmatch(r"\d+ passed(, \d+ warnings?)?", tests[0]):
         found.append(f"the service's tests before: {tests[0]}")
@@ -193,7 +248,7 @@ def main() -> int:
     print(f"  {root}", flush=True)
     print(indented(copy.must_run("-m", "trader.train").output))
 
-    section("Before: attacks with write access to a directory of the service")
+    section("Before: attacks of who may write a directory of the service, or asks it")
     before = {name: copy.attack(name) for name in ATTACKS}
     section("Before: the service's own tests")
     tests_before = copy.tests()
@@ -201,15 +256,24 @@ def main() -> int:
     section("safehold harden --write")
     print(indented(harden(copy).output))
 
+    section("By hand: the guard before statements, the gate before requests")
+    print(indented(guard(root)))
+
     section("After: the service's own tests")
     tests_after = copy.tests()
     section("After: the same attacks")
     after = {name: copy.attack(name) for name in ATTACKS}
 
+    section("After: what the trail says of statements")
+    refused = refusals(copy)
+    print(f"  refused: {', '.join(sorted(set(refused)))} ({len(refused)})")
+
     section("Before and after")
     tests = (tests_before, tests_after)
     show_table(before, after, tests)
     found = complaints(before, after, tests)
+    if not refused:
+        found.append("the trail has no statement that was refused")
     for complaint in found:
         print(f"NOT AS IT SHOULD BE: {complaint}")
 

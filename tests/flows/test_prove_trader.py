@@ -13,6 +13,8 @@ import pytest
 
 pytestmark = [pytest.mark.extras, pytest.mark.forking]
 
+from examples import demo  # noqa: E402  (the marker of extras comes first)
+
 TRADER = Path(__file__).resolve().parents[2] / "examples" / "trader"
 HINTS = """\
 [prove]
@@ -20,15 +22,6 @@ start = "uvicorn {app}:app --port {port} --no-server-header"
 ready = "/health"
 artifacts = ["models/*.joblib"]
 renew = "python -m trader.train --only direction --seed 8"
-"""
-# What `harden` leaves to the operator: it says so in its report, and docs/how-to/web.md how.
-SERVE = """\
-import os
-
-import safehold
-from trader.app import app
-
-app = safehold.web.install(app, safehold.Context.load(os.environ["SAFEHOLD_POLICY"]))
 """
 FALLS = {
     "planted-pickle", "tampered-artifact", "swapped-artifacts", "replayed-artifact",
@@ -86,9 +79,10 @@ def test_the_hardened_service_holds_and_its_trail_has_every_attempt(trained, tmp
         for name in ("SAFEHOLD_SECRET_KEY", "TRADER_SECRET_KEY")
     }
     run(root, keys, "-m", "safehold", "harden", ".", "--write", codes=(0, 1))
-    (root / "serve.py").write_text(SERVE)
+    # What `harden` leaves to the operator: docs/how-to/web.md and guard-statements.md say how.
+    demo.guard(root)
     variables = keys | {"SAFEHOLD_POLICY": str(root / "safehold.toml")}
-    document = prove(root, variables, "serve", 0, "--keep", str(kept))
+    document = prove(root, variables, "trader.app", 0, "--keep", str(kept))
 
     found = outcomes(document)
     assert {name for name, outcome in found.items() if outcome == "not-tried"} == NOT_TRIED

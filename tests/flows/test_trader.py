@@ -14,10 +14,12 @@ import pytest
 
 pytestmark = pytest.mark.extras
 
+from examples import demo  # noqa: E402  (the marker of extras comes first)
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 TRADER = EXAMPLES / "trader"
-ATTACKS = ("plant_data", "plant_model", "tamper_model", "swap_models", "replay_model")
-PLANTS = ("plant_data", "plant_model")
+ATTACKS = demo.ATTACKS
+PLANTS = demo.PLANTS
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def hardened(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Service
     command = ("-m", "safehold", "harden", ".", "--write", "--report", "report")
     keyed = Service(root, {"SAFEHOLD_SECRET_KEY": key})
     checked(keyed.run(*command, "--exclude", "attacks"), 0, 1)
+    demo.guard(root)
     return Service(root, keyed.variables | {"SAFEHOLD_POLICY": str(root / "safehold.toml")})
 
 
@@ -166,11 +169,29 @@ def test_the_hardened_service_passes_the_same_tests(plain: Service, hardened: Se
 def test_the_hardened_service_refuses(name: str, hardened: Service, tmp_path: Path) -> None:
     victims = hardened.artifacts()
     done = hardened.attack(name, tmp_path / "marker")
-    assert re.match(r"FAILED: safehold\.[\w.]+: .", checked(done, 1)), done.stdout
+    expected = r"FAILED: NoEffect: ." if name in demo.BOUND else r"FAILED: safehold\.[\w.]+: ."
+    assert re.match(expected, checked(done, 1)), done.stdout
     assert not (tmp_path / "marker").exists()
     left = hardened.artifacts()
     newer = {path for path in victims if left[path] != victims[path]}
     assert newer == ({"models/direction.joblib"} if name == "replay_model" else set())
+
+
+def test_the_findings_of_values_in_sql_are_closed(hardened: Service) -> None:
+    before, after = (
+        (hardened.root / "report" / f"{name}.txt").read_text() for name in ("before", "after")
+    )
+    assert "SH201" in before
+    assert "SH201" not in after
+    assert "SH202" in after  # the order of trades, which the guard stands before
+
+
+def test_the_trail_has_the_statement_that_was_refused(hardened: Service, tmp_path: Path) -> None:
+    hardened.attack("inject_order", tmp_path / "marker")
+    asked = ("--action", "statement", "--outcome", "refused", "--format", "jsonl")
+    done = hardened.run("-m", "safehold", "trail", "export", *asked, "--policy", "safehold.toml")
+    assert '"SH510"' in checked(done, 0)
+    assert "substr" not in done.stdout
 
 
 def test_the_hardened_service_still_trains_and_serves(hardened: Service) -> None:

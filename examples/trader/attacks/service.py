@@ -35,6 +35,18 @@ print(json.dumps(line))
 """
 
 
+def get(path: str, *queries: dict[str, str]) -> str:
+    """Return code that asks the service over HTTP, as anybody can, and answers with a list."""
+    lines = (
+        "from fastapi.testclient import TestClient",
+        "from trader.app import create_app",
+        "with TestClient(create_app()) as client:",
+        f"    asked = [client.get({path!r}, params=query) for query in {queries!r}]",
+        "answer = [given.raise_for_status().json() for given in asked]",
+    )
+    return "\n    ".join(lines)
+
+
 class Refused(Exception):
     """The service raised: the type of the error and its text."""
 
@@ -98,7 +110,7 @@ def put_back(*victims: Path) -> Iterator[list[bytes]]:
             victim.write_bytes(content)
 
 
-def run(attack: Callable[[Attack], None], *, before: str) -> NoReturn:
+def run(attack: Callable[[Attack], None], *, before: str = "answer = None") -> NoReturn:
     """Check that the service works before the attack, then run it; exits with 2 if it does not."""
     parser = argparse.ArgumentParser(description=attack.__doc__)
     parser.add_argument("--marker", type=Path, help="the file that a planted payload touches")

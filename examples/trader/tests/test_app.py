@@ -30,6 +30,11 @@ def test_trades_of_one_symbol_come_newest_first(client: TestClient) -> None:
     assert [row["side"] for row in rows] == ["sell", "buy"]
 
 
+def test_trades_come_largest_first_where_that_is_asked_for(client: TestClient) -> None:
+    rows = client.get("/trades", params={"symbol": "ACME", "order": "quantity"}).json()
+    assert [row["quantity"] for row in rows] == [10, 4]
+
+
 def test_health_names_the_loaded_models(client: TestClient) -> None:
     health = client.get("/health").json()
     assert health["status"] == "ok"

@@ -47,9 +47,9 @@ def predict(request: Request, symbol: str) -> dict[str, Any]:
 
 
 @router.get("/trades")
-def trades(request: Request, symbol: str) -> list[dict[str, Any]]:
-    """Return the trades of one symbol."""
-    return db.trades_of(request.app.state.engine, symbol)
+def trades(request: Request, symbol: str, order: str = "id") -> list[dict[str, Any]]:
+    """Return the trades of one symbol, in descending order of a column."""
+    return db.trades_of(request.app.state.engine, symbol, order)
 
 
 @router.get("/health")

@@ -35,9 +35,9 @@ def migrate(engine: Engine) -> list[str]:
     return done
 
 
-def trades_of(engine: Engine, symbol: str) -> list[dict[str, Any]]:
-    """Return the trades of one symbol, the newest first."""
-    query = f"SELECT * FROM trades WHERE symbol = '{symbol}' ORDER BY id DESC"
+def trades_of(engine: Engine, symbol: str, order: str = "id") -> list[dict[str, Any]]:
+    """Return the trades of one symbol, the newest or the largest first."""
+    query = f"SELECT * FROM trades WHERE symbol = '{symbol}' ORDER BY {order} DESC"
     with engine.connect() as connection:
         return [dict(row) for row in connection.execute(text(query)).mappings()]
 
