@@ -6,7 +6,7 @@ from safehold._version import __version__
 
 TYPE_CHECKING = False  # `typing` would take longer to import than all of this
 if TYPE_CHECKING:
-    from safehold import artifacts, compat, guard, scan, web
+    from safehold import artifacts, compat, deploy, guard, scan, web
     from safehold.artifacts import Store
     from safehold.compat import use
     from safehold.context import Context
@@ -25,6 +25,7 @@ __all__ = [
     "__version__",
     "artifacts",
     "compat",
+    "deploy",
     "guard",
     "scan",
     "use",
@@ -42,6 +43,7 @@ _LAZY = {
     "Store": "safehold.artifacts",
     "artifacts": "",
     "compat": "",
+    "deploy": "",
     "guard": "",
     "scan": "",
     "use": "safehold.compat",

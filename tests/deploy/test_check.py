@@ -321,3 +321,9 @@ def test_services_of_one_compose_file_reach_each_other_without_tls():
 def test_a_check_is_a_row():
     assert all(isinstance(row, Check) for row in deploy.CHECKS)
     assert len({id(row.rule) for row in deploy.CHECKS}) == len(deploy.CHECKS)
+
+
+def test_it_is_a_name_of_the_package():
+    import safehold
+
+    assert safehold.deploy.check({"DEBUG": "0"}) == []
