@@ -710,6 +710,8 @@ HARMLESS = {
     "one of a few": "def f(t):\n    if t in ('a', 'b'):\n        conn.execute(f'SELECT * FROM {t}')\n",
     "a key beside a value": "from x import FUNCTIONS\nfound = {}\nfor name in FUNCTIONS:\n"
     "    found[name] = conn.execute(f'SELECT {name}()')\n",
+    "what is computed of numbers": "def f(n: int):\n    size = n * 1000\n"
+    "    conn.execute(f'SELECT a / {size} FROM t')\n",
     "an entry of a mapping": "def f(t):\n    p = {'t': quote_name(t), 'u': t}\n"
     "    conn.execute('DROP TABLE %(t)s' % p)\n",
 }
@@ -735,6 +737,18 @@ HARMFUL = {
     "            raise ValueError\n    conn.execute(f'SELECT * FROM {t}')\n",
     "checked, and of an inner function": "def f(t):\n    if t in ('a', 'b'):\n"
     "        def g(t):\n            conn.execute(f'SELECT * FROM {t}')\n        return g\n",
+    "computed of what may be anything": "def f(n):\n    size = n * 1000\n"
+    "    conn.execute(f'SELECT a / {size} FROM t')\n",
+    "computed of numbers, then another": "def f(n: int, s):\n    size = n * 1000\n    size = s\n"
+    "    conn.execute(f'SELECT a / {size} FROM t')\n",
+    "computed of numbers, then longer": "def f(n: int, s):\n    size = n * 1000\n    size += s\n"
+    "    conn.execute(f'SELECT a / {size} FROM t')\n",
+    "a default that is a number": "def f(size=60 * 1000):\n"
+    "    conn.execute(f'SELECT a / {size} FROM t')\n",
+    "computed of itself": "def f(n: int):\n    size = n * 1000\n    size = size + 1\n"
+    "    conn.execute(f'SELECT a / {size} FROM t')\n",
+    "a text that is made of numbers": "def f(n: int, s):\n    size = s % n\n"
+    "    conn.execute(f'SELECT a / {size} FROM t')\n",
     "a table that is made alike": "def f(t):\n    conn.execute(f'CREATE TABLE x LIKE {t}')\n",
 }
 

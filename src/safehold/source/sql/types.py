@@ -22,6 +22,7 @@ class Types:
 
     def __init__(self, module: Module) -> None:
         self._module = module
+        self._computed: dict[tuple[Scope, str], bool] = {}
 
     def is_number(self, node: ast.expr, scope: Scope) -> bool:
         """Whether an expression is a number by what makes it or how it is annotated."""
@@ -46,7 +47,23 @@ class Types:
                     for value, where in values
                 )
             )
+        if isinstance(node, ast.Name) and self._is_computed(node.id, scope):
+            return True
         return is_numeric(self.annotation(node, scope))
+
+    def _is_computed(self, name: str, scope: Scope) -> bool:
+        """Whether all that a name is given is computed of numbers, and not of itself."""
+        key = scope, name
+        if key not in self._computed:
+            self._computed[key] = False
+            found = list(scope.lookup(name))
+            self._computed[key] = bool(found) and all(
+                item.how is How.ASSIGN
+                and item.value is not None
+                and self.is_number(item.value, owner)
+                for owner, item in found
+            )
+        return self._computed[key]
 
     def is_string(self, node: ast.expr, scope: Scope, depth: int = 0) -> bool:
         """Whether an expression is a string, and never None."""
