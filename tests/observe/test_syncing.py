@@ -48,7 +48,8 @@ def until(condition):
 
 
 def threads():
-    return [thread for thread in threading.enumerate() if thread.name == "safehold-trail"]
+    workers = [one for one in gc.get_objects() if type(one) is syncing.Worker]
+    return [one for one in workers if one._number is not None and not one._ended.is_set()]
 
 
 @pytest.fixture
@@ -131,14 +132,24 @@ def test_a_fork_meets_no_thread_and_nothing_unsynced(trail, synced):
 
 
 def test_where_no_thread_can_be_started_each_line_is_synced(trail, monkeypatch, synced):
-    def start(self):
+    def start(function, arguments):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(syncing, "start_new_thread", start)
     trail.export(LOAD)
     trail.export(LOAD)
     assert trail.is_settled
     assert len(synced) == 2
+
+
+def test_a_thread_that_never_begins_is_not_waited_for_and_another_is_started(trail, monkeypatch):
+    with monkeypatch.context() as patch:  # as where it has no memory to begin with
+        patch.setattr(syncing, "start_new_thread", lambda function, arguments: None)
+        trail.export(LOAD)
+        assert not trail.is_settled
+    monkeypatch.setattr(syncing, "_BEGIN_SECONDS", 0.0)
+    trail.export(LOAD)
+    until(lambda: trail.is_settled)
 
 
 def test_what_could_not_be_synced_refuses_the_next_event(trail, monkeypatch):

@@ -18,7 +18,7 @@ from safehold.errors import TrailError
 from safehold.events import Event
 from safehold.keys import Keyring
 from safehold.observe.chain import LentKey
-from safehold.observe.syncing import Syncer, join
+from safehold.observe.syncing import Syncer
 from safehold.observe.writer import Writer, encoded
 from safehold.policy.recording import Recording
 
@@ -145,11 +145,12 @@ class Trail:
         if not self._lock.acquire(timeout=_PATIENCE):
             return
         try:
-            thread = self._syncer.stop()
+            worker = self._syncer.stop()
             self.settle()
         finally:
             self._lock.release()
-        join(thread)
+        if worker is not None:
+            worker.join()
 
     def settle(self) -> None:
         """Bring all lines to disk now; if that fails, the next event is refused."""
