@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -215,3 +216,9 @@ def test_no_program_of_the_checkout_runs(tree):
 def test_a_directory_without_a_checkout_has_no_history(tmp_path):
     with pytest.raises(ConfigError, match="no checkout"):
         list(scan_history(str(tmp_path)))
+
+
+def test_dependencies_without_pip_audit_name_the_extra(tree, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pip_audit", None)
+    assert main(["scan", "--deps", "."]) == 2
+    assert "safehold[deps]" in capsys.readouterr().err

@@ -51,6 +51,30 @@ def reports(options: argparse.Namespace, gauge: Gauge | None = None) -> Generato
         print(_shared.printable(line), file=sys.stderr)
 
 
+def dependencies(options: argparse.Namespace) -> Iterator[FileReport]:
+    """Yield a report for each lock below the paths.
+
+    Raises:
+        ConfigError: nothing to look at, options that do not belong to it, no usable database.
+        MissingExtra: pip-audit is not installed.
+    """
+    from safehold.dependencies.check import check_dependencies
+
+    if not options.deps:
+        raise ConfigError("--deps-database and --deps-environment belong to --deps")
+    if not options.paths or STDIN in options.paths or any(map(is_url, options.paths)):
+        raise ConfigError("--deps looks at files: name a directory or locks")
+    if options.since:
+        raise ConfigError("--deps looks at whole locks: leave out --since")
+    for path in options.paths:
+        yield from check_dependencies(
+            path,
+            database=options.deps_database,
+            environment=options.deps_environment,
+            exclude=options.exclude,
+        )
+
+
 def _reports(
     options: argparse.Namespace,
     policy: Policy | None,

@@ -40,6 +40,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="only files that differ from this git revision, or are not in it; without PATH all "
         "of the checkout",
     )
+    parser.add_argument(
+        "--deps",
+        action="store_true",
+        help="look at dependencies instead: locks below PATH, their known vulnerabilities, hashes, "
+        "and what has drifted; asks pip-audit's service unless --deps-database is given",
+    )
+    parser.add_argument(
+        "--deps-database",
+        metavar="FILE",
+        help="with --deps: take vulnerabilities from this file, in the JSON of OSV, and use no "
+        "network",
+    )
+    parser.add_argument(
+        "--deps-environment",
+        metavar="DIR",
+        help="with --deps: compare with the packages installed in DIR, and list their licences",
+    )
     _output.arguments(parser)
     parser.add_argument(
         "--policy",
@@ -88,8 +105,10 @@ def run(options: argparse.Namespace) -> int:
 
     from safehold._cli import _output
     from safehold._cli._progress import Gauge, Line
-    from safehold._cli._scanning import reports
+    from safehold._cli._scanning import dependencies, reports
 
+    if options.deps or options.deps_database or options.deps_environment:
+        return _output.emit(dependencies(options), options)
     line = Line()
     gauge = Gauge(line) if line.is_possible and not options.quiet else None
     try:

@@ -16,7 +16,7 @@ from safehold.scan import FileReport, Scan, Verdict
 from safehold.scan.rules import UNREADABLE_FILE
 
 SOURCE_FORMAT: Final = "python"
-LINES: Final = frozenset({SOURCE_FORMAT, "lines", "commits"})
+LINES: Final = frozenset({SOURCE_FORMAT, "lines", "commits", "lock"})
 """Formats whose findings are told apart by the text of their lines."""
 # Where an inner stream starts moves with everything before it.
 _OFFSET: Final = re.compile(r"@\d+")

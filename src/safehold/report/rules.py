@@ -5,6 +5,7 @@ from __future__ import annotations
 from safehold.artifacts import rules as artifact_rules
 from safehold.db import rules as database_rules
 from safehold.db.statements import rules as statement_rules
+from safehold.dependencies import rules as dependency_rules
 from safehold.deploy import checks as deploy_checks
 from safehold.findings import Rule
 from safehold.guard import rules as guard_rules
@@ -35,6 +36,7 @@ def all_rules() -> list[Rule]:
         *web_rules.RULES,
         *request_rules.RULES,
         *secret_rules.RULES,
+        *dependency_rules.RULES,
     ]
     rows += [rule for rule in deploy_checks.RULES if rule not in rows]
     return sorted(rows, key=lambda rule: rule.id)

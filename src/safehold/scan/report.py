@@ -66,6 +66,7 @@ class FileReport:
     without code could hold the same content. ``digest`` is the SHA-256 of the bytes that were
     read, in hexadecimal, if the scan was asked for it and read them all. ``versions`` are those of
     libraries, by the name they are imported by, that the content says it was written with.
+    ``packages`` are those of a lock: name, version, and licence if it is known.
 
     ``cached`` says that an earlier scan found this, ``cache_problem`` why the cache that was asked
     for is of no use. Neither makes one report differ from another.
@@ -79,6 +80,7 @@ class FileReport:
     plain: bool = False
     digest: str = ""
     versions: tuple[tuple[str, str], ...] = ()
+    packages: tuple[tuple[str, str, str], ...] = ()
     cached: bool = field(default=False, compare=False)
     cache_problem: str = field(default="", compare=False)
 

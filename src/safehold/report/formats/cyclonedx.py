@@ -166,13 +166,28 @@ def _libraries(result: Result) -> Iterator[dict[str, Any]]:
         if reference.startswith("pkg:"):
             row["purl"] = reference
         yield row
+    named = {_library(*row) for entry in result.entries for row in _needed(entry.report)}
+    locked = {package for entry in result.entries for package in entry.report.packages}
+    licences = {_package(name, version): licence for name, version, licence in sorted(locked)}
+    for reference, name, version in sorted({(_package(*row[:2]), *row[:2]) for row in locked}):
+        if reference not in named:
+            row = {"type": "library", "bom-ref": reference, "name": name, "version": version}
+            licence = licences[reference]
+            known = {"licenses": [{"license": {"name": escaped(licence)}}]} if licence else {}
+            yield row | {"purl": reference} | known
+
+
+def _package(name: str, version: str) -> str:
+    """Return the package URL of what a lock has."""
+    return f"pkg:pypi/{quote(name, safe='')}@{quote(version, safe='')}"
 
 
 def _dependencies(result: Result) -> list[dict[str, Any]]:
     rows = []
     for reference, entry in _by_reference(result).items():
         row: dict[str, Any] = {"ref": reference}
-        needed = sorted({_library(*row) for row in _needed(entry.report)})
+        packages = {_package(*package[:2]) for package in entry.report.packages}
+        needed = sorted(packages | {_library(*row) for row in _needed(entry.report)})
         rows.append(row | ({"dependsOn": needed} if needed else {}))
     return rows
 
