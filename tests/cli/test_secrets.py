@@ -182,12 +182,35 @@ def test_a_baseline_knows_a_secret_and_not_another_in_its_place(tree, capsys):
 
 
 def test_a_history_that_is_too_large_is_not_clean(tree):
-    (tree / "b.yaml").write_text("x: 1\n" * 1000)
+    (tree / "b.yaml").write_text("x: 1\n" * 1000 + "t: 1\n" * 60_000 + f"t: {TOKEN}\n")
     commit(tree)
     reports = list(scan_history(".", most_bytes=1000))
     assert [str(report.verdict) for report in reports] == ["error"]
     reports = list(scan_history(".", most_seconds=-1))
     assert [str(report.verdict) for report in reports] == ["error"]
+
+
+def test_files_of_one_commit_are_told_apart(tree):
+    (tree / "b.yaml").write_text(f"t: {TOKEN}\n")
+    (tree / "c.yaml").write_text(f"\nt: {OTHER}\n")
+    (tree / "d.yaml").write_text("x: 1\n")
+    commit(tree)
+    found = [(r.path, f.location.line) for r in scan_history(".") for f in r.findings]
+    assert found == [("b.yaml", 1), ("c.yaml", 2)]
+
+
+def test_a_directory_whose_name_is_a_pattern_is_that_directory(tree):
+    for name in ("[ab]", "a"):
+        (tree / name).mkdir()
+        (tree / name / "x.yaml").write_text(f"t: {TOKEN}\n")
+    commit(tree)
+    assert [report.path for report in scan_history("[ab]")] == ["[ab]/x.yaml"]
+
+
+def test_a_checkout_without_commits_has_a_clean_history(tmp_path, monkeypatch):
+    git(tmp_path, "init", "-q")
+    monkeypatch.chdir(tmp_path)
+    assert list(scan_history(".")) == []
 
 
 def test_a_line_that_is_too_long_hides_nothing_after_it(tree, monkeypatch):
@@ -202,7 +225,14 @@ def test_no_program_of_the_checkout_runs(tree):
     program = tree.parent / "program"
     program.write_text(f"#!/bin/sh\ntouch {mark}\ncat\n")
     program.chmod(0o755)
-    for name in ("diff.external", "diff.x.textconv", "core.fsmonitor", "core.pager", "gpg.program"):
+    for name in (
+        "diff.external",
+        "diff.x.textconv",
+        "diff.x.command",
+        "core.fsmonitor",
+        "core.pager",
+        "gpg.program",
+    ):
         git(tree, "config", name, str(program))
     git(tree, "config", "log.showSignature", "true")
     (tree / ".gitattributes").write_text("* diff=x\n")

@@ -22,6 +22,7 @@ SETTINGS: Final = (
 # that the commit names.
 ENVIRONMENT: Final = {
     "GIT_ALLOW_PROTOCOL": "none",
+    "GIT_LITERAL_PATHSPECS": "1",  # names of directories are no patterns
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_OPTIONAL_LOCKS": "0",
