@@ -200,11 +200,20 @@ def test_files_of_one_commit_are_told_apart(tree):
 
 
 def test_a_directory_whose_name_is_a_pattern_is_that_directory(tree):
-    for name in ("[ab]", "a"):
+    for name in ("*", "a"):
         (tree / name).mkdir()
         (tree / name / "x.yaml").write_text(f"t: {TOKEN}\n")
     commit(tree)
-    assert [report.path for report in scan_history("[ab]")] == ["[ab]/x.yaml"]
+    assert [report.path for report in scan_history("*")] == ["*/x.yaml"]
+
+
+def test_excluded_directories_are_left_out_of_the_history_too(tree, capsys):
+    (tree / "sub" / "deep").mkdir(parents=True)
+    (tree / "sub" / "deep" / "x.yaml").write_text(f"t: {TOKEN}\n")
+    commit(tree)
+    for glob in ("deep", "sub/deep", "x.*"):
+        assert rows(capsys, ".", "--history", "--exclude", glob) == (0, [])
+    assert rows(capsys, "sub", "--history", "--exclude", "sub")[0] == 1
 
 
 def test_a_checkout_without_commits_has_a_clean_history(tmp_path, monkeypatch):

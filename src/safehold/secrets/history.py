@@ -95,7 +95,7 @@ def scan_history(
                 raise ConfigError("git cannot be read from")
             budget = _Budget(most_bytes, time.monotonic() + most_seconds)
             for state in _hunks(out, _State(top), budget):
-                if exclude and is_excluded(state.path, exclude):
+                if exclude and _is_left_out(os.path.join(top, state.path), path, exclude):
                     continue
                 for finding in _findings(state, seen, today, max_age):
                     found.setdefault(state.path, []).append(finding)
@@ -118,6 +118,12 @@ def scan_history(
         yield FileReport(shown, FORMAT, Verdict.of(placed), placed)
     if problem:
         yield unreadable(path, f"the history was not read to its end: {problem}")
+
+
+def _is_left_out(name: str, path: str, exclude: tuple[str, ...]) -> bool:
+    """Say whether a file, or a directory that holds it below the path, is not wanted."""
+    parts = os.path.relpath(name, os.path.realpath(path)).split("/")
+    return any(is_excluded("/".join(parts[: end + 1]), exclude) for end in range(len(parts)))
 
 
 @dataclass
