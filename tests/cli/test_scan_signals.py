@@ -93,6 +93,11 @@ def started(tree: Path, *options: str) -> subprocess.Popen[bytes]:
     while not (tree / "begun").exists():
         assert running.poll() is None, running.communicate()
         time.sleep(0.05)
+    # What loky warns of when it is stopped while it still makes its processes is another matter.
+    before: set[int] = set()
+    while (there := descendants(running.pid)) != before:
+        before = there
+        time.sleep(0.3)
     return running
 
 
