@@ -22,14 +22,14 @@ SLOW = """
 import sys, time
 from safehold._cli import main
 from safehold.scan import one, parallel
-import safehold.scan
+import safehold.scan.calls
 
 def slow(*_arguments, **_options):
     open("begun", "w").close()
     time.sleep(600)
 
 parallel.scan_batch = slow
-safehold.scan.scan_found = slow
+safehold.scan.calls.scan_found = slow
 sys.exit(main(["scan", "m", *sys.argv[1:]]))
 """
 
