@@ -48,6 +48,7 @@ VERBS = {
     "prove": "try attacks on a copy of a service and say which got in",
     "check": "judge the settings of a service, or the headers of a running site",
     "secrets": "look for keys, tokens and passwords in files and in git's history",
+    "report": "score what is open, proved, accepted and closed, for people and auditors",
     "alerts": "write the rules, routes and dashboard that watch a service",
     "db": "migrate a database: one runner at a time, recorded, judged beforehand",
     "trail": "verify or follow the trail of decisions",

@@ -49,6 +49,9 @@ summary { cursor: pointer; padding: .35rem 0; }
 summary h2, summary h3 { display: inline; }
 summary:focus-visible { outline: 2px solid var(--cool); outline-offset: 2px; }
 details.group { border-top: 1px solid var(--line); padding: .5rem 0; }
+svg { max-width: 28rem; width: 100%; font-size: 14px; fill: currentColor; }
+rect.critical { fill: var(--bad); } rect.high { fill: var(--warn); }
+rect.medium { fill: var(--mild); } rect.low { fill: var(--cool); } rect.info { fill: var(--dim); }
 dl { margin: .5rem 0; } dt { font-weight: 600; } dd { margin: 0 0 .5rem 1rem; }
 dd, dt { overflow-wrap: anywhere; }
 @media (max-width: 40rem) {

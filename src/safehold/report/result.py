@@ -107,7 +107,7 @@ def items_of(report: FileReport) -> Iterator[Item]:
     """Yield the findings of a report with fingerprints that no two of them share."""
     seen: Counter[str] = Counter()
     for finding in report.findings:
-        text = _identity(finding)
+        text = identity_of(finding)
         seen[text] += 1
         digest = hashlib.sha256(f"1\n{seen[text]}\n{text}".encode("utf-8", "surrogatepass"))
         yield Item(finding, digest.hexdigest()[:32])
@@ -134,7 +134,7 @@ def is_unread(item: Item) -> bool:
     return item.finding.rule.id == UNREADABLE_FILE.id
 
 
-def _identity(finding: Finding) -> str:
+def identity_of(finding: Finding) -> str:
     """Return what makes a finding the same one again, wherever in its file it has moved.
 
     In a source that is the text of its line, and which secret it is, if that can be told.
