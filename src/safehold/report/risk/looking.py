@@ -73,6 +73,7 @@ def look(
     )
     unread = {where.path for where, _ in into.failed}
     files = {
+        "policy": frozenset({"", _relative(str(policy.path or ""), policy.root)}),
         "sources": frozenset(_relative(audit.path, policy.root) for audit in seen.sources),
         "artifacts": read,
         "seals": read,

@@ -213,7 +213,7 @@ def _closing(old: Old, look: Look, proof: Proof) -> tuple[bool, str]:
         return held, "its probe held on this tree" if held else "no proof of this tree says held"
     if old.part not in look.parts:
         return False, f"its check ({old.part}) did not run"
-    if old.part != "policy" and not _was_read(old, look):
+    if not _was_read(old, look):
         return False, "its file was not read"
     also = "; its probe held on this tree" if outcome == "held" else ""
     return True, f"its check ({old.part}) ran and finds nothing{also}"
