@@ -20,7 +20,7 @@ from safehold.report.risk.documents import Earlier, Proof, load_accepted
 from safehold.report.risk.html import render_html
 from safehold.report.risk.looking import Found, Look
 from safehold.report.risk.model import risk_of
-from safehold.report.risk.scores import score_of, shown
+from safehold.report.risk.scores import FORMULA, score_of, shown
 from safehold.report.risk.text import render_markdown, render_text
 from safehold.report.rules import all_rules
 
@@ -201,6 +201,14 @@ def test_a_finding_is_closed_only_if_its_check_ran_on_its_file(now, closed, tmp_
     assert again.total == risk.total  # it does not fall out of the chain of reports
 
 
+def test_a_finding_in_a_file_that_is_gone_is_closed_as_such(tmp_path):
+    first = risk_of(look(tmp_path, found()), TREE)
+    risk = risk_of(look(tmp_path, files=()), TREE, before=earlier(tmp_path, first))
+    assert [one.evidence for one in risk.closed] == [
+        "its file is gone, and its check (sources) ran"
+    ]
+
+
 def test_a_finding_stays_open_while_its_probe_gets_in(tmp_path):
     first = risk_of(look(tmp_path, found()), TREE)
     got_in = proof(tmp_path, ("planted-pickle", "SH151", "got-in"))
@@ -253,6 +261,15 @@ def test_an_acceptance_is_of_one_rule_in_one_file(tmp_path):
     risk = risk_of(look(tmp_path, found(path="b.py"), found("SH302")), TREE, accepted=rows)
     assert (len(risk.open), risk.idle) == (2, rows)
     assert "accepts nothing: SH151 app.py" in render_text(risk)
+
+
+def test_the_acceptance_of_the_page_and_its_formula_are_true(tmp_path):
+    page = (Path(__file__).parents[3] / "docs/how-to/report.md").read_text("utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert len(accepted(tmp_path, block)) == 1
+    said = "low 0.1 to 3.9, medium 4.0 to 6.9, high 7.0 to 8.9, critical 9.0 to 10.0, info 0"
+    assert said in " ".join(page.split())
+    assert said in FORMULA
 
 
 @pytest.mark.parametrize("key", ["rule", "path", "owner", "reason", "expires"])

@@ -216,6 +216,8 @@ def _closing(old: Old, look: Look, proof: Proof) -> tuple[bool, str]:
     if not _was_read(old, look):
         return False, "its file was not read"
     also = "; its probe held on this tree" if outcome == "held" else ""
+    if old.path not in look.files.get(old.part, ()):
+        return True, f"its file is gone, and its check ({old.part}) ran{also}"
     return True, f"its check ({old.part}) ran and finds nothing{also}"
 
 
