@@ -20,10 +20,10 @@ NONE: Final = "none"
 
 OPERATIONS: Final = frozenset(
     """
-    call check checkpoint command commit contain dump export finalize import input inspect
-    interpreter limit list load mark migrate open policy.load prove prune quarantine read rename
-    renew report request rollback rotate scan seal sign statement trail.open tripwire unpickle
-    unseal verify web.loosen
+    call check checkpoint command commit contain db.downgrade db.restamp db.upgrade dump export
+    finalize import input inspect interpreter limit list load mark migrate open policy.load
+    prove prune quarantine read rename renew report request rollback rotate scan seal sign
+    statement trail.open tripwire unpickle unseal verify web.loosen
     """.split()
 )
 OUTCOMES: Final = frozenset({"allowed", "refused", "failed", "done"})

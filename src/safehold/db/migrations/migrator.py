@@ -130,7 +130,7 @@ class Migrator:
             Tampered: what ran before is not what its record says.
             TrailError: the run could not be recorded and was not begun.
         """
-        return self._move("upgrade", target)
+        return self._move(target, action="db.upgrade")
 
     def downgrade(self, target: str) -> tuple[str, ...]:
         """Take revisions back down to `target` and return their ids in order.
@@ -138,7 +138,7 @@ class Migrator:
         Raises:
             MigrationError, Tampered, TrailError: as `upgrade`.
         """
-        return self._move("downgrade", target)
+        return self._move(target, action="db.downgrade")
 
     def check(self) -> tuple[Finding, ...]:
         """Return where the ledger, Alembic's version and the files do not agree.
@@ -180,7 +180,7 @@ class Migrator:
         def write(context: Any, ledger: Ledger, heads: tuple[str, ...]) -> Sequence[Any]:
             connection, files = connection_of(context), files_of(script)
             ids = applied_in(script, heads)
-            self._record("restamp", "allowed", heads, sorted(ids))
+            self._record("allowed", heads, sorted(ids), action="db.restamp")
             for revision in ledger.rows(connection).keys() - ids:
                 ledger.remove(connection, revision)
             for revision in sorted(ids):
@@ -212,29 +212,29 @@ class Migrator:
         self._run(script, compare)
         return tuple(found)
 
-    def _move(self, verb: str, target: str) -> tuple[str, ...]:
+    def _move(self, target: str, action: str) -> tuple[str, ...]:
         script = self._script()
         state = _State()
         started = time.perf_counter()
         try:
             # Judged before the lock is taken: Alembic has one environment at a time, and what is
             # pending under the lock can only be less.
-            judged = self._judged(script, verb, target)
-            self._run(script, self._steps(script, verb, target, judged, state),
+            judged = self._judged(script, action, target)
+            self._run(script, self._steps(script, action, target, judged, state),
                       applied=self._applied(script, state), keeps=True)  # fmt: skip
         except Exception as error:
             with contextlib.suppress(Exception):  # the error itself is what counts
                 outcome = "refused" if isinstance(error, MigrationError | Tampered) else "failed"
-                self._record(verb, outcome, state.heads, state.ran, error)
+                self._record(outcome, state.heads, state.ran, error, action=action)
             raise
         if state.ran:
             seconds = time.perf_counter() - started
-            self._record(verb, "done", state.heads, state.ran, seconds=seconds)
+            self._record("done", state.heads, state.ran, action=action, seconds=seconds)
         return tuple(state.ran)
 
-    def _judged(self, script: ScriptDirectory, verb: str, target: str) -> frozenset[str]:
+    def _judged(self, script: ScriptDirectory, action: str, target: str) -> frozenset[str]:
         """Return the ids of what is pending and not refused. Raises MigrationError."""
-        if verb == "downgrade":
+        if action == "db.downgrade":
             return frozenset()
         heads = self._heads(script)
         steps = self._pending(script, heads, target)
@@ -242,12 +242,17 @@ class Migrator:
         return frozenset(_ids(steps))
 
     def _steps(
-        self, script: ScriptDirectory, verb: str, target: str, judged: frozenset[str], state: _State
+        self,
+        script: ScriptDirectory,
+        action: str,
+        target: str,
+        judged: frozenset[str],
+        state: _State,
     ) -> Steps:
         def steps(context: Any, ledger: Ledger, heads: tuple[str, ...]) -> Sequence[Any]:
             state.heads = heads
             self._raise_untrue(_compare(script, context, ledger, heads))
-            if verb == "downgrade":
+            if action == "db.downgrade":
                 with known():
                     found = script._downgrade_revs(target, heads)  # type: ignore[arg-type]  # noqa: SLF001  (see _pending)
             else:
@@ -257,7 +262,7 @@ class Migrator:
                         "somebody took revisions back while this run waited; begin again"
                     )
             if found:
-                self._record(verb, "allowed", heads, _ids(found))
+                self._record("allowed", heads, _ids(found), action=action)
             return found
 
         return steps
@@ -402,17 +407,17 @@ class Migrator:
 
     def _record(
         self,
-        verb: str,
         outcome: Any,
         heads: tuple[str, ...],
         revisions: Sequence[str],
         error: Exception | None = None,
         *,
+        action: str,
         seconds: float = 0.0,
     ) -> None:
         self._hold.recorder.record(
             Event(
-                action=f"db.{verb}",
+                action=action,
                 outcome=outcome,
                 reason="" if error is None else type(error).__name__,
                 artifact=str(self._config.get_main_option("script_location")),
