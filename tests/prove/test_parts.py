@@ -62,7 +62,7 @@ class Telling(BaseHTTPRequestHandler):
 
 def test_sends_the_headers_of_the_hints_and_follows_no_redirect():
     with HTTPServer(("127.0.0.1", 0), Telling) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{server.server_address[1]}"
         asker = Asker(url, {"Host": "shop.example", "X-Forwarded-Proto": "https"})

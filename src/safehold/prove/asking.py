@@ -188,7 +188,9 @@ def _large(head: bytes, size: int) -> Iterator[bytes]:
 
 
 def _is_readable(connection: http.client.HTTPConnection) -> bool:
-    return bool(select.select([connection.sock], [], [], 0)[0])
+    poll = select.poll()  # select() knows no descriptor beyond 1023
+    poll.register(connection.sock, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _read(answer: http.client.HTTPResponse, *, early: bool = False) -> Answer:
